@@ -1,0 +1,151 @@
+#include "api/api.h"
+
+#include <algorithm>
+
+#include "base/json.h"
+#include "base/log.h"
+#include "base/text.h"
+
+namespace panal {
+
+std::string error_json(std::string_view message) { return dump(JsonObject{{"message", message}}) + "\n"; }
+
+Api::Api(ApiParts parts) : parts_(std::move(parts)) {
+  add_system_routes(*this);
+  add_container_routes(*this);
+  add_container_stream_routes(*this);
+  add_exec_routes(*this);
+  add_image_routes(*this);
+  add_network_routes(*this);
+  add_volume_routes(*this);
+  if (parts_.swarm) {
+    add_swarm_routes(*this);
+    add_service_routes(*this);
+  }
+}
+
+void Api::route(std::string method, std::string pattern, Handler handler) {
+  routes_.push_back({std::move(method), split(pattern.substr(1), '/'), std::move(handler)});
+}
+
+const Api::Route* Api::match(const std::string& method, const std::string& path, std::vector<std::string>& args, bool& other_method) const {
+  const auto words = split(std::string_view(path).substr(1), '/');
+  for (const auto& route : routes_) {
+    std::vector<std::string> found;
+    size_t w = 0;
+    bool ok = true;
+    for (size_t p = 0; p < route.parts.size() && ok; ++p) {
+      if (route.parts[p] == "{*}") {  // takes as many words as leave enough for the rest of the pattern
+        const size_t rest = route.parts.size() - p - 1;
+        if (words.size() < w + rest + 1) {
+          ok = false;
+          break;
+        }
+        const size_t take = words.size() - w - rest;
+        std::vector<std::string> taken(words.begin() + static_cast<long>(w), words.begin() + static_cast<long>(w + take));
+        found.push_back(join(taken, "/"));
+        w += take;
+      } else if (w >= words.size()) {
+        ok = false;
+      } else if (route.parts[p] == "{}") {
+        ok = !words[w].empty();
+        found.push_back(words[w++]);
+      } else {
+        ok = route.parts[p] == words[w++];
+      }
+    }
+    if (!ok || w != words.size()) continue;
+    if (route.method != method && !(method == "HEAD" && route.method == "GET")) {
+      other_method = true;
+      continue;
+    }
+    args = std::move(found);
+    return &route;
+  }
+  return nullptr;
+}
+
+// "1.43" -> 143; 0 when it is not a version.
+static int version_number(const std::string& text) {
+  const auto parts = split(text, '.');
+  if (parts.size() != 2) return 0;
+  const auto major = parse_int(parts[0]), minor = parse_int(parts[1]);
+  return major && minor && *minor < 1000 ? static_cast<int>(*major * 1000 + *minor) : 0;
+}
+
+Task<void> Api::handle(HttpExchange& http) {
+  const HttpRequest& request = http.request();
+  if (!request.api_version.empty()) {
+    const int version = version_number(request.api_version);
+    if (version < version_number(kMinApiVersion)) {
+      co_await http.reply(400, error_json("client version " + request.api_version + " is too old. Minimum supported API version is " + kMinApiVersion + ", please upgrade your client to a newer version"));
+      co_return;
+    }
+    if (version > version_number(kApiVersion)) {
+      co_await http.reply(400, error_json("client version " + request.api_version + " is too new. Maximum supported API version is " + kApiVersion));
+      co_return;
+    }
+  }
+  Call call{http, {}};
+  bool other_method = false;
+  const Route* route = match(request.method, request.path, call.args, other_method);
+  if (!route) {
+    if (other_method) co_await http.reply(405, error_json("method not allowed"));
+    else co_await http.reply(404, error_json("page not found"));
+    co_return;
+  }
+  auto done = co_await route->handler(call);
+  if (done) {
+    if (!http.started()) co_await http.reply(204, "");
+    co_return;
+  }
+  const Error& error = done.error();
+  if (http_status(error.code) >= 500 && error.code != Code::kCancelled) log::warn("msg=\"request failed\" method={} path={} error=\"{}\"", request.method, request.path, error.message);
+  if (http.started()) co_return;
+  if (error.code == Code::kNotModified) co_await http.reply(304, "");
+  else co_await http.reply(http_status(error.code), error_json(error.message));
+}
+
+Result<Filters> Filters::parse(const HttpRequest& request, std::initializer_list<std::string_view> known) {
+  Filters out;
+  const std::string text = request.param("filters");
+  if (text.empty()) return out;
+  auto parsed = parse_json(text);
+  if (!parsed || !parsed->is_object()) return fail(Code::kInvalid, "invalid filters: not a JSON object");
+  for (const auto& [key, value] : parsed->get_object()) {
+    const std::string name(key);
+    if (std::ranges::find(known, std::string_view(name)) == known.end()) return fail(Code::kInvalid, "invalid filter '" + name + "'");
+    auto& list = out.values_[name];
+    if (value.is_array()) {
+      for (const auto& v : value.get_array()) list.push_back(str(v));
+    } else if (value.is_object()) {
+      for (const auto& [v, on] : value.get_object())
+        if (!on.is_bool() || on.get_bool()) list.emplace_back(v);
+    } else {
+      return fail(Code::kInvalid, "invalid filter '" + name + "'");
+    }
+    if (list.empty()) out.values_.erase(name);  // nothing asked for
+  }
+  return out;
+}
+
+const std::vector<std::string>& Filters::get(const std::string& key) const {
+  static const std::vector<std::string> kNone;
+  auto it = values_.find(key);
+  return it == values_.end() ? kNone : it->second;
+}
+bool Filters::exact(const std::string& key, const std::string& value) const {
+  return !has(key) || std::ranges::find(get(key), value) != get(key).end();
+}
+bool Filters::any(const std::string& key, const std::function<bool(const std::string&)>& test) const {
+  return !has(key) || std::ranges::any_of(get(key), test);
+}
+bool Filters::labels(const std::string& key, const std::map<std::string, std::string>& have) const {
+  return std::ranges::all_of(get(key), [&](const std::string& wanted) {
+    const size_t equals = wanted.find('=');
+    auto it = have.find(wanted.substr(0, equals));
+    return it != have.end() && (equals == std::string::npos || it->second == wanted.substr(equals + 1));
+  });
+}
+
+}  // namespace panal

@@ -1,0 +1,101 @@
+// The Docker Engine API (v1.24 - v1.51): finds the route, checks the version, turns errors into {"message": ...}.
+// One file per resource of the specification adds its routes. Handlers decode, call the node, encode; they decide nothing.
+#pragma once
+#include <functional>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "node/containers.h"
+#include "ports/file_watch.h"
+#include "ports/stream.h"
+
+namespace panal {
+
+class SwarmNode;
+
+struct SystemFacts {
+  std::string node_name, kernel_version, operating_system, os_version, architecture, data_root, id;
+  int64_t memory_bytes = 0;
+  int cpus = 1;
+  bool cgroup_v2 = false, debug = false;
+  std::string runtime_version;
+};
+
+struct ApiParts {
+  Loop& loop;
+  Entropy& entropy;
+  Events& events;
+  Images& images;
+  Containers& containers;
+  Networks& networks;
+  Volumes& volumes;
+  Layers& layers;
+  WatchFile watch_file;
+  SystemFacts facts;
+  SwarmNode* swarm = nullptr;
+};
+
+constexpr const char* kApiVersion = "1.51";
+constexpr const char* kMinApiVersion = "1.24";
+constexpr size_t kMaxJsonBody = 4 << 20;
+
+/// What a handler sees: the exchange and the path's variable parts.
+struct Call {
+  HttpExchange& http;
+  std::vector<std::string> args;
+  const HttpRequest& request() const { return http.request(); }
+  const std::string& arg(size_t i = 0) const { return args.at(i); }
+};
+
+class Api {
+ public:
+  using Handler = std::function<Task<Result<>>(Call&)>;
+  explicit Api(ApiParts parts);
+
+  Task<void> handle(HttpExchange& http);
+  /// "/containers/{}/start"; "{*}" swallows slashes.
+  void route(std::string method, std::string pattern, Handler handler);
+  ApiParts& parts() { return parts_; }
+
+ private:
+  struct Route {
+    std::string method;
+    std::vector<std::string> parts;
+    Handler handler;
+  };
+  const Route* match(const std::string& method, const std::string& path, std::vector<std::string>& args, bool& other_method) const;
+
+  ApiParts parts_;
+  std::vector<Route> routes_;
+};
+
+void add_system_routes(Api&);
+void add_container_routes(Api&);
+void add_container_stream_routes(Api&);
+void add_exec_routes(Api&);
+void add_image_routes(Api&);
+void add_network_routes(Api&);
+void add_volume_routes(Api&);
+void add_swarm_routes(Api&);
+void add_service_routes(Api&);
+
+std::string error_json(std::string_view message);
+
+/// Docker's filters: {"label":["a=b"]} or {"label":{"a=b":true}}.
+class Filters {
+ public:
+  static Result<Filters> parse(const HttpRequest& request, std::initializer_list<std::string_view> known);
+  bool has(const std::string& key) const { return values_.contains(key); }
+  const std::vector<std::string>& get(const std::string& key) const;
+  /// True when `key` is not asked for or one of its values equals `value`.
+  bool exact(const std::string& key, const std::string& value) const;
+  bool any(const std::string& key, const std::function<bool(const std::string&)>& test) const;
+  /// All of "k" and "k=v" must match.
+  bool labels(const std::string& key, const std::map<std::string, std::string>& have) const;
+
+ private:
+  std::map<std::string, std::vector<std::string>> values_;
+};
+
+}  // namespace panal

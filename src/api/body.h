@@ -1,0 +1,14 @@
+// Request bodies and frames that several resources share.
+#pragma once
+#include "api/api.h"
+#include "base/json.h"
+
+namespace panal {
+
+/// The body as a JSON object; an empty body is {}.
+Task<Result<Json>> read_json(Call& call);
+
+/// Docker's stream frame (API reference, "Stream format"): {stream, 0, 0, 0, size (big endian)} and the data.
+std::string stream_frame(int stream, std::string_view data);
+
+}  // namespace panal

@@ -1,0 +1,14 @@
+// The API's views of a container.
+#pragma once
+#include "api/api.h"
+#include "base/json.h"
+
+namespace panal {
+
+Json container_inspect(ApiParts& p, const LiveContainer& live);
+Json container_summary(ApiParts& p, const Container& c);
+/// "Up 3 minutes (healthy)", "Exited (0) 2 hours ago".
+std::string status_text(const Container& c, WallTime now);
+Json mount_json(const MountPoint& m);
+
+}  // namespace panal

@@ -1,0 +1,214 @@
+// Images: list, inspect, history, load, import, save, tag, remove, prune. Registries come with a later issue and are refused by name.
+#include <algorithm>
+
+#include "api/api.h"
+#include "api/body.h"
+#include "base/text.h"
+#include "image/reference.h"
+#include "model/image_json.h"
+
+namespace panal {
+
+static Json strings(const std::vector<std::string>& list) { return to_json(list); }
+
+static Json repo_digests(const Image& image) {
+  JsonArray out;
+  for (const auto& tag : image.tags)
+    if (auto ref = parse_reference(tag)) out.push_back(Json(ref->familiar_name() + "@" + image.manifest_digest));
+  return out;
+}
+
+static Task<Result<>> list(Api& api, Call& call) {
+  ApiParts& p = api.parts();
+  CO_TRY(const Filters f, Filters::parse(call.request(), {"before", "dangling", "label", "reference", "since", "until"}));
+  std::optional<WallTime> before, since;
+  for (auto [key, into] : {std::pair{"before", &before}, {"since", &since}})
+    if (f.has(key)) {
+      CO_TRY(const Image* edge, p.images.find(f.get(key)[0]));
+      *into = edge->created_at;
+    }
+  std::vector<const Image*> found;
+  for (const auto& [id, image] : p.images.all()) {
+    if (f.has("dangling") && (f.get("dangling")[0] == "true" || f.get("dangling")[0] == "1") != image.tags.empty()) continue;
+    if (!f.labels("label", image.config.labels)) continue;
+    if ((before && image.created_at >= *before) || (since && image.created_at <= *since)) continue;
+    const bool fits = f.any("reference", [&](const std::string& pattern) {
+      return std::ranges::any_of(image.tags, [&](const std::string& tag) { return glob_match(pattern, tag) || glob_match(pattern, tag.substr(0, tag.rfind(':'))); });
+    });
+    if (fits) found.push_back(&image);
+  }
+  std::ranges::sort(found, [](const Image* a, const Image* b) { return a->created_at > b->created_at; });
+  JsonArray out;
+  for (const Image* image : found) {
+    int64_t users = 0;
+    for (const auto& [id, live] : p.containers.all()) users += live->c.image_id == image->id;
+    std::vector<std::string> tags = image->tags;
+    if (f.has("reference"))
+      std::erase_if(tags, [&](const std::string& tag) { return !f.any("reference", [&](const std::string& pattern) { return glob_match(pattern, tag) || glob_match(pattern, tag.substr(0, tag.rfind(':'))); }); });
+    out.push_back(JsonObject{{"Id", image->id}, {"ParentId", ""}, {"RepoTags", strings(tags)}, {"RepoDigests", repo_digests(*image)},
+                             {"Created", image->created_at.time_since_epoch() / 1s}, {"Size", image->size_bytes}, {"SharedSize", call.request().flag("shared-size") ? p.images.shared_size(*image) : -1},
+                             {"Labels", to_json(image->config.labels)}, {"Containers", users}});
+  }
+  co_await call.http.reply(200, dump(out));
+  co_return Result<>{};
+}
+
+static Task<Result<>> inspect(Api& api, Call& call) {
+  CO_TRY(const Image* image, api.parts().images.find(call.arg()));
+  JsonArray layers;
+  for (const auto& d : image->diff_ids) layers.push_back(Json(d));
+  JsonObject out{{"Id", image->id}, {"RepoTags", strings(image->tags)}, {"RepoDigests", repo_digests(*image)}, {"Parent", ""}, {"Comment", image->comment},
+                 {"Created", image->created}, {"DockerVersion", ""}, {"Author", image->author}, {"Config", to_json(image->config)}, {"Architecture", image->architecture},
+                 {"Os", image->os}, {"Size", image->size_bytes}, {"GraphDriver", JsonObject{{"Name", "overlay2"}, {"Data", JsonObject{}}}},
+                 {"RootFS", JsonObject{{"Type", "layers"}, {"Layers", layers}}}, {"Metadata", JsonObject{{"LastTagTime", rfc3339(image->tagged_at)}}}};
+  if (!image->variant.empty()) out["Variant"] = image->variant;
+  co_await call.http.reply(200, dump(out));
+  co_return Result<>{};
+}
+
+static Task<Result<>> history(Api& api, Call& call) {
+  ApiParts& p = api.parts();
+  CO_TRY(const Image* image, p.images.find(call.arg()));
+  JsonArray out;
+  size_t layer = 0;
+  for (const auto& h : image->history) {
+    int64_t size = 0;
+    if (!h.empty_layer && layer < image->chain_ids.size()) {
+      if (const Layer* l = p.images.layer(image->chain_ids[layer])) size = l->size_bytes;
+      ++layer;
+    }
+    const auto created = parse_rfc3339(h.created);
+    out.push_back(JsonObject{{"Id", "<missing>"}, {"Created", created ? created->time_since_epoch() / 1s : 0}, {"CreatedBy", h.created_by}, {"Tags", nullptr}, {"Size", size}, {"Comment", h.comment}});
+  }
+  std::ranges::reverse(out);
+  if (!out.empty()) out[0].get_object()["Id"] = image->id, out[0].get_object()["Tags"] = strings(image->tags);
+  co_await call.http.reply(200, dump(out));
+  co_return Result<>{};
+}
+
+static Source body_source(Call& call) {
+  return [&call] { return call.http.read_body(); };
+}
+
+static Task<Result<>> load(Api& api, Call& call) {
+  if (!call.request().param("platform").empty()) co_return fail(Code::kUnsupported, "load --platform is not supported yet");
+  CO_TRY(const auto lines, co_await api.parts().images.load_archive(body_source(call)));
+  CO_TRYV(co_await call.http.begin(200, "application/json"));
+  for (const auto& line : lines) CO_TRYV(co_await call.http.write(dump(JsonObject{{"stream", line + "\n"}}) + "\r\n"));
+  co_return co_await call.http.end();
+}
+
+static Task<Result<>> create(Api& api, Call& call) {
+  ApiParts& p = api.parts();
+  const HttpRequest& r = call.request();
+  const std::string from_src = r.param("fromSrc");
+  if (from_src.empty()) {
+    const std::string name = r.param("fromImage");
+    CO_TRY(ImageRef ref, parse_tagged(name + (r.param("tag").empty() ? "" : (r.param("tag").starts_with("sha256:") ? "@" : ":") + r.param("tag"))));
+    co_return fail(Code::kUnsupported, "pull " + ref.familiar() + ": pulling from a registry is not supported yet; use docker load or docker import");
+  }
+  if (from_src != "-") co_return fail(Code::kUnsupported, "import from a URL is not supported yet: send the archive on standard input");
+  if (!r.param("platform").empty()) co_return fail(Code::kUnsupported, "import --platform is not supported yet");
+  std::string name = r.param("repo");
+  if (!name.empty() && !r.param("tag").empty()) name += ":" + r.param("tag");
+  std::vector<std::string> changes;
+  for (auto [it, end] = r.query.equal_range("changes"); it != end; ++it) changes.push_back(it->second);
+  const std::string message = r.param("message").empty() ? "Imported from -" : r.param("message");
+  CO_TRY(const std::string id, co_await p.images.import(body_source(call), name, changes, message));
+  CO_TRYV(co_await call.http.begin(200, "application/json"));
+  CO_TRYV(co_await call.http.write(dump(JsonObject{{"status", id}}) + "\r\n"));
+  co_return co_await call.http.end();
+}
+
+static Task<Result<>> save(Api& api, Call& call, std::vector<std::string> names) {
+  for (const auto& name : names) CO_TRYV(api.parts().images.find(name));
+  if (names.empty()) co_return fail(Code::kInvalid, "no image named");
+  CO_TRYV(co_await call.http.begin(200, "application/x-tar"));
+  const Sink sink = [&call](std::string_view data) { return call.http.write(data); };
+  CO_TRYV(co_await api.parts().images.save(std::move(names), sink));
+  co_return co_await call.http.end();
+}
+
+static Task<Result<>> save_many(Api& api, Call& call) {
+  std::vector<std::string> names;
+  for (auto [it, end] = call.request().query.equal_range("names"); it != end; ++it)
+    for (const auto& name : split(it->second, ',')) names.push_back(name);
+  co_return co_await save(api, call, names);
+}
+
+static Task<Result<>> save_one(Api& api, Call& call) {
+  std::vector<std::string> names = {call.arg()};
+  co_return co_await save(api, call, names);
+}
+
+static Task<Result<>> tag(Api& api, Call& call) {
+  const HttpRequest& r = call.request();
+  const std::string target = r.param("repo") + (r.param("tag").empty() ? "" : ":" + r.param("tag"));
+  CO_TRYV(co_await api.parts().images.tag(call.arg(), target));
+  co_await call.http.reply(201, "");
+  co_return Result<>{};
+}
+
+static Task<Result<>> remove(Api& api, Call& call) {
+  ApiParts& p = api.parts();
+  const auto in_use = [&p](const std::string& id, bool& running) { return p.containers.user_of_image(id, running); };
+  CO_TRY(const auto removed, co_await p.images.remove(call.arg(), call.request().flag("force"), in_use));
+  JsonArray out;
+  for (const auto& t : removed.untagged) out.push_back(JsonObject{{"Untagged", t}});
+  for (const auto& d : removed.deleted) out.push_back(JsonObject{{"Deleted", d}});
+  co_await call.http.reply(200, dump(out));
+  co_return Result<>{};
+}
+
+static Task<Result<>> prune(Api& api, Call& call) {
+  ApiParts& p = api.parts();
+  CO_TRY(const Filters f, Filters::parse(call.request(), {"dangling", "label", "label!", "until"}));
+  const bool dangling = !f.has("dangling") || f.get("dangling")[0] == "true" || f.get("dangling")[0] == "1";
+  std::optional<WallTime> until;
+  if (f.has("until")) until = parse_timestamp(f.get("until")[0], p.loop.wall_now());
+  std::vector<std::pair<std::string, int64_t>> victims;
+  for (const auto& [id, image] : p.images.all()) {
+    bool running = false;
+    if (!p.containers.user_of_image(id, running).empty() || (dangling && !image.tags.empty())) continue;
+    if (!f.labels("label", image.config.labels) || (f.has("label!") && f.labels("label!", image.config.labels)) || (until && image.created_at > *until)) continue;
+    victims.emplace_back(id, image.size_bytes - p.images.shared_size(image));
+  }
+  JsonArray deleted;
+  int64_t reclaimed = 0;
+  for (const auto& [id, size] : victims) {
+    const auto in_use = [&p](const std::string& image, bool& running) {
+      std::string user = p.containers.user_of_image(image, running);
+      running |= !user.empty();  // also a stopped container keeps its image from a prune
+      return user;
+    };
+    auto removed = co_await p.images.remove(id, true, in_use);
+    if (!removed) continue;
+    for (const auto& t : removed->untagged) deleted.push_back(JsonObject{{"Untagged", t}});
+    for (const auto& d : removed->deleted) deleted.push_back(JsonObject{{"Deleted", d}});
+    reclaimed += size;
+  }
+  co_await call.http.reply(200, dump(JsonObject{{"ImagesDeleted", deleted.empty() ? Json(nullptr) : Json(deleted)}, {"SpaceReclaimed", reclaimed}}));
+  co_return Result<>{};
+}
+
+static Task<Result<>> refused(Call&, std::string what) { co_return fail(Code::kUnsupported, what + " is not supported yet"); }
+
+void add_image_routes(Api& api) {
+  api.route("GET", "/images/json", [&api](Call& c) { return list(api, c); });
+  api.route("POST", "/images/load", [&api](Call& c) { return load(api, c); });
+  api.route("POST", "/images/create", [&api](Call& c) { return create(api, c); });
+  api.route("POST", "/images/prune", [&api](Call& c) { return prune(api, c); });
+  api.route("GET", "/images/get", [&api](Call& c) { return save_many(api, c); });
+  api.route("GET", "/images/{*}/get", [&api](Call& c) { return save_one(api, c); });
+  api.route("GET", "/images/{*}/json", [&api](Call& c) { return inspect(api, c); });
+  api.route("GET", "/images/{*}/history", [&api](Call& c) { return history(api, c); });
+  api.route("POST", "/images/{*}/tag", [&api](Call& c) { return tag(api, c); });
+  api.route("POST", "/images/{*}/push", [](Call& c) { return refused(c, "pushing to a registry"); });
+  api.route("DELETE", "/images/{*}", [&api](Call& c) { return remove(api, c); });
+  api.route("GET", "/images/search", [](Call& c) { return refused(c, "searching a registry"); });
+  api.route("POST", "/build", [](Call& c) { return refused(c, "building images"); });
+  api.route("POST", "/commit", [](Call& c) { return refused(c, "committing a container"); });
+  api.route("POST", "/auth", [](Call& c) { return refused(c, "logging in to a registry"); });
+}
+
+}  // namespace panal

@@ -1,0 +1,172 @@
+// Networks of this node, and of the cluster where there is one.
+#include <algorithm>
+
+#include "api/api.h"
+#include "api/body.h"
+#include "api/cluster_networks.h"
+#include "model/image_json.h"
+
+namespace panal {
+
+struct IpamConfig {
+  std::string driver;
+  std::map<std::string, std::string> options;
+  std::vector<Json> config;
+};
+template <class A>
+void fields(A& a, IpamConfig& i) {
+  a("Driver", i.driver), a("Options", i.options), a("Config", i.config);
+}
+template <class A>
+void fields(A& a, NetworkWish& w) {
+  a("Name", w.network.name), a("Driver", w.network.driver), a("Scope", w.scope), a("Internal", w.network.internal), a("Attachable", w.network.attachable);
+  a("Ingress", w.network.ingress), a("EnableIPv6", w.network.enable_ipv6), a("Options", w.network.options), a("Labels", w.network.labels);
+  a.refuse("ConfigOnly"), a.refuse("ConfigFrom");
+}
+
+static Json network_json(ApiParts& p, const Network& n, bool detailed) {
+  JsonArray config;
+  for (const auto& pool : n.pools) config.push_back(to_json(pool));
+  JsonObject out{{"Name", n.name}, {"Id", n.id}, {"Created", rfc3339(n.created)}, {"Scope", n.scope}, {"Driver", n.driver}, {"EnableIPv4", true}, {"EnableIPv6", n.enable_ipv6},
+                 {"IPAM", JsonObject{{"Driver", "default"}, {"Options", nullptr}, {"Config", config}}}, {"Internal", n.internal}, {"Attachable", n.attachable},
+                 {"Ingress", n.ingress}, {"ConfigFrom", JsonObject{{"Network", ""}}}, {"ConfigOnly", false}, {"Options", to_json(n.options)}, {"Labels", to_json(n.labels)}};
+  JsonObject containers;
+  if (detailed)
+    for (const auto& [id, m] : p.networks.members(n.id))
+      containers[id] = JsonObject{{"Name", m.container_name}, {"EndpointID", m.endpoint_id}, {"MacAddress", m.mac}, {"IPv4Address", m.address_cidr}, {"IPv6Address", ""}};
+  out["Containers"] = containers;
+  return out;
+}
+
+static std::vector<Network> everything(ApiParts& p) {
+  std::vector<Network> out = cluster_networks(p);
+  for (const auto& [id, n] : p.networks.all())
+    if (std::ranges::none_of(out, [&](const Network& o) { return o.id == id; })) out.push_back(n);
+  return out;
+}
+
+static Task<Result<>> list(Api& api, Call& call) {
+  ApiParts& p = api.parts();
+  CO_TRY(const Filters f, Filters::parse(call.request(), {"dangling", "driver", "id", "label", "name", "scope", "type"}));
+  JsonArray out;
+  for (const auto& n : everything(p)) {
+    const bool predefined = n.name == "bridge" || n.name == "host" || n.name == "none";
+    const bool fits = f.exact("driver", n.driver) && f.exact("scope", n.scope) && f.labels("label", n.labels) &&
+                      f.any("name", [&](const std::string& v) { return n.name.find(v) != std::string::npos; }) &&
+                      f.any("id", [&](const std::string& v) { return n.id.starts_with(v); }) &&
+                      f.any("type", [&](const std::string& v) { return (v == "builtin") == predefined; }) &&
+                      f.any("dangling", [&](const std::string& v) { return (v == "true" || v == "1") == (p.networks.members(n.id).empty() && !predefined); });
+    if (fits) out.push_back(network_json(p, n, false));
+  }
+  co_await call.http.reply(200, dump(out));
+  co_return Result<>{};
+}
+
+static Result<Network> find(ApiParts& p, const std::string& name, const std::string& scope) {
+  const auto all = everything(p);
+  for (const auto& n : all)
+    if ((n.id == name || n.name == name) && (scope.empty() || n.scope == scope)) return n;
+  for (const auto& n : all)
+    if (n.id.starts_with(name) && (scope.empty() || n.scope == scope)) return n;
+  return fail(Code::kNotFound, "network " + name + " not found");
+}
+
+static Task<Result<>> inspect(Api& api, Call& call) {
+  CO_TRY(const Network n, find(api.parts(), call.arg(), call.request().param("scope")));
+  co_await call.http.reply(200, dump(network_json(api.parts(), n, true)));
+  co_return Result<>{};
+}
+
+static Task<Result<>> create(Api& api, Call& call) {
+  ApiParts& p = api.parts();
+  CO_TRY(const Json json, co_await read_json(call));
+  CO_TRY(auto wish, from_json<NetworkWish>(json));
+  if (const Json* ipam = json.get_object().if_contains("IPAM"); ipam && ipam->is_object()) {
+    CO_TRY(const auto config, from_json<IpamConfig>(*ipam));
+    if (!config.driver.empty() && config.driver != "default") co_return fail(Code::kUnsupported, "IPAM driver " + config.driver + " is not supported yet");
+    if (!config.options.empty()) co_return fail(Code::kUnsupported, "IPAM options are not supported yet");
+    for (const auto& one : config.config) {
+      if (const Json* aux = one.is_object() ? one.get_object().if_contains("AuxiliaryAddresses") : nullptr; aux && !is_blank(*aux))
+        co_return fail(Code::kUnsupported, "IPAM auxiliary addresses are not supported yet");
+      CO_TRY(const auto pool, from_json<IpamPool>(one));
+      wish.network.pools.push_back(pool);
+    }
+  }
+  if (wish.network.ingress) co_return fail(Code::kUnsupported, "creating an ingress network is not supported yet: the cluster makes it");
+  std::string id;
+  if (wish.network.driver == "overlay" || wish.scope == "swarm") {
+    CO_TRY(id, co_await create_cluster_network(p, std::move(wish)));
+  } else {
+    CO_TRY(id, co_await p.networks.create(std::move(wish.network)));
+  }
+  co_await call.http.reply(201, dump(JsonObject{{"Id", id}, {"Warning", ""}}));
+  co_return Result<>{};
+}
+
+static Task<Result<>> remove(Api& api, Call& call) {
+  ApiParts& p = api.parts();
+  CO_TRY(const Network n, find(p, call.arg(), ""));
+  if (n.scope == "swarm") co_return co_await remove_cluster_network(p, n.id);
+  co_return co_await p.networks.remove(n.id);
+}
+
+struct ConnectBody {
+  std::string container;
+  std::optional<Endpoint> endpoint;
+  bool force = false;
+};
+template <class A>
+void fields(A& a, ConnectBody& b) {
+  a("Container", b.container), a("EndpointConfig", b.endpoint), a("Force", b.force);
+}
+
+static Task<Result<>> connect(Api& api, Call& call) {
+  CO_TRY(const Json json, co_await read_json(call));
+  CO_TRY(const auto body, from_json<ConnectBody>(json));
+  CO_TRY(const LivePtr live, api.parts().containers.find(body.container));
+  CO_TRYV(co_await api.parts().containers.connect(live, call.arg(), body.endpoint.value_or(Endpoint{})));
+  co_await call.http.reply(200, "");
+  co_return Result<>{};
+}
+
+static Task<Result<>> disconnect(Api& api, Call& call) {
+  CO_TRY(const Json json, co_await read_json(call));
+  CO_TRY(const auto body, from_json<ConnectBody>(json));
+  CO_TRY(const LivePtr live, api.parts().containers.find(body.container));
+  CO_TRYV(co_await api.parts().containers.disconnect(live, call.arg(), body.force));
+  co_await call.http.reply(200, "");
+  co_return Result<>{};
+}
+
+static Task<Result<>> prune(Api& api, Call& call) {
+  ApiParts& p = api.parts();
+  CO_TRY(const Filters f, Filters::parse(call.request(), {"label", "label!", "until"}));
+  std::optional<WallTime> until;
+  if (f.has("until")) until = parse_timestamp(f.get("until")[0], p.loop.wall_now());
+  std::vector<std::pair<std::string, std::string>> victims;
+  for (const auto& [id, n] : p.networks.all()) {
+    const bool predefined = n.name == "bridge" || n.name == "host" || n.name == "none";
+    bool wanted = false;  // a stopped container keeps its network
+    for (const auto& [cid, live] : p.containers.all()) wanted |= live->c.networks.contains(n.name);
+    if (!predefined && !wanted && n.scope == "local" && p.networks.members(id).empty() && f.labels("label", n.labels) && !(f.has("label!") && f.labels("label!", n.labels)) && (!until || n.created < *until)) victims.emplace_back(id, n.name);
+  }
+  JsonArray deleted;
+  for (const auto& [id, name] : victims) {
+    auto done = co_await p.networks.remove(id);
+    if (done) deleted.push_back(Json(name));
+  }
+  co_await call.http.reply(200, dump(JsonObject{{"NetworksDeleted", deleted.empty() ? Json(nullptr) : Json(deleted)}}));
+  co_return Result<>{};
+}
+
+void add_network_routes(Api& api) {
+  api.route("GET", "/networks", [&api](Call& c) { return list(api, c); });
+  api.route("POST", "/networks/create", [&api](Call& c) { return create(api, c); });
+  api.route("POST", "/networks/prune", [&api](Call& c) { return prune(api, c); });
+  api.route("POST", "/networks/{}/connect", [&api](Call& c) { return connect(api, c); });
+  api.route("POST", "/networks/{}/disconnect", [&api](Call& c) { return disconnect(api, c); });
+  api.route("GET", "/networks/{}", [&api](Call& c) { return inspect(api, c); });
+  api.route("DELETE", "/networks/{}", [&api](Call& c) { return remove(api, c); });
+}
+
+}  // namespace panal

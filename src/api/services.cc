@@ -1,0 +1,258 @@
+// /services and /distribution.
+#include <algorithm>
+
+#include "api/api.h"
+#include "api/body.h"
+#include "api/swarm_parts.h"
+#include "base/text.h"
+#include "image/config.h"
+#include "image/reference.h"
+#include "model/cluster_json.h"
+#include "node/volumes.h"
+#include "swarm/allocator.h"
+#include "swarm/constraint.h"
+
+namespace panal {
+
+Result<const Service*> find_service(const Manager& m, const std::string& name) {
+  const Service* prefix = nullptr;
+  int matches = 0;
+  for (const auto& [id, s] : m.store().services) {
+    if (id == name || s.spec.name == name) return &s;
+    if (!name.empty() && id.starts_with(name)) prefix = &s, ++matches;
+  }
+  if (matches == 1) return prefix;
+  if (matches > 1) return fail(Code::kInvalid, "rpc error: code = Unknown desc = service " + name + " is ambiguous (" + std::to_string(matches) + " matches found)");
+  return fail(Code::kNotFound, "service " + name + " not found");
+}
+
+static std::unexpected<Error> invalid(const std::string& why) { return fail(Code::kInvalid, "rpc error: code = InvalidArgument desc = " + why); }
+
+static Result<> check_spec(const Manager& m, const ServiceSpec& s, const std::string& own_id) {
+  if (s.name.empty()) return invalid("meta: name must be provided");
+  if (!valid_name(s.name + "00") || s.name.size() > 63) return invalid("name must be valid as a DNS name component");
+  const ContainerSpec& c = s.task.container;
+  if (c.image.empty()) return invalid("ContainerSpec: image reference must be provided");
+  if (auto ref = parse_tagged(c.image); !ref) return invalid("ContainerSpec: \"" + c.image + "\" is not a valid repository/tag");
+  TRYV(parse_constraints(s.task.placement.constraints));
+  if (!s.task.runtime.empty() && s.task.runtime != "container") return fail(Code::kUnsupported, "TaskTemplate.Runtime " + s.task.runtime + " is not supported yet");
+  for (const auto& p : s.task.placement.spread)
+    if (!p.starts_with("node.labels.") && !p.starts_with("engine.labels.")) return invalid("invalid spread descriptor " + p);
+  for (const auto* l : {&s.task.limits, &s.task.reservations}) {
+    if (l->nano_cpus < 0 || (l->nano_cpus > 0 && l->nano_cpus < 1'000'000)) return invalid("invalid cpu value " + std::to_string(static_cast<double>(l->nano_cpus) / 1e9) + ": Must be at least 0.001");
+    if (l->memory_bytes < 0 || (l->memory_bytes > 0 && l->memory_bytes < 4 << 20)) return invalid("invalid memory value " + std::to_string(l->memory_bytes) + ": Must be at least 4MiB");
+  }
+  const auto& condition = s.task.restart.condition;
+  if (condition != "any" && condition != "none" && condition != "on-failure" && !condition.empty()) return invalid("invalid restart condition " + condition);
+  for (const auto& u : {s.update, s.rollback}) {
+    if (!u) continue;
+    if (u->order != "stop-first" && u->order != "start-first" && !u->order.empty()) return invalid("invalid update order: \"" + u->order + "\"");
+    const auto& f = u->failure_action;
+    if (f != "pause" && f != "continue" && f != "rollback" && !f.empty()) return invalid("unrecognized update failure action " + f);
+    if (u->max_failure_ratio < 0 || u->max_failure_ratio > 1) return invalid("TaskSpec: update-maxfailureratio cannot be less than 0 or bigger than 1");
+    if (u->delay < 0 || u->monitor < 0) return invalid("TaskSpec: update-delay cannot be negative");
+  }
+  if (s.rollback && s.rollback->failure_action == "rollback") return invalid("rollback failure action cannot be rollback");
+  if (s.endpoint_mode != "vip" && s.endpoint_mode != "dnsrr") return invalid("invalid endpoint mode " + s.endpoint_mode);
+  std::set<std::pair<std::string, uint32_t>> seen;
+  for (const auto& p : s.ports) {
+    if (p.target == 0 || p.target > 65535 || p.published > 65535) return invalid("invalid port number");
+    if (p.protocol != "tcp" && p.protocol != "udp") return fail(Code::kUnsupported, "publishing " + p.protocol + " ports is not supported yet");
+    if (p.mode != "ingress" && p.mode != "host") return invalid("invalid publish mode " + p.mode);
+    if (p.mode == "ingress" && s.endpoint_mode == "dnsrr") return invalid("EndpointSpec: port published with ingress mode can't be used with dnsrr mode");
+    if (p.published && !seen.insert({p.protocol, p.published}).second) return invalid("EndpointSpec: duplicate published ports provided");
+  }
+  TRYV(check_ports(m.store(), own_id, s.ports));
+  const auto names_network = [&](const std::string& target) {
+    return m.store().network(target) || std::ranges::any_of(m.store().networks, [&](const auto& n) { return n.second.network.name == target; });
+  };
+  for (const auto& n : s.task.networks)
+    if (!names_network(n.target)) return fail(Code::kNotFound, "network " + n.target + " not found");
+  for (const auto& r : c.secrets)
+    if (!m.store().secrets.contains(r.id)) return invalid("secret " + r.name + " not found");
+  for (const auto& r : c.configs)
+    if (!m.store().configs.contains(r.id)) return invalid("config " + r.name + " not found");
+  for (const auto& mount : c.mounts) {
+    if (mount.target.empty()) return invalid("invalid mount target, must be an absolute path: " + mount.target);
+    if (mount.type == "bind" && (mount.source.empty() || mount.source[0] != '/')) return invalid("invalid bind mount source, must be an absolute path: " + mount.source);
+  }
+  for (const auto& [id, other] : m.store().services)
+    if (id != own_id && other.spec.name == s.name) return fail(Code::kConflict, "rpc error: code = AlreadyExists desc = name conflicts with an existing object: service " + s.name + " already exists");
+  return {};
+}
+
+static void fill_defaults(ServiceSpec& s) {
+  if (s.task.restart.condition.empty()) s.task.restart.condition = "any";
+  if (s.task.runtime.empty()) s.task.runtime = "container";
+  for (auto* u : {&s.update, &s.rollback}) {
+    if (!*u) continue;
+    if ((*u)->order.empty()) (*u)->order = "stop-first";
+    if ((*u)->failure_action.empty()) (*u)->failure_action = "pause";
+  }
+  for (auto& p : s.ports) {
+    if (p.protocol.empty()) p.protocol = "tcp";
+    if (p.mode.empty()) p.mode = "ingress";
+  }
+  if (s.endpoint_mode.empty()) s.endpoint_mode = "vip";
+}
+
+static Json service_json(const Manager& m, const Service& s, bool status) {
+  Json out = meta_json(s.meta);
+  auto& o = out.get_object();
+  o["Spec"] = to_json(s.spec);
+  if (s.previous) o["PreviousSpec"] = to_json(*s.previous);
+  JsonObject endpoint;
+  endpoint["Spec"] = JsonObject{{"Mode", s.spec.endpoint_mode}, {"Ports", to_json(s.spec.ports)}};
+  if (!s.ports.empty()) endpoint["Ports"] = to_json(s.ports);
+  JsonArray vips;
+  if (std::ranges::any_of(s.ports, [](const PortConfig& p) { return p.mode == "ingress"; }))
+    for (const auto& [id, n] : m.store().networks)
+      if (n.network.ingress) vips.push_back(JsonObject{{"NetworkID", id}});
+  for (const auto& v : s.vips) vips.push_back(JsonObject{{"NetworkID", v.network_id}, {"Addr", v.address}});
+  if (!vips.empty()) endpoint["VirtualIPs"] = vips;
+  o["Endpoint"] = endpoint;
+  if (s.update) {
+    JsonObject u{{"State", s.update->state}, {"StartedAt", rfc3339(s.update->started)}, {"Message", s.update->message}};
+    if (s.update->completed != WallTime{}) u["CompletedAt"] = rfc3339(s.update->completed);
+    o["UpdateStatus"] = u;
+  }
+  if (status) {
+    uint64_t running = 0, desired = 0;
+    for (const auto& [id, t] : m.store().tasks) {
+      if (t.service_id != s.meta.id) continue;
+      const Node* n = m.store().node(t.node_id);
+      running += t.status.state == TaskState::kRunning && t.desired == TaskState::kRunning && n && n->state == NodeState::kReady;
+      desired += t.desired == TaskState::kRunning && s.spec.mode == ServiceMode::kGlobal && !terminal(t.status.state);
+    }
+    if (s.spec.mode == ServiceMode::kReplicated) desired = s.spec.replicas;
+    o["ServiceStatus"] = JsonObject{{"RunningTasks", running}, {"DesiredTasks", desired}, {"CompletedTasks", 0}};
+  }
+  return out;
+}
+
+static Task<Result<>> list(Api& api, Call& call) {
+  CO_TRY(Manager* m, manager_of(api));
+  CO_TRY(const Filters f, Filters::parse(call.request(), {"id", "label", "mode", "name", "runtime"}));
+  JsonArray out;
+  for (const auto& [id, s] : m->store().services) {
+    const bool fits = f.any("id", [&, &key = id](const std::string& v) { return key.starts_with(v); }) && f.any("name", [&](const std::string& v) { return s.spec.name.starts_with(v); }) &&
+                      f.exact("mode", s.spec.mode == ServiceMode::kGlobal ? "global" : "replicated") && f.labels("label", s.spec.labels);
+    if (fits) out.push_back(service_json(*m, s, call.request().flag("status")));
+  }
+  co_await call.http.reply(200, dump(out));
+  co_return Result<>{};
+}
+
+static Task<Result<>> inspect(Api& api, Call& call) {
+  CO_TRY(Manager* m, manager_of(api));
+  CO_TRY(const Service* s, find_service(*m, call.arg()));
+  co_await call.http.reply(200, dump(service_json(*m, *s, false)));
+  co_return Result<>{};
+}
+
+static Task<Result<>> create(Api& api, Call& call) {
+  CO_TRY(Manager* m, manager_of(api));
+  CO_TRY(const Json json, co_await read_json(call));
+  CO_TRY(auto spec, from_json<ServiceSpec>(json));
+  fill_defaults(spec);
+  if (spec.name.empty()) spec.name = api.parts().entropy.swarm_id().substr(0, 12);
+  CO_TRYV(check_spec(*m, spec, ""));
+  Service s;
+  s.meta.id = api.parts().entropy.swarm_id(), s.spec = std::move(spec), s.spec_version = 1;
+  const std::string id = s.meta.id, name = s.spec.name;
+  Command command;
+  command.time = api.parts().loop.wall_now();
+  command.put(Kind::kService, std::move(s), 0);
+  CO_TRYV(co_await m->propose(std::move(command)));
+  api.parts().events.publish("service", "create", id, {{"name", name}}, "swarm");
+  co_await call.http.reply(201, dump(JsonObject{{"ID", id}}));
+  co_return Result<>{};
+}
+
+// Must tasks be replaced for the step from one spec to the other?
+static bool replaces_tasks(const ServiceSpec& a, const ServiceSpec& b) {
+  const auto host_ports = [](const ServiceSpec& s) {
+    std::vector<PortConfig> out;
+    for (const auto& p : s.ports)
+      if (p.mode == "host") out.push_back(p);
+    return out;
+  };
+  return to_text(a.task) != to_text(b.task) || uses_ingress(a) != uses_ingress(b) || host_ports(a) != host_ports(b);
+}
+
+static Task<Result<>> update(Api& api, Call& call) {
+  CO_TRY(Manager* m, manager_of(api));
+  CO_TRY(const uint64_t version, version_of(call.request()));
+  CO_TRY(const Json json, co_await read_json(call));
+  CO_TRY(const Service* found, find_service(*m, call.arg()));
+  Service s = *found;
+  const std::string rollback = call.request().param("rollback");
+  const bool back = rollback == "previous";
+  if (!rollback.empty() && !back) co_return fail(Code::kInvalid, "unrecognized rollback option " + rollback);
+  ServiceSpec next;
+  if (back) {
+    if (!s.previous) co_return fail(Code::kInvalid, "rpc error: code = FailedPrecondition desc = service " + s.spec.name + " does not have a previous spec");
+    next = *s.previous;
+  } else {
+    CO_TRY(next, from_json<ServiceSpec>(json));
+    fill_defaults(next);
+    if (next.name != s.spec.name) co_return invalid("renaming services is not supported");
+    if (next.mode != s.spec.mode) co_return invalid("service mode change is not allowed");
+  }
+  CO_TRYV(check_spec(*m, next, s.meta.id));
+  const bool replace = replaces_tasks(s.spec, next);
+  s.previous = std::move(s.spec);
+  s.spec = std::move(next);
+  s.update = std::nullopt;
+  if (replace) {
+    ++s.spec_version;
+    s.update = UpdateStatus{back ? "rollback_started" : "updating", back ? "manually requested rollback" : "update in progress", api.parts().loop.wall_now(), {}};
+  }
+  const std::string id = s.meta.id, name = s.spec.name;
+  Command command;
+  command.time = api.parts().loop.wall_now();
+  command.put(Kind::kService, std::move(s), version);
+  CO_TRYV(co_await m->propose(std::move(command)));
+  api.parts().events.publish("service", "update", id, {{"name", name}}, "swarm");
+  co_await call.http.reply(200, dump(JsonObject{{"Warnings", nullptr}}));
+  co_return Result<>{};
+}
+
+static Task<Result<>> remove(Api& api, Call& call) {
+  CO_TRY(Manager* m, manager_of(api));
+  CO_TRY(const Service* s, find_service(*m, call.arg()));
+  const std::string id = s->meta.id, name = s->spec.name;
+  Command command;
+  command.time = api.parts().loop.wall_now();
+  command.remove(Kind::kService, id);
+  CO_TRYV(co_await m->propose(std::move(command)));
+  api.parts().events.publish("service", "remove", id, {{"name", name}}, "swarm");
+  co_await call.http.reply(200, "");
+  co_return Result<>{};
+}
+
+// The stock CLI asks here for the digest to pin. Panal answers from what the nodes of the cluster hold.
+static Task<Result<>> distribution(Api& api, Call& call) {
+  SwarmNode* swarm = api.parts().swarm;
+  auto found = co_await swarm->images().find(call.arg());
+  if (!found) co_return std::unexpected(found.error());
+  CO_TRY(const Image image, image_from_config(found->config, api.parts().layers.sha256(found->config), api.parts().layers));
+  JsonObject platform{{"architecture", image.architecture}, {"os", image.os}};
+  if (!image.variant.empty()) platform["variant"] = image.variant;
+  co_await call.http.reply(200, dump(JsonObject{{"Descriptor", JsonObject{{"mediaType", "application/vnd.oci.image.manifest.v1+json"}, {"digest", api.parts().layers.sha256(found->manifest)}, {"size", found->manifest.size()}}}, {"Platforms", JsonArray{platform}}}));
+  co_return Result<>{};
+}
+
+void add_service_routes(Api& api) {
+  api.route("GET", "/services", [&api](Call& c) { return list(api, c); });
+  api.route("POST", "/services/create", [&api](Call& c) { return create(api, c); });
+  api.route("GET", "/services/{}", [&api](Call& c) { return inspect(api, c); });
+  api.route("POST", "/services/{}/update", [&api](Call& c) { return update(api, c); });
+  api.route("DELETE", "/services/{}", [&api](Call& c) { return remove(api, c); });
+  api.route("GET", "/distribution/{*}/json", [&api](Call& c) { return distribution(api, c); });
+  add_task_routes(api);
+  add_secret_routes(api);
+  add_service_log_routes(api);
+}
+
+}  // namespace panal

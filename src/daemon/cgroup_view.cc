@@ -1,0 +1,64 @@
+#include "daemon/cgroup_view.h"
+
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <sched.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/statfs.h>
+
+#include <filesystem>
+
+#include "base/fd.h"
+#include "base/log.h"
+#include "base/text.h"
+
+namespace panal {
+
+static bool is_cgroup2(const char* path) {
+  struct statfs s{};
+  return ::statfs(path, &s) == 0 && s.f_type == CGROUP2_SUPER_MAGIC;
+}
+
+bool cgroup_is_v2() { return is_cgroup2("/sys/fs/cgroup"); }
+
+static bool join_monitors(const std::string& containers_dir) {
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator(containers_dir, error)) {
+    const auto pid = read_file(entry.path().string() + "/conmon.pid", 64);
+    if (!pid) continue;
+    const std::string proc = "/proc/" + std::string(trim(*pid));
+    const auto command = read_file(proc + "/cmdline", 65536);
+    if (!command || command->find("conmon") == std::string::npos || command->find(entry.path().filename().string()) == std::string::npos) continue;
+    Fd ns(::open((proc + "/ns/mnt").c_str(), O_RDONLY | O_CLOEXEC));
+    if (ns && ::setns(ns.get(), CLONE_NEWNS) == 0) return true;
+  }
+  return false;
+}
+
+Result<> prepare_cgroup_view(const std::string& containers_dir) {
+  if (cgroup_is_v2() || !is_cgroup2("/sys/fs/cgroup/unified")) return {};
+  if (join_monitors(containers_dir)) return {};
+  if (::unshare(CLONE_NEWNS) != 0) return fail(sys_error(errno, "unshare mount namespace"));
+  if (::mount(nullptr, "/", nullptr, MS_REC | MS_SLAVE, nullptr) != 0) return fail(sys_error(errno, "mount", "/"));
+  // A folder of our own with every v1 hierarchy bound into it, moved over the shared one: nothing is written into that.
+  const std::string temporary = "/tmp/.panal-cgroup-" + std::to_string(::getpid());
+  TRYV(make_dirs(temporary, 0755));
+  if (::mount("cgroup", temporary.c_str(), "tmpfs", 0, "mode=755,size=1m") != 0) return fail(sys_error(errno, "mount", temporary));
+  TRY(const std::string table, read_file("/proc/self/cgroup"));
+  for (const auto& line : split(table, '\n')) {
+    const auto parts = split(line, ':');
+    if (parts.size() < 3 || parts[0] == "0") continue;
+    const std::string name = parts[1].starts_with("name=") ? parts[1].substr(5) : parts[1];
+    if (!exists("/sys/fs/cgroup/" + name)) continue;
+    const std::string at = temporary + "/" + name;
+    TRYV(make_dirs(at, 0755));
+    if (::mount(("/sys/fs/cgroup/" + name).c_str(), at.c_str(), nullptr, MS_BIND, nullptr) != 0) return fail(sys_error(errno, "mount", at));
+  }
+  if (::mount(temporary.c_str(), "/sys/fs/cgroup", nullptr, MS_MOVE, nullptr) != 0) return fail(sys_error(errno, "mount", "/sys/fs/cgroup"));
+  ::rmdir(temporary.c_str());
+  log::info("msg=\"hybrid cgroups: using the v1 hierarchies in a mount namespace of our own\"");
+  return {};
+}
+
+}  // namespace panal

@@ -1,0 +1,299 @@
+#include "engine/oci.h"
+
+#include <array>
+#include <algorithm>
+#include <set>
+
+#include "base/json.h"
+#include "base/text.h"
+
+namespace panal {
+
+static constexpr std::array<const char*, 14> kDefaultCapabilities = {
+    "CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FSETID", "CAP_FOWNER", "CAP_MKNOD", "CAP_NET_RAW", "CAP_SETGID",
+    "CAP_SETUID", "CAP_SETFCAP", "CAP_SETPCAP", "CAP_NET_BIND_SERVICE", "CAP_SYS_CHROOT", "CAP_KILL", "CAP_AUDIT_WRITE"};
+static constexpr std::array<const char*, 11> kMaskedPaths = {
+    "/proc/asound", "/proc/acpi", "/proc/interrupts", "/proc/kcore", "/proc/keys", "/proc/latency_stats", "/proc/timer_list",
+    "/proc/timer_stats", "/proc/sched_debug", "/proc/scsi", "/sys/firmware"};
+static constexpr std::array<const char*, 5> kReadonlyPaths = {"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"};
+
+static std::string cap_name(const std::string& name) {
+  std::string upper;
+  for (const char c : name) upper += static_cast<char>(c >= 'a' && c <= 'z' ? c - 32 : c);
+  return upper.starts_with("CAP_") || upper == "ALL" ? upper : "CAP_" + upper;
+}
+
+bool known_capability(const std::string& name) {
+  static constexpr std::array<std::string_view, 42> kAll = {
+      "ALL", "CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_DAC_READ_SEARCH", "CAP_FOWNER", "CAP_FSETID", "CAP_KILL", "CAP_SETGID", "CAP_SETUID", "CAP_SETPCAP",
+      "CAP_LINUX_IMMUTABLE", "CAP_NET_BIND_SERVICE", "CAP_NET_BROADCAST", "CAP_NET_ADMIN", "CAP_NET_RAW", "CAP_IPC_LOCK", "CAP_IPC_OWNER", "CAP_SYS_MODULE",
+      "CAP_SYS_RAWIO", "CAP_SYS_CHROOT", "CAP_SYS_PTRACE", "CAP_SYS_PACCT", "CAP_SYS_ADMIN", "CAP_SYS_BOOT", "CAP_SYS_NICE", "CAP_SYS_RESOURCE", "CAP_SYS_TIME",
+      "CAP_SYS_TTY_CONFIG", "CAP_MKNOD", "CAP_LEASE", "CAP_AUDIT_WRITE", "CAP_AUDIT_CONTROL", "CAP_SETFCAP", "CAP_MAC_OVERRIDE", "CAP_MAC_ADMIN", "CAP_SYSLOG",
+      "CAP_WAKE_ALARM", "CAP_BLOCK_SUSPEND", "CAP_AUDIT_READ", "CAP_PERFMON", "CAP_BPF", "CAP_CHECKPOINT_RESTORE"};
+  return std::ranges::find(kAll, std::string_view(cap_name(name))) != kAll.end();
+}
+
+std::vector<std::string> capability_set(const HostConfig& host, const std::vector<std::string>& held) {
+  std::set<std::string> out;
+  const std::set<std::string> have(held.begin(), held.end());
+  const auto named = [](const std::vector<std::string>& list, const std::string& name) {
+    return std::ranges::any_of(list, [&](const std::string& item) { return cap_name(item) == name; });
+  };
+  if (host.privileged || named(host.cap_add, "ALL")) out = have;
+  else if (!named(host.cap_drop, "ALL")) out.insert(kDefaultCapabilities.begin(), kDefaultCapabilities.end());
+  for (const auto& add : host.cap_add) out.insert(cap_name(add));
+  if (!host.privileged)
+    for (const auto& drop : host.cap_drop)
+      if (!named(host.cap_add, cap_name(drop))) out.erase(cap_name(drop));
+  std::vector<std::string> result;
+  for (const auto& name : out)
+    if (have.contains(name)) result.push_back(name);
+  return result;
+}
+
+static void set_env(std::vector<std::string>& env, const std::string& entry, bool replace) {
+  const std::string key = entry.substr(0, entry.find('=') + 1);
+  for (auto& e : env)
+    if (e.starts_with(key)) {
+      if (replace) e = entry;
+      return;
+    }
+  env.push_back(entry);
+}
+
+std::vector<std::string> process_env(const Container& c, const ResolvedUser& user) {
+  std::vector<std::string> env = {"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOSTNAME=" + c.hostname};
+  if (c.config.tty) env.push_back("TERM=xterm");
+  for (const auto& e : c.config.env)
+    if (e.find('=') != std::string::npos) set_env(env, e, true);
+  set_env(env, "HOME=" + user.home, false);
+  return env;
+}
+
+template <class T>
+static JsonArray strings(const T& list) {
+  JsonArray out;
+  for (const auto& s : list) out.push_back(Json(std::string_view(s)));
+  return out;
+}
+
+static Json user_json(const ResolvedUser& user) {
+  JsonArray groups;
+  groups.push_back(user.gid);  // also among the supplementary ones (CVE-2022-36109)
+  for (const uint32_t g : user.groups)
+    if (g != user.gid) groups.push_back(g);
+  return JsonObject{{"uid", user.uid}, {"gid", user.gid}, {"additionalGids", groups}};
+}
+
+static Json capabilities_json(const std::vector<std::string>& caps, bool root) {
+  JsonObject out{{"bounding", strings(caps)}};
+  // An unprivileged user keeps them in the bounding set only, as runc does without ambient capabilities.
+  out["permitted"] = root ? strings(caps) : JsonArray{};
+  out["effective"] = root ? strings(caps) : JsonArray{};
+  return out;
+}
+
+static bool no_new_privileges(const HostConfig& host) {
+  return std::ranges::any_of(host.security_opt, [](const std::string& o) { return o == "no-new-privileges" || o == "no-new-privileges:true" || o == "no-new-privileges=true"; });
+}
+
+static Json mount(std::string_view destination, std::string_view type, std::string_view source, std::initializer_list<std::string_view> options) {
+  return JsonObject{{"destination", destination}, {"type", type}, {"source", source}, {"options", strings(std::vector<std::string>(options.begin(), options.end()))}};
+}
+
+static Json bind(const std::string& destination, const std::string& source, std::vector<std::string> options) {
+  return JsonObject{{"destination", destination}, {"type", "bind"}, {"source", source}, {"options", strings(options)}};
+}
+
+static JsonArray mounts_json(const Container& c, const OciInputs& in) {
+  const bool privileged = c.host.privileged;
+  JsonArray out;
+  out.push_back(mount("/proc", "proc", "proc", {"nosuid", "noexec", "nodev"}));
+  out.push_back(mount("/dev", "tmpfs", "tmpfs", {"nosuid", "strictatime", "mode=755", "size=65536k"}));
+  out.push_back(mount("/dev/pts", "devpts", "devpts", {"nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"}));
+  out.push_back(mount("/sys", "sysfs", "sysfs", {"nosuid", "noexec", "nodev", privileged ? "rw" : "ro"}));
+  out.push_back(mount("/sys/fs/cgroup", "cgroup", "cgroup", {privileged ? "rw" : "ro", "nosuid", "noexec", "nodev"}));
+  out.push_back(mount("/dev/mqueue", "mqueue", "mqueue", {"nosuid", "noexec", "nodev"}));
+  if (in.ipc_ns.empty()) {
+    const int64_t shm = c.host.shm_size > 0 ? c.host.shm_size : 64 << 20;
+    out.push_back(mount("/dev/shm", "tmpfs", "shm", {"nosuid", "noexec", "nodev", "mode=1777", "size=" + std::to_string(shm)}));
+  }
+  // Docker's own files lie under what the user mounts: a user's /etc wins, a user's /etc/hosts too.
+  std::set<std::string> taken;
+  for (const auto& m : c.mounts) taken.insert(m.destination);
+  for (const auto& [path, file] : {std::pair<const char*, const std::string&>{"/etc/resolv.conf", in.resolv_file}, {"/etc/hostname", in.hostname_file}, {"/etc/hosts", in.hosts_file}})
+    if (!file.empty() && !taken.contains(path)) out.push_back(bind(path, file, {"rbind", "rprivate", c.host.readonly_rootfs ? "ro" : "rw"}));
+  std::vector<const MountPoint*> ordered;
+  for (const auto& m : c.mounts) ordered.push_back(&m);
+  std::ranges::stable_sort(ordered, {}, [](const MountPoint* m) { return std::ranges::count(m->destination, '/'); });
+  for (const MountPoint* m : ordered) {
+    if (m->type == "tmpfs") {
+      std::vector<std::string> options = {"nosuid", "nodev", "noexec"};
+      for (const auto& o : split(m->mode, ','))
+        if (!o.empty()) {
+          if (o == "exec" || o == "suid" || o == "dev") std::erase(options, "no" + o);
+          options.push_back(o);
+        }
+      if (m->tmpfs_size_bytes) options.push_back("size=" + std::to_string(m->tmpfs_size_bytes));
+      if (m->tmpfs_mode) {
+        char octal[16];
+        std::snprintf(octal, sizeof octal, "mode=%o", static_cast<unsigned>(m->tmpfs_mode));
+        options.push_back(octal);
+      }
+      if (!m->rw) options.push_back("ro");
+      out.push_back(JsonObject{{"destination", m->destination}, {"type", "tmpfs"}, {"source", "tmpfs"}, {"options", strings(options)}});
+    } else {
+      out.push_back(bind(m->destination, m->source, {"rbind", m->propagation.empty() ? "rprivate" : m->propagation, m->rw ? "rw" : "ro"}));
+    }
+  }
+  return out;
+}
+
+static Json resources_json(const Container& c, const OciInputs& in) {
+  const HostConfig& h = c.host;
+  JsonObject out;
+  JsonArray devices;
+  if (h.privileged) {
+    devices.push_back(JsonObject{{"allow", true}, {"access", "rwm"}});
+  } else {
+    devices.push_back(JsonObject{{"allow", false}, {"access", "rwm"}});
+    for (const char type : {'c', 'b'}) devices.push_back(JsonObject{{"allow", true}, {"type", std::string(1, type)}, {"access", "m"}});
+    struct Known {
+      int64_t major, minor;
+    };
+    for (const Known d : {Known{1, 3}, {1, 5}, {1, 7}, {1, 8}, {1, 9}, {5, 0}, {5, 2}})
+      devices.push_back(JsonObject{{"allow", true}, {"type", "c"}, {"major", d.major}, {"minor", d.minor}, {"access", "rwm"}});
+    devices.push_back(JsonObject{{"allow", true}, {"type", "c"}, {"major", 136}, {"access", "rwm"}});
+  }
+  out["devices"] = devices;
+  JsonObject memory;
+  if (h.memory > 0) {
+    memory["limit"] = h.memory;
+    const int64_t swap = h.memory_swap == 0 ? h.memory * 2 : h.memory_swap;
+    memory["swap"] = swap;
+  }
+  if (h.memory_reservation > 0) memory["reservation"] = h.memory_reservation;
+  if (h.memory_swappiness && *h.memory_swappiness >= 0 && !in.cgroup_v2) memory["swappiness"] = *h.memory_swappiness;
+  if (h.oom_kill_disable.value_or(false) && !in.cgroup_v2) memory["disableOOMKiller"] = true;
+  if (!memory.empty()) out["memory"] = memory;
+  JsonObject cpu;
+  if (h.cpu_shares > 0) cpu["shares"] = h.cpu_shares;
+  if (h.nano_cpus > 0) cpu["period"] = 100000, cpu["quota"] = std::max<int64_t>(h.nano_cpus / 10000, 1000);
+  if (h.cpu_period > 0) cpu["period"] = h.cpu_period;
+  if (h.cpu_quota > 0) cpu["quota"] = h.cpu_quota;
+  if (!h.cpuset_cpus.empty()) cpu["cpus"] = h.cpuset_cpus;
+  if (!h.cpuset_mems.empty()) cpu["mems"] = h.cpuset_mems;
+  if (!cpu.empty()) out["cpu"] = cpu;
+  if (h.pids_limit.value_or(0) > 0) out["pids"] = JsonObject{{"limit", *h.pids_limit}};
+  return out;
+}
+
+static JsonArray namespaces_json(const Container& c, const OciInputs& in) {
+  JsonArray out;
+  out.push_back(JsonObject{{"type", "mount"}});
+  const auto add = [&](const char* type, const std::string& path) {
+    if (path == "host") return;
+    JsonObject ns{{"type", type}};
+    if (!path.empty()) ns["path"] = path;
+    out.push_back(ns);
+  };
+  add("network", in.ns_path);
+  add("pid", in.pid_ns);
+  add("ipc", in.ipc_ns);
+  add("uts", in.uts_ns);
+  if (c.host.cgroupns_mode == "private" || (in.cgroup_v2 && c.host.cgroupns_mode.empty() && !c.host.privileged)) add("cgroup", "");
+  return out;
+}
+
+static void set_rlimits(JsonObject& process, const Container& c) {
+  JsonArray rlimits;
+  for (const auto& u : c.host.ulimits) {
+    std::string type = "RLIMIT_";
+    for (const char ch : u.name) type += static_cast<char>(ch >= 'a' && ch <= 'z' ? ch - 32 : ch);
+    rlimits.push_back(JsonObject{{"type", type}, {"soft", u.soft}, {"hard", u.hard}});
+  }
+  if (!rlimits.empty()) process["rlimits"] = rlimits;
+}
+
+std::string oci_config(const Container& c, const OciInputs& in) {
+  JsonObject process;
+  std::vector<std::string> args = {c.path};
+  args.insert(args.end(), c.args.begin(), c.args.end());
+  if (c.host.init.value_or(false)) args.insert(args.begin(), {"/sbin/docker-init", "--"});
+  const auto caps = capability_set(c.host, in.held_capabilities);
+  process["terminal"] = c.config.tty;
+  if (c.config.tty && c.host.console_size.size() == 2) process["consoleSize"] = JsonObject{{"height", c.host.console_size[0]}, {"width", c.host.console_size[1]}};
+  process["user"] = user_json(in.user);
+  process["args"] = strings(args);
+  process["env"] = strings(process_env(c, in.user));
+  process["cwd"] = c.config.working_dir.empty() ? "/" : c.config.working_dir;
+  process["capabilities"] = capabilities_json(caps, in.user.uid == 0);
+  process["noNewPrivileges"] = no_new_privileges(c.host);
+  if (c.host.oom_score_adj > 0) process["oomScoreAdj"] = c.host.oom_score_adj;
+  set_rlimits(process, c);
+
+  JsonObject linux_part;
+  linux_part["cgroupsPath"] = "/panal/" + c.id;
+  linux_part["resources"] = resources_json(c, in);
+  linux_part["namespaces"] = namespaces_json(c, in);
+  JsonObject sysctl;
+  for (const auto& [key, value] : c.host.sysctls) sysctl[key] = value;
+  if (!sysctl.empty()) linux_part["sysctl"] = sysctl;
+  if (!c.host.privileged) {
+    linux_part["maskedPaths"] = c.host.masked_paths ? strings(*c.host.masked_paths) : strings(kMaskedPaths);
+    linux_part["readonlyPaths"] = c.host.readonly_paths ? strings(*c.host.readonly_paths) : strings(kReadonlyPaths);
+  }
+  JsonArray mounts = mounts_json(c, in);
+  if (c.host.init.value_or(false)) mounts.push_back(bind("/sbin/docker-init", in.init_path, {"bind", "ro"}));
+
+  JsonObject config;
+  config["ociVersion"] = "1.0.2";
+  config["process"] = process;
+  config["root"] = JsonObject{{"path", in.rootfs}, {"readonly", c.host.readonly_rootfs}};
+  if (in.uts_ns.empty()) config["hostname"] = c.hostname;
+  config["mounts"] = mounts;
+  config["linux"] = linux_part;
+  return dump(config);
+}
+
+std::string oci_process(const Container& c, const ExecConfig& exec, const ResolvedUser& user, const std::vector<std::string>& held, int rows, int columns) {
+  JsonObject process;
+  std::vector<std::string> env = process_env(c, user);
+  if (exec.tty) set_env(env, "TERM=xterm", false);
+  for (const auto& e : exec.env) {
+    if (e.find('=') != std::string::npos) set_env(env, e, true);
+    else std::erase_if(env, [&](const std::string& old) { return old.starts_with(e + "="); });
+  }
+  HostConfig host = c.host;
+  if (exec.privileged) host.privileged = true;
+  process["terminal"] = exec.tty;
+  if (exec.tty && rows > 0) process["consoleSize"] = JsonObject{{"height", rows}, {"width", columns}};
+  process["user"] = user_json(user);
+  process["args"] = strings(exec.cmd);
+  process["env"] = strings(env);
+  process["cwd"] = !exec.working_dir.empty() ? exec.working_dir : c.config.working_dir.empty() ? "/" : c.config.working_dir;
+  process["capabilities"] = capabilities_json(capability_set(host, held), user.uid == 0);
+  process["noNewPrivileges"] = no_new_privileges(c.host);
+  set_rlimits(process, c);
+  return dump(process);
+}
+
+Result<int> parse_signal(const std::string& text) {
+  static constexpr std::array<const char*, 32> kNames = {"",     "HUP",  "INT",  "QUIT", "ILL",  "TRAP", "ABRT", "BUS",  "FPE",  "KILL", "USR1",
+                                                         "SEGV", "USR2", "PIPE", "ALRM", "TERM", "STKFLT", "CHLD", "CONT", "STOP", "TSTP", "TTIN",
+                                                         "TTOU", "URG",  "XCPU", "XFSZ", "VTALRM", "PROF", "WINCH", "IO",  "PWR",  "SYS"};
+  if (auto n = parse_int(text)) {
+    if (*n >= 1 && *n <= 64) return static_cast<int>(*n);
+    return fail(Code::kInvalid, "invalid signal: " + text);
+  }
+  std::string name;
+  for (const char c : text) name += static_cast<char>(c >= 'a' && c <= 'z' ? c - 32 : c);
+  if (name.starts_with("SIG")) name = name.substr(3);
+  for (size_t i = 1; i < kNames.size(); ++i)
+    if (name == kNames[i]) return static_cast<int>(i);
+  if (name.starts_with("RTMIN+"))
+    if (auto n = parse_int(name.substr(6)); n && *n >= 0 && *n <= 30) return static_cast<int>(34 + *n);
+  return fail(Code::kInvalid, "invalid signal: " + text);
+}
+
+}  // namespace panal

@@ -1,0 +1,46 @@
+// From a container to the OCI runtime's configuration (runtime-spec config.md): isolation defaults are Docker's. Pure.
+#pragma once
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "model/container.h"
+
+namespace panal {
+
+struct ResolvedUser {
+  uint32_t uid = 0, gid = 0;
+  std::vector<uint32_t> groups;
+  std::string home = "/";
+};
+
+/// "", "name", "uid", "name:group", "uid:gid" against the image's /etc/passwd and /etc/group. Docker's errors.
+Result<ResolvedUser> resolve_user(const std::string& user, const std::vector<std::string>& extra_groups, const std::string& passwd, const std::string& group);
+
+struct OciInputs {
+  std::string rootfs, ns_path, hosts_file, hostname_file, resolv_file, shm_size;
+  ResolvedUser user;
+  std::vector<std::string> held_capabilities;  // what the daemon has: a container gets no more
+  uint64_t max_open_files = 1048576;           // the daemon's own hard limit
+  std::string pid_ns, ipc_ns, uts_ns;          // "/proc/N/ns/.." to join, "host", or "" for one of its own
+  bool cgroup_v2 = false;
+  std::string init_path;                       // docker-init or tini, for --init
+};
+
+/// Environment: PATH, HOSTNAME, TERM (tty), HOME come first as in Docker, then image and user values (already merged).
+std::vector<std::string> process_env(const Container& c, const ResolvedUser& user);
+bool known_capability(const std::string& name);
+std::vector<std::string> capability_set(const HostConfig& host, const std::vector<std::string>& held);
+std::string oci_config(const Container& c, const OciInputs& in);
+
+struct ExecConfig {
+  std::vector<std::string> cmd, env;
+  std::string user, working_dir;
+  bool tty = false, privileged = false;
+};
+std::string oci_process(const Container& c, const ExecConfig& exec, const ResolvedUser& user, const std::vector<std::string>& held, int rows, int columns);
+
+/// "SIGTERM", "TERM", "15" -> 15.
+Result<int> parse_signal(const std::string& text);
+
+}  // namespace panal

@@ -1,0 +1,130 @@
+#include <set>
+#include "engine/oci.h"
+
+#include <doctest/doctest.h>
+
+#include "base/json.h"
+
+namespace panal {
+namespace {
+
+using Words = std::vector<std::string>;
+const Words kHeld = {"CAP_CHOWN", "CAP_KILL", "CAP_NET_RAW", "CAP_SYS_ADMIN", "CAP_NET_ADMIN"};
+
+Words caps(Words add, Words drop, bool privileged = false) {
+  HostConfig h;
+  h.cap_add = std::move(add), h.cap_drop = std::move(drop), h.privileged = privileged;
+  return capability_set(h, kHeld);
+}
+Container container() {
+  Container c;
+  c.id = "id", c.hostname = "host", c.path = "sh", c.args = {"-c", "true"};
+  return c;
+}
+Json config(const Container& c, OciInputs in = {}) {
+  in.rootfs = "/root", in.ns_path = "/run/ns", in.held_capabilities = kHeld, in.hosts_file = "/h", in.resolv_file = "/r", in.hostname_file = "/n";
+  return parse_json(oci_config(c, in)).value();
+}
+
+}  // namespace
+
+TEST_CASE("capabilities: defaults, additions, drops, and never more than the daemon has") {
+  CHECK(caps({}, {}) == Words{"CAP_CHOWN", "CAP_KILL", "CAP_NET_RAW"});
+  CHECK(caps({"net_admin"}, {}) == Words{"CAP_CHOWN", "CAP_KILL", "CAP_NET_ADMIN", "CAP_NET_RAW"});
+  CHECK(caps({}, {"CAP_KILL"}) == Words{"CAP_CHOWN", "CAP_NET_RAW"});
+  CHECK(caps({}, {"ALL"}).empty());
+  CHECK(caps({"KILL"}, {"all"}) == Words{"CAP_KILL"});
+  CHECK(caps({"ALL"}, {}).size() == kHeld.size());
+  CHECK(caps({"ALL"}, {"CAP_SYS_ADMIN"}).size() == kHeld.size() - 1);
+  CHECK(caps({"SYS_MODULE"}, {}).size() == 3);
+  CHECK(caps({}, {"ALL"}, true).size() == kHeld.size());
+}
+
+TEST_CASE("environment: Docker's first, then the image's and the user's") {
+  Container c = container();
+  ResolvedUser u;
+  u.home = "/home/u";
+  CHECK(process_env(c, u) == Words{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOSTNAME=host", "HOME=/home/u"});
+  c.config.tty = true, c.config.env = {"PATH=/bin", "A=1", "A=2", "EMPTY=", "NOVALUE", "AB=3", "HOME=/x", "TERM=vt100"};
+  CHECK(process_env(c, u) == Words{"PATH=/bin", "HOSTNAME=host", "TERM=vt100", "A=2", "EMPTY=", "AB=3", "HOME=/x"});
+}
+
+TEST_CASE("signals by name and number") {
+  for (const auto* text : {"SIGTERM", "TERM", "term", "15"}) CHECK(parse_signal(text).value() == 15);
+  CHECK(parse_signal("KILL").value() == 9);
+  CHECK(parse_signal("SIGRTMIN+3").value() == 37);
+  CHECK(parse_signal("64").value() == 64);
+  for (const auto* text : {"", "0", "65", "-9", "SIG", "SIGFOO", "9x", "SIGSIGTERM"}) CHECK_MESSAGE(!parse_signal(text).has_value(), std::string(text));
+}
+
+TEST_CASE("the runtime's configuration isolates as Docker does") {
+  const Json j = config(container());
+  CHECK(j.at_pointer("/process/args") == Json{"sh", "-c", "true"});
+  CHECK(j.at_pointer("/process/cwd") == "/");
+  CHECK(j.at_pointer("/process/noNewPrivileges") == false);
+  CHECK(j.at_pointer("/linux/maskedPaths").get_array().size() > 5);
+  CHECK(j.at_pointer("/linux/readonlyPaths").get_array().size() == 5);
+  CHECK(j.at_pointer("/linux/resources/devices/0/allow") == false);
+  CHECK(j.at_pointer("/root/readonly") == false);
+  std::set<std::string> namespaces;
+  for (const auto& n : j.at_pointer("/linux/namespaces").get_array()) namespaces.insert(str(n.at("type")));
+  for (const auto* type : {"mount", "network", "pid", "ipc", "uts"}) CHECK_MESSAGE(namespaces.contains(type), std::string(type));
+  for (const auto& m : j.at_pointer("/mounts").get_array())
+    if (m.at("destination") == "/sys") CHECK(m.at_pointer("/options/3") == "ro");
+}
+
+TEST_CASE("privileged, read-only, limits and host namespaces") {
+  Container c = container();
+  c.host.privileged = true;
+  CHECK(!config(c).at("linux").get_object().contains("maskedPaths"));
+  CHECK(config(c).at_pointer("/linux/resources/devices/0/allow") == true);
+  c = container();
+  c.host.readonly_rootfs = true, c.host.memory = 64 << 20, c.host.nano_cpus = 1'500'000'000, c.host.pids_limit = 100, c.host.security_opt = {"no-new-privileges"};
+  const Json j = config(c);
+  CHECK(j.at_pointer("/root/readonly") == true);
+  CHECK(j.at_pointer("/linux/resources/memory/limit") == (64 << 20));
+  CHECK(j.at_pointer("/linux/resources/memory/swap") == (128 << 20));
+  CHECK(j.at_pointer("/linux/resources/cpu/quota") == 150000);
+  CHECK(j.at_pointer("/linux/resources/pids/limit") == 100);
+  CHECK(j.at_pointer("/process/noNewPrivileges") == true);
+  OciInputs in;
+  in.pid_ns = "host", in.uts_ns = "host", in.ipc_ns = "/proc/7/ns/ipc";
+  const Json host = config(container(), in);
+  for (const auto& n : host.at_pointer("/linux/namespaces").get_array()) {
+    CHECK(n.at("type") != "pid");
+    if (n.at("type") == "ipc") CHECK(n.at("path") == "/proc/7/ns/ipc");
+  }
+  CHECK(!host.get_object().contains("hostname"));
+}
+
+TEST_CASE("an unprivileged user has no effective capabilities") {
+  OciInputs in;
+  in.user.uid = 1000, in.user.gid = 7, in.user.groups = {7, 9};
+  const Json j = config(container(), in);
+  CHECK(j.at_pointer("/process/capabilities/effective").get_array().empty());
+  CHECK(!j.at_pointer("/process/capabilities/bounding").get_array().empty());
+  CHECK(j.at_pointer("/process/user/additionalGids") == Json{7, 9});
+}
+
+TEST_CASE("mounts lie in order of depth, and a user's file wins over Docker's") {
+  Container c = container();
+  MountPoint deep, top, hosts, tmp;
+  deep.type = top.type = hosts.type = "bind", deep.destination = "/a/b", deep.source = "/1", top.destination = "/a", top.source = "/2", top.rw = false, hosts.destination = "/etc/hosts", hosts.source = "/mine";
+  tmp.type = "tmpfs", tmp.destination = "/t", tmp.mode = "exec", tmp.tmpfs_size_bytes = 5, tmp.tmpfs_mode = 0700;
+  c.mounts = {deep, top, hosts, tmp};
+  size_t at_top = 0, at_deep = 0, n = 0, etc_hosts = 0;
+  for (const auto& m : config(c).at("mounts").get_array()) {
+    ++n;
+    if (m.at("destination") == "/a") at_top = n;
+    if (m.at("destination") == "/a/b") at_deep = n;
+    if (m.at("destination") == "/etc/hosts") {
+      ++etc_hosts;
+      CHECK(m.at("source") == "/mine");
+    }
+    if (m.at("destination") == "/t") CHECK(m.at("options") == Json{"nosuid", "nodev", "exec", "size=5", "mode=700"});
+  }
+  CHECK(at_top < at_deep);
+  CHECK(etc_hosts == 1);
+}
+
+}  // namespace panal

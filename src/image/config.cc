@@ -1,0 +1,219 @@
+#include "image/config.h"
+
+#include "base/fd.h"
+#include "base/text.h"
+#include "image/reference.h"
+#include "model/image_json.h"
+
+namespace panal {
+
+struct RootFs {
+  std::string type;
+  std::vector<std::string> diff_ids;
+};
+template <class A>
+void fields(A& a, RootFs& r) {
+  a("type", r.type), a("diff_ids", r.diff_ids);
+}
+struct ConfigFile {
+  std::string architecture, os, variant, author, created, comment;
+  ContainerConfig config;
+  RootFs rootfs;
+  std::vector<HistoryEntry> history;
+};
+template <class A>
+void fields(A& a, ConfigFile& c) {
+  a("architecture", c.architecture), a("os", c.os), a.opt("variant", c.variant), a.opt("author", c.author), a.opt("created", c.created);
+  a.opt("comment", c.comment), a("config", c.config), a("rootfs", c.rootfs), a.opt("history", c.history);
+}
+
+Result<Image> image_from_config(const std::string& config_json, const std::string& digest, const Layers& hasher) {
+  auto parsed = from_text<ConfigFile>(config_json);
+  if (!parsed) return fail(wrap("image config", parsed.error()));
+  ConfigFile& c = *parsed;
+  Image image;
+  image.id = digest, image.config_json = config_json;
+  image.architecture = c.architecture, image.os = c.os.empty() ? "linux" : c.os, image.variant = c.variant, image.author = c.author;
+  image.created = c.created, image.comment = c.comment, image.config = c.config, image.history = c.history;
+  if (image.os != "linux") return fail(Code::kInvalid, "image operating system \"" + image.os + "\" cannot be used on this platform");
+  image.diff_ids = c.rootfs.diff_ids;
+  if (image.diff_ids.size() > 127) return fail(Code::kInvalid, "max depth exceeded");
+  // chain id: OCI image-spec config.md, "Layer ChainID"
+  for (const auto& diff : image.diff_ids) {
+    if (!diff.starts_with("sha256:")) return fail(Code::kInvalid, "image config: invalid diff id " + diff);
+    image.chain_ids.push_back(image.chain_ids.empty() ? diff : hasher.sha256(image.chain_ids.back() + " " + diff));
+  }
+  return image;
+}
+
+struct Descriptor {
+  std::string mediaType, digest;
+  int64_t size = 0;
+  std::map<std::string, std::string> annotations;
+};
+template <class A>
+void fields(A& a, Descriptor& d) {
+  a("mediaType", d.mediaType), a("digest", d.digest), a("size", d.size), a.opt("annotations", d.annotations);
+}
+struct Manifest {
+  int schemaVersion = 2;
+  std::string mediaType;
+  Descriptor config;
+  std::vector<Descriptor> layers, manifests;
+};
+template <class A>
+void fields(A& a, Manifest& m) {
+  a("schemaVersion", m.schemaVersion), a("mediaType", m.mediaType), a.opt("config", m.config), a.opt("layers", m.layers), a.opt("manifests", m.manifests);
+}
+
+std::string make_manifest(const std::string& config_digest, size_t config_size, const std::vector<std::string>& layers, const std::vector<int64_t>& sizes) {
+  Manifest m;
+  m.mediaType = "application/vnd.oci.image.manifest.v1+json";
+  m.config = {"application/vnd.oci.image.config.v1+json", config_digest, static_cast<int64_t>(config_size), {}};
+  for (size_t i = 0; i < layers.size(); ++i) m.layers.push_back({"application/vnd.oci.image.layer.v1.tar", layers[i], sizes[i], {}});
+  return to_text(m);
+}
+
+Result<ManifestParts> parse_manifest(const std::string& json) {
+  TRY(auto m, from_text<Manifest>(json));
+  ManifestParts parts;
+  parts.config_digest = m.config.digest, parts.config_size = m.config.size;
+  // Digests become file names: nothing else may stand there.
+  const auto check = [](const std::string& d) { return valid_digest(d); };
+  if (!check(m.config.digest)) return fail(Code::kInvalid, "image manifest: invalid config digest");
+  for (const auto& l : m.layers)
+    if (!check(l.digest)) return fail(Code::kInvalid, "image manifest: invalid layer digest");
+  for (const auto& l : m.layers) parts.layer_digests.push_back(l.digest), parts.layer_sizes.push_back(l.size);
+  return parts;
+}
+
+struct SavedImage {
+  std::string config;
+  std::vector<std::string> tags, layers;
+};
+template <class A>
+void fields(A& a, SavedImage& s) {
+  a("Config", s.config), a("RepoTags", s.tags), a("Layers", s.layers);
+}
+
+namespace {
+
+class Finder {
+ public:
+  explicit Finder(const std::vector<ArchiveFile>& files) {
+    for (const auto& f : files) by_path_[f.path] = &f;
+  }
+  /// Follows links inside the archive (docker save's older layouts link repeated layers).
+  const ArchiveFile* find(std::string path) const {
+    while (path.starts_with("./")) path = path.substr(2);
+    for (int hops = 0; hops < 8; ++hops) {
+      auto it = by_path_.find(path);
+      if (it == by_path_.end()) return nullptr;
+      if (!it->second->file.empty()) return it->second;
+      path = it->second->link;
+    }
+    return nullptr;
+  }
+  const ArchiveFile* blob(const std::string& digest) const { return valid(digest) ? find("blobs/sha256/" + digest.substr(7)) : nullptr; }
+
+ private:
+  static bool valid(const std::string& digest) { return digest.size() == 71 && digest.starts_with("sha256:"); }
+  std::map<std::string, const ArchiveFile*> by_path_;
+};
+
+}  // namespace
+
+static Result<ArchiveFile> need(const ArchiveFile* file, const std::string& name) {
+  if (!file) return fail(Code::kInvalid, "invalid archive: " + name + " is missing");
+  return *file;
+}
+
+static Result<ArchiveImage> from_oci_manifest(const Finder& finder, const Descriptor& descriptor, int depth) {
+  TRY(const ArchiveFile file, need(finder.blob(descriptor.digest), descriptor.digest));
+  TRY(const std::string text, read_file(file.file, 4 << 20));
+  TRY(const auto manifest, from_text<Manifest>(text));
+  if (!manifest.manifests.empty() && depth < 3) return from_oci_manifest(finder, manifest.manifests.front(), depth + 1);
+  ArchiveImage image;
+  TRY(image.config, need(finder.blob(manifest.config.digest), manifest.config.digest));
+  for (const auto& layer : manifest.layers) {
+    TRY(auto found, need(finder.blob(layer.digest), layer.digest));
+    image.layers.push_back(found);
+  }
+  return image;
+}
+
+Result<std::vector<ArchiveImage>> images_in_archive(const std::vector<ArchiveFile>& files) {
+  const Finder finder(files);
+  std::vector<ArchiveImage> out;
+  if (const ArchiveFile* list = finder.find("manifest.json")) {
+    TRY(const std::string text, read_file(list->file, 4 << 20));
+    TRY(const auto saved, from_text<std::vector<SavedImage>>(text));
+    for (const auto& s : saved) {
+      ArchiveImage image;
+      image.tags = s.tags;
+      TRY(image.config, need(finder.find(s.config), s.config));
+      for (const auto& layer : s.layers) {
+        TRY(auto found, need(finder.find(layer), layer));
+        image.layers.push_back(found);
+      }
+      out.push_back(std::move(image));
+    }
+  } else if (const ArchiveFile* index = finder.find("index.json")) {
+    TRY(const std::string text, read_file(index->file, 4 << 20));
+    TRY(const auto parsed, from_text<Manifest>(text));
+    for (const auto& descriptor : parsed.manifests) {
+      TRY(auto image, from_oci_manifest(finder, descriptor, 0));
+      for (const char* key : {"io.containerd.image.name", "org.opencontainers.image.ref.name"})
+        if (auto it = descriptor.annotations.find(key); it != descriptor.annotations.end() && image.tags.empty() && it->second.find_first_of(":/") != std::string::npos)
+          image.tags.push_back(it->second);
+      out.push_back(std::move(image));
+    }
+  } else {
+    return fail(Code::kInvalid, "invalid archive: does not contain a manifest.json");
+  }
+  return out;
+}
+
+// The instructions docker import accepts in --change.
+static Result<> apply_change(ContainerConfig& config, const std::string& change) {
+  const size_t space = change.find_first_of(" \t");
+  const std::string verb = lower(std::string_view(change).substr(0, space));
+  const std::string rest(trim(space == std::string::npos ? "" : change.substr(space)));
+  const auto command = [&]() -> std::vector<std::string> {
+    if (rest.starts_with("["))
+      if (auto words = from_text<std::vector<std::string>>(rest)) return *words;
+    return {"/bin/sh", "-c", rest};
+  };
+  if (verb == "cmd") config.cmd = command();
+  else if (verb == "entrypoint") config.entrypoint = command();
+  else if (verb == "workdir") config.working_dir = rest;
+  else if (verb == "user") config.user = rest;
+  else if (verb == "stopsignal") config.stop_signal = rest;
+  else if (verb == "expose")
+    for (const auto& port : split(rest, ' ')) config.exposed_ports[port.find('/') == std::string::npos ? port + "/tcp" : port] = {};
+  else if (verb == "volume") config.volumes[rest] = {};
+  else if (verb == "env" || verb == "label") {
+    const size_t equals = rest.find('=');
+    const size_t cut = equals == std::string::npos ? rest.find(' ') : equals;
+    if (cut == std::string::npos) return fail(Code::kInvalid, verb + " must have two arguments");
+    std::string value(trim(rest.substr(cut + 1)));
+    if (value.size() > 1 && value.front() == '"' && value.back() == '"') value = value.substr(1, value.size() - 2);
+    if (verb == "env") config.env.push_back(rest.substr(0, cut) + "=" + value);
+    else config.labels[rest.substr(0, cut)] = value;
+  } else {
+    return fail(Code::kInvalid, verb + " is not a valid change command");
+  }
+  return {};
+}
+
+Result<std::string> import_config(const std::string& diff_id, const std::vector<std::string>& changes, const std::string& message,
+                                  const std::string& created, const std::string& architecture) {
+  ConfigFile c;
+  c.architecture = architecture, c.os = "linux", c.created = created, c.comment = message;
+  for (const auto& change : changes) TRYV(apply_change(c.config, change));
+  c.rootfs = {"layers", {diff_id}};
+  c.history.push_back({created, "", "", message, false});
+  return to_text(c);
+}
+
+}  // namespace panal

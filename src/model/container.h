@@ -1,0 +1,170 @@
+// What an engine knows of a container. Field names and defaults: Docker Engine API v1.51, definitions ContainerConfig,
+// HostConfig, ContainerState. `Container` is what the daemon stores; the API's views are derived from it.
+#pragma once
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/time.h"
+
+namespace panal {
+
+/// A string map or list that tells "not given" (inherit from the image) from "given empty".
+using OptStrings = std::optional<std::vector<std::string>>;
+
+struct Empty {};
+
+struct HealthConfig {
+  std::vector<std::string> test;  // {} inherit, {"NONE"}, {"CMD", ...}, {"CMD-SHELL", command}
+  int64_t interval = 0, timeout = 0, start_period = 0, start_interval = 0;  // nanoseconds, 0 = default
+  int retries = 0;
+  bool operator==(const HealthConfig&) const = default;
+};
+
+struct ContainerConfig {
+  std::string hostname, domainname, user, image, working_dir, stop_signal;
+  bool attach_stdin = false, attach_stdout = false, attach_stderr = false, tty = false, open_stdin = false, stdin_once = false;
+  std::vector<std::string> env;
+  OptStrings cmd, entrypoint;
+  std::map<std::string, std::string> labels;
+  std::map<std::string, Empty> volumes, exposed_ports;
+  std::optional<HealthConfig> healthcheck;
+  std::optional<int> stop_timeout;  // seconds
+};
+
+struct PortBinding {
+  std::string host_ip, host_port;
+};
+
+struct RestartPolicy {
+  std::string name;  // "", no, always, unless-stopped, on-failure
+  int maximum_retry_count = 0;
+};
+
+struct Mount {  // API "Mount": a wish
+  std::string type, source, target, consistency;  // bind, volume, tmpfs
+  bool read_only = false;
+  std::string propagation;
+  bool non_recursive = false, create_mountpoint = false;
+  bool no_copy = false;
+  std::string subpath;
+  std::map<std::string, std::string> volume_labels, driver_options;
+  std::string driver_name;
+  int64_t tmpfs_size_bytes = 0;
+  int tmpfs_mode = 0;
+  bool operator==(const Mount&) const = default;
+};
+
+struct Ulimit {
+  std::string name;
+  int64_t soft = 0, hard = 0;
+  bool operator==(const Ulimit&) const = default;
+};
+
+struct Device {
+  std::string path_on_host, path_in_container, cgroup_permissions;
+};
+
+struct LogConfig {
+  std::string type;
+  std::map<std::string, std::string> config;
+};
+
+struct HostConfig {
+  std::vector<std::string> binds;
+  std::string network_mode = "default";
+  std::map<std::string, std::optional<std::vector<PortBinding>>> port_bindings;
+  RestartPolicy restart_policy;
+  bool auto_remove = false, privileged = false, publish_all_ports = false, readonly_rootfs = false;
+  std::vector<Mount> mounts;
+  std::vector<std::string> cap_add, cap_drop, dns, dns_options, dns_search, extra_hosts, group_add, security_opt;
+  std::string pid_mode, ipc_mode, uts_mode, cgroupns_mode;
+  std::map<std::string, std::string> tmpfs, sysctls;
+  int64_t memory = 0, memory_swap = 0, memory_reservation = 0, nano_cpus = 0, cpu_shares = 0, cpu_period = 0, cpu_quota = 0;
+  std::optional<int64_t> pids_limit, memory_swappiness;
+  std::string cpuset_cpus, cpuset_mems;
+  std::optional<bool> init, oom_kill_disable;
+  std::vector<Ulimit> ulimits;
+  std::vector<Device> devices;
+  int64_t shm_size = 0;
+  int oom_score_adj = 0;
+  LogConfig log_config;
+  std::vector<int> console_size;
+  std::string runtime, container_id_file, isolation;
+  OptStrings masked_paths, readonly_paths;
+};
+
+struct EndpointIpam {
+  std::string ipv4_address, ipv6_address;
+};
+
+/// How a container is (or wants to be) attached to one network.
+struct Endpoint {
+  EndpointIpam ipam;
+  std::vector<std::string> aliases;
+  std::string network_id, endpoint_id, gateway, ip_address, mac_address;
+  int ip_prefix_len = 0;
+  int index = -1;  // of its interface in the container (eth<index>); -1: not plugged in
+  std::string wanted_mac;
+  std::vector<std::string> dns_names;
+};
+
+/// A mount as resolved at creation (API "MountPoint").
+struct MountPoint {
+  std::string type, name, source, destination, driver, mode, propagation, subpath;
+  bool rw = true;
+  bool copy_up = false;  // a new volume takes the image's content at first start
+  int64_t tmpfs_size_bytes = 0;
+  int tmpfs_mode = 0;
+};
+
+struct HealthResult {
+  WallTime start, end;
+  int exit_code = 0;
+  std::string output;
+};
+
+enum class Phase { kCreated, kRunning, kPaused, kRestarting, kRemoving, kExited, kDead };
+std::string_view name_of(Phase);
+bool from_name(std::string_view, Phase&);
+
+struct ContainerState {
+  Phase phase = Phase::kCreated;
+  bool oom_killed = false;
+  int pid = 0;
+  uint64_t pid_start = 0;  // start time of `pid` in clock ticks since boot: tells a reused pid
+  int conmon_pid = 0;
+  int exit_code = 0;
+  std::string error;
+  WallTime started_at, finished_at;
+  std::string health;  // "", starting, healthy, unhealthy
+  int health_failures = 0;
+  std::vector<HealthResult> health_log;
+};
+
+struct PublishedPort {
+  std::string host_ip;
+  uint16_t host_port = 0, port = 0;
+  std::string protocol;  // tcp, udp
+};
+
+struct Container {
+  std::string id, name, image_id, image_ref, path;
+  std::vector<std::string> args;
+  WallTime created;
+  ContainerConfig config;
+  HostConfig host;
+  ContainerState state;
+  std::vector<MountPoint> mounts;
+  std::map<std::string, Endpoint> networks;  // by network name
+  std::vector<PublishedPort> ports;          // while running
+  std::vector<std::string> layers;           // chain ids, lowest first
+  std::string hostname;
+  int restart_count = 0;
+  bool stopped_by_user = false;  // docker stop or kill: unless-stopped stays stopped
+  bool managed_by_swarm = false;
+};
+
+}  // namespace panal

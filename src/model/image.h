@@ -1,0 +1,65 @@
+// Images as the engine stores them, networks and volumes of one node.
+#pragma once
+#include "model/container.h"
+
+namespace panal {
+
+/// "docker.io/library/alpine", tag, digest; names as the distribution specification's grammar.
+struct ImageRef {
+  std::string domain, path, tag, digest;  // digest "sha256:..."
+  /// As Docker shows it: "alpine", "localhost:5000/app", without tag or digest.
+  std::string familiar_name() const;
+  /// "alpine:latest"; with `digest` "alpine:latest@sha256:...".
+  std::string familiar() const;
+  /// Fully spelled: "docker.io/library/alpine:latest".
+  std::string full() const;
+};
+
+struct HistoryEntry {
+  std::string created, created_by, author, comment;
+  bool empty_layer = false;
+};
+
+struct Image {
+  std::string id;  // "sha256:" + digest of the config blob
+  std::vector<std::string> tags;   // familiar, sorted
+  std::string manifest_digest;     // of the OCI manifest in the content store
+  std::string manifest;            // its bytes
+  std::string config_json;         // the config blob, as given
+  std::string architecture, os, variant, author, created, comment;
+  ContainerConfig config;
+  std::vector<std::string> diff_ids, chain_ids;
+  std::vector<std::string> layer_digests;  // blobs, as in the manifest
+  std::vector<HistoryEntry> history;
+  int64_t size_bytes = 0;  // unpacked
+  WallTime created_at, tagged_at;
+};
+
+struct Layer {
+  std::string chain_id, diff_id, blob_digest;
+  int64_t number = 0;  // its folder in the layer store
+  int64_t size_bytes = 0;
+};
+
+struct IpamPool {
+  std::string subnet, gateway, ip_range;
+};
+
+struct Network {
+  std::string id, name, driver = "bridge", scope = "local";
+  WallTime created;
+  bool internal = false, attachable = false, ingress = false, enable_ipv6 = false;
+  std::vector<IpamPool> pools;
+  std::map<std::string, std::string> options, labels;
+  std::string bridge;  // interface name
+  uint32_t vni = 0;    // overlay
+};
+
+struct Volume {
+  std::string name, driver = "local", mountpoint;
+  WallTime created;
+  std::map<std::string, std::string> labels, options;
+  bool anonymous = false;
+};
+
+}  // namespace panal

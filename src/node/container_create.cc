@@ -1,0 +1,280 @@
+// Creating containers: checks, names, what the image gives, mounts.
+#include <algorithm>
+
+#include "base/fd.h"
+#include "base/text.h"
+#include "image/reference.h"
+#include "model/container_json.h"
+#include "node/containers.h"
+
+namespace panal {
+
+Result<> validate(const ContainerConfig& config, const HostConfig& host) {
+  const auto& policy = host.restart_policy.name;
+  if (!policy.empty() && policy != "no" && policy != "always" && policy != "unless-stopped" && policy != "on-failure")
+    return fail(Code::kInvalid, "invalid restart policy: unknown policy '" + policy + "'; use one of 'no', 'always', 'on-failure', or 'unless-stopped'");
+  if (policy != "on-failure" && host.restart_policy.maximum_retry_count != 0)
+    return fail(Code::kInvalid, "invalid restart policy: maximum retry count can only be used with 'on-failure'");
+  if (host.auto_remove && !policy.empty() && policy != "no") return fail(Code::kInvalid, "can't create 'AutoRemove' container with restart policy");
+  if (host.memory > 0 && host.memory < 6 * 1024 * 1024) return fail(Code::kInvalid, "Minimum memory limit allowed is 6MB");
+  if (host.memory_swap > 0 && host.memory == 0) return fail(Code::kInvalid, "You should always set the Memory limit when using Memoryswap limit, see usage");
+  if (host.memory_swap > 0 && host.memory_swap < host.memory) return fail(Code::kInvalid, "Minimum memoryswap limit should be larger than memory limit, see usage");
+  if (host.nano_cpus < 0) return fail(Code::kInvalid, "invalid NanoCPUs");
+  if (host.memory < 0) return fail(Code::kInvalid, "invalid memory limit");
+  for (const auto* list : {&host.cap_add, &host.cap_drop})
+    for (const auto& name : *list)
+      if (!known_capability(name)) return fail(Code::kInvalid, std::string("invalid Cap") + (list == &host.cap_add ? "Add" : "Drop") + ": unknown capability: \"" + name + "\"");
+  if (host.nano_cpus > 0 && (host.cpu_period > 0 || host.cpu_quota > 0)) return fail(Code::kInvalid, "Conflicting options: Nano CPUs and CPU Period cannot both be set.");
+  if (!host.runtime.empty() && host.runtime != "crun" && host.runtime != "runc" && host.runtime != "io.containerd.runc.v2")
+    return fail(Code::kInvalid, "unknown or invalid runtime name: " + host.runtime);
+  const auto& log = host.log_config.type;
+  if (!log.empty() && log != "json-file" && log != "local") return fail(Code::kUnsupported, "log driver " + log + " is not supported yet: use json-file");
+  for (const auto& [key, value] : host.log_config.config) return fail(Code::kUnsupported, "log option " + key + " is not supported yet");
+  for (const auto& option : host.security_opt) {
+    const bool known = option == "no-new-privileges" || option == "no-new-privileges:true" || option == "no-new-privileges=true" || option == "no-new-privileges:false" ||
+                       option == "seccomp=unconfined" || option == "seccomp:unconfined" || option == "apparmor=unconfined" || option == "apparmor:unconfined" || option == "label=disable" || option == "label:disable";
+    if (!known) return fail(Code::kUnsupported, "security option " + option + " is not supported yet");
+  }
+  if (!host.devices.empty()) return fail(Code::kUnsupported, "HostConfig.Devices is not supported yet");
+  if (host.cgroupns_mode != "" && host.cgroupns_mode != "host" && host.cgroupns_mode != "private") return fail(Code::kInvalid, "invalid cgroup namespace mode: " + host.cgroupns_mode);
+  if (!config.stop_signal.empty()) TRYV(parse_signal(config.stop_signal));
+  if (!config.working_dir.empty() && config.working_dir[0] != '/') return fail(Code::kInvalid, "the working directory '" + config.working_dir + "' is invalid, it needs to be an absolute path");
+  for (const auto& e : config.env)
+    if (e.empty() || e[0] == '=') return fail(Code::kInvalid, "invalid environment variable: " + e);
+  for (const auto& [port, bindings] : host.port_bindings) {
+    const size_t slash = port.find('/');
+    const auto number = parse_int(port.substr(0, slash));
+    const std::string protocol = slash == std::string::npos ? "tcp" : port.substr(slash + 1);
+    if (!number || *number < 1 || *number > 65535) return fail(Code::kInvalid, "invalid port specification: \"" + port + "\"");
+    if (protocol != "tcp" && protocol != "udp") return fail(Code::kUnsupported, "publishing " + protocol + " ports is not supported yet");
+    if (bindings)
+      for (const auto& b : *bindings) {
+        const auto host_port = parse_int(b.host_port);
+        if (!b.host_port.empty() && (!host_port || *host_port < 0 || *host_port > 65535)) return fail(Code::kInvalid, "invalid port specification: \"" + b.host_port + "\"");
+        if (!b.host_ip.empty() && b.host_ip != "::" && !parse_ip4(b.host_ip)) return fail(Code::kUnsupported, "publishing on address " + b.host_ip + " is not supported yet (IPv4 only)");
+      }
+  }
+  if (config.hostname.size() > 63) return fail(Code::kInvalid, "invalid hostname: " + config.hostname);
+  if (config.healthcheck) {
+    const auto& h = *config.healthcheck;
+    if (h.interval < 0 || h.timeout < 0 || h.start_period < 0 || h.retries < 0) return fail(Code::kInvalid, "Interval in Healthcheck cannot be negative");
+    if (!h.test.empty() && h.test[0] != "NONE" && h.test[0] != "CMD" && h.test[0] != "CMD-SHELL") return fail(Code::kInvalid, "unknown type in Healthcheck: " + h.test[0]);
+  }
+  return {};
+}
+
+Result<> merge_image(ContainerConfig& config, const Image& image) {
+  const ContainerConfig& base = image.config;
+  if (config.user.empty()) config.user = base.user;
+  if (config.working_dir.empty()) config.working_dir = base.working_dir;
+  if (config.stop_signal.empty()) config.stop_signal = base.stop_signal;
+  if (!config.stop_timeout) config.stop_timeout = base.stop_timeout;
+  std::vector<std::string> env = base.env;
+  for (const auto& e : config.env) {
+    const std::string key = e.substr(0, e.find('='));
+    std::erase_if(env, [&](const std::string& old) { return old.substr(0, old.find('=')) == key; });
+    if (e.find('=') != std::string::npos) env.push_back(e);
+  }
+  config.env = env;
+  for (const auto& [key, value] : base.labels) config.labels.try_emplace(key, value);
+  for (const auto& [path, nothing] : base.volumes) config.volumes.try_emplace(path);
+  for (const auto& [port, nothing] : base.exposed_ports) config.exposed_ports.try_emplace(port);
+  // An entrypoint given by the user also drops the image's command. [""] resets the image's entrypoint.
+  const bool given = config.entrypoint.has_value() && !config.entrypoint->empty();
+  if (!given) {
+    if (!config.cmd || config.cmd->empty()) config.cmd = base.cmd;
+    config.entrypoint = base.entrypoint;
+  } else if (config.entrypoint->size() == 1 && (*config.entrypoint)[0].empty()) {
+    config.entrypoint = std::nullopt;
+  }
+  if (!config.healthcheck || config.healthcheck->test.empty()) {
+    const HealthConfig own = config.healthcheck.value_or(HealthConfig{});
+    config.healthcheck = base.healthcheck;
+    if (config.healthcheck) {
+      if (own.interval) config.healthcheck->interval = own.interval;
+      if (own.timeout) config.healthcheck->timeout = own.timeout;
+      if (own.retries) config.healthcheck->retries = own.retries;
+      if (own.start_period) config.healthcheck->start_period = own.start_period;
+    }
+  }
+  if ((!config.cmd || config.cmd->empty()) && (!config.entrypoint || config.entrypoint->empty())) return fail(Code::kInvalid, "no command specified");
+  return {};
+}
+
+static std::string clean_path(const std::string& path) {
+  std::vector<std::string> parts;
+  for (auto& part : split(path, '/')) {
+    if (part.empty() || part == ".") continue;
+    if (part == "..") {
+      if (!parts.empty()) parts.pop_back();
+    } else {
+      parts.push_back(part);
+    }
+  }
+  return "/" + join(parts, "/");
+}
+
+static Result<Mount> parse_bind(const std::string& text) {
+  const auto parts = split(text, ':');
+  if (parts.size() < 2 || parts.size() > 3 || parts[0].empty() || parts[1].empty()) return fail(Code::kInvalid, "invalid volume specification: '" + text + "'");
+  Mount m;
+  m.type = parts[0][0] == '/' ? "bind" : "volume", m.source = parts[0], m.target = parts[1];
+  if (m.type == "bind") m.create_mountpoint = true;
+  if (parts.size() == 3)
+    for (const auto& mode : split(parts[2], ',')) {
+      if (mode == "ro") m.read_only = true;
+      else if (mode == "nocopy") m.no_copy = true;
+      else if (mode == "rprivate" || mode == "private" || mode == "rshared" || mode == "shared" || mode == "rslave" || mode == "slave") m.propagation = mode;
+      else if (mode != "rw" && mode != "z" && mode != "Z" && mode != "delegated" && mode != "cached" && mode != "consistent" && !mode.empty())
+        return fail(Code::kInvalid, "invalid mode: " + mode);
+    }
+  return m;
+}
+
+Task<Result<>> Containers::resolve_mounts(Container& c, const Image& image) {
+  std::vector<std::pair<Mount, bool>> wishes;  // wish, from --mount
+  for (const auto& text : c.host.binds) {
+    CO_TRY(Mount m, parse_bind(text));
+    wishes.emplace_back(std::move(m), false);
+  }
+  for (const auto& m : c.host.mounts) wishes.emplace_back(m, true);
+  for (const auto& [target, options] : c.host.tmpfs) {
+    Mount m;
+    m.type = "tmpfs", m.target = target, m.consistency = options;
+    wishes.emplace_back(std::move(m), false);
+  }
+  for (const auto& [target, nothing] : c.config.volumes) {
+    const bool covered = std::ranges::any_of(wishes, [&](const auto& w) { return clean_path(w.first.target) == clean_path(target); });
+    if (covered) continue;
+    Mount m;
+    m.type = "volume", m.target = target;
+    wishes.emplace_back(std::move(m), false);
+  }
+  std::set<std::string> targets;
+  for (auto& [m, strict] : wishes) {
+    if (m.target.empty() || m.target[0] != '/') co_return fail(Code::kInvalid, "invalid mount config for type \"" + m.type + "\": invalid mount path: '" + m.target + "' mount path must be absolute");
+    const std::string target = clean_path(m.target);
+    if (target == "/") co_return fail(Code::kInvalid, "invalid mount config for type \"" + m.type + "\": invalid specification: destination can't be '/'");
+    if (!targets.insert(target).second) co_return fail(Code::kInvalid, "Duplicate mount point: " + target);
+    MountPoint p;
+    p.type = m.type, p.destination = target, p.rw = !m.read_only, p.propagation = m.propagation;
+    if (m.type == "bind") {
+      if (m.source.empty() || m.source[0] != '/') co_return fail(Code::kInvalid, "invalid mount config for type \"bind\": invalid mount path: '" + m.source + "' mount path must be absolute");
+      if (!exists(m.source)) {
+        if (strict && !m.create_mountpoint) co_return fail(Code::kInvalid, "invalid mount config for type \"bind\": bind source path does not exist: " + m.source);
+        CO_TRYV(make_dirs(m.source, 0755));
+      }
+      p.source = m.source;
+      if (m.read_only && !strict) p.mode = "ro";
+      if (p.propagation.empty()) p.propagation = "rprivate";
+    } else if (m.type == "volume") {
+      if (!m.subpath.empty()) co_return fail(Code::kUnsupported, "VolumeOptions.Subpath is not supported yet");
+      bool created = false;
+      CO_TRY(const Volume* v, co_await volumes_.ensure(m.source, m.driver_name, m.volume_labels, m.driver_options, created));
+      p.name = v->name, p.source = v->mountpoint, p.driver = v->driver, p.mode = "z";
+      p.copy_up = !m.no_copy;
+    } else if (m.type == "tmpfs") {
+      p.mode = m.consistency, p.tmpfs_size_bytes = m.tmpfs_size_bytes, p.tmpfs_mode = m.tmpfs_mode;
+    } else {
+      co_return fail(Code::kInvalid, "mount type " + m.type + " unknown");
+    }
+    c.mounts.push_back(std::move(p));
+  }
+  (void)image;
+  co_return Result<>{};
+}
+
+std::string Containers::random_name() {
+  static constexpr const char* kLeft[] = {"busy", "golden", "humming", "amber", "waxen", "diligent", "sunny", "swift", "gentle", "bold", "clever", "quiet", "bright", "keen", "merry", "noble"};
+  static constexpr const char* kRight[] = {"drone", "forager", "queen", "worker", "larva", "nectar", "pollen", "hive", "comb", "clover", "thyme", "lavender", "acacia", "heather", "linden", "sage"};
+  for (int tries = 0;; ++tries) {
+    const uint64_t n = entropy_.number();
+    std::string name = std::string(kLeft[n % 16]) + "_" + kRight[n / 16 % 16];
+    if (tries > 3) name += std::to_string(n / 256 % 1000);
+    if (!names_.contains(name)) return name;
+  }
+}
+
+Task<Result<CreateResult>> Containers::create(std::string name, ContainerConfig config, HostConfig host, std::map<std::string, Endpoint> endpoints, bool managed_by_swarm) {
+  if (name.starts_with('/')) name = name.substr(1);
+  if (!name.empty() && !valid_name(name)) co_return fail(Code::kInvalid, "Invalid container name (" + name + "), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed");
+  const auto taken = [&]() -> Result<> {
+    if (auto it = names_.find(name); it != names_.end())
+      return fail(Code::kConflict, "Conflict. The container name \"/" + name + "\" is already in use by container \"" + it->second + "\". You have to remove (or rename) that container to be able to reuse that name.");
+    return {};
+  };
+  CO_TRYV(taken());
+  CO_TRYV(validate(config, host));
+  if (config.image.empty()) co_return fail(Code::kInvalid, "no image specified");
+  CO_TRY(const Image* found, images_.find(config.image));
+  const Image image = *found;
+  CreateResult result;
+  result.id = entropy_.hex_id();
+  auto live = std::make_shared<LiveContainer>();
+  Container& c = live->c;
+  c.id = result.id, c.image_id = image.id, c.image_ref = config.image, c.created = loop_.wall_now(), c.managed_by_swarm = managed_by_swarm;
+  CO_TRYV(merge_image(config, image));
+  if (name.empty()) name = random_name();
+  c.name = name, c.layers = image.chain_ids;
+  std::vector<std::string> words;
+  if (config.entrypoint) words = *config.entrypoint;
+  if (config.cmd) words.insert(words.end(), config.cmd->begin(), config.cmd->end());
+  c.path = words.at(0), c.args.assign(words.begin() + 1, words.end());
+  if (host.network_mode.empty()) host.network_mode = "default";
+  const bool host_network = host.network_mode == "host";
+  if (config.hostname.empty() && !host_network) config.hostname = c.id.substr(0, 12);
+  c.hostname = config.hostname;
+  if (host.log_config.type.empty()) host.log_config.type = "json-file";
+  if (host.shm_size == 0) host.shm_size = 64 << 20;
+  if (host.ipc_mode.empty()) host.ipc_mode = "private";
+  if (host.restart_policy.name.empty()) host.restart_policy.name = "no";
+  if (host.runtime.empty()) host.runtime = "crun";
+  if (!host.masked_paths && host.privileged) host.masked_paths = std::vector<std::string>{};
+  if (host.init.value_or(false) && !exists(paths_.init_path)) co_return fail(Code::kInvalid, "--init needs " + paths_.init_path + ": install the package tini");
+  if (host.memory > 0 && host.memory_swap == 0) host.memory_swap = host.memory * 2;
+  c.config = std::move(config), c.host = std::move(host);
+
+  const std::string mode = c.host.network_mode == "default" ? "bridge" : c.host.network_mode;
+  if (!mode.starts_with("container:") && mode != "host" && mode != "none") {
+    auto primary = networks_.find(mode);
+    c.networks[primary ? (*primary)->name : mode] = {};  // a network that is missing is the start's error, as in Docker
+  }
+  for (auto& [network, endpoint] : endpoints) {
+    const std::string key = network == "default" ? "bridge" : network;
+    auto named = networks_.find(key);
+    if (!named) {
+      c.networks[key] = std::move(endpoint);
+      continue;
+    }
+    const Network* n = *named;
+    if (n->pools.empty()) {
+      if (n->name == mode) continue;
+      co_return fail(Code::kForbidden, "container cannot be connected to network " + n->name);
+    }
+    endpoint.index = -1;
+    if (n->name == "bridge" && !endpoint.aliases.empty() && !managed_by_swarm)
+      co_return fail(Code::kInvalid, "network-scoped alias is supported only for containers in user defined networks");
+    if (n->name == "bridge" && !endpoint.ipam.ipv4_address.empty())
+      co_return fail(Code::kInvalid, "user specified IP address is supported on user defined networks only");
+    endpoint.network_id = n->id;
+    c.networks[n->name] = std::move(endpoint);
+  }
+  c.host.network_mode = mode;
+  CO_TRYV(taken());  // a wait may have passed
+  names_[c.name] = c.id;
+  auto finish = [&]() -> Task<Result<>> {
+    CO_TRYV(co_await resolve_mounts(c, image));
+    CO_TRYV(make_dirs(dir(c), 0710));
+    co_return co_await store(c);
+  };
+  if (auto done = co_await finish(); !done) {
+    names_.erase(c.name);
+    (void)remove_tree(dir(c));
+    co_return std::unexpected(done.error());
+  }
+  containers_[c.id] = live;
+  event(c, "create");
+  co_return result;
+}
+
+}  // namespace panal

@@ -1,0 +1,355 @@
+// Starting and ending: root file system, network, runtime; and the way back.
+#include <algorithm>
+
+#include "base/fd.h"
+#include "base/log.h"
+#include "base/text.h"
+#include "model/container_json.h"
+#include "node/containers.h"
+
+namespace panal {
+
+bool Containers::joins_network(const Container& c) const { return c.host.network_mode.starts_with("container:"); }
+
+Result<std::string> Containers::namespace_for(const Container& c, const std::string& mode, const char* kind) const {
+  if (mode == "host") return std::string("host");
+  if (!mode.starts_with("container:")) return std::string();
+  TRY(const LivePtr other, find(mode.substr(10)));
+  if (other->c.state.phase != Phase::kRunning)
+    return fail(Code::kConflict, "cannot join namespace of a non running container: container " + other->c.name + " is " + std::string(name_of(other->c.state.phase)));
+  (void)c;
+  return "/proc/" + std::to_string(other->c.state.pid) + "/ns/" + kind;
+}
+
+std::string Containers::network_namespace(const Container& c) const {
+  if (c.host.network_mode == "host") return "host";
+  if (joins_network(c)) {
+    auto path = namespace_for(c, c.host.network_mode, "net");
+    return path ? *path : "";
+  }
+  return networks_.namespace_path(c.id);
+}
+
+std::string Containers::hosts_text(const Container& c) const {
+  std::string out = "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\nfe00::\tip6-localnet\nff00::\tip6-mcastprefix\nff02::1\tip6-allnodes\nff02::2\tip6-allrouters\n";
+  std::string gateway;
+  for (const auto& [name, e] : c.networks) {
+    if (!e.ip_address.empty()) out += e.ip_address + "\t" + c.hostname + (c.config.domainname.empty() ? "" : "." + c.config.domainname + " " + c.hostname) + "\n";
+    if (!e.gateway.empty()) gateway = e.gateway;
+  }
+  for (const auto& extra : c.host.extra_hosts) {
+    const size_t cut = extra.find_first_of("=:");
+    if (cut == std::string::npos) continue;
+    std::string ip = extra.substr(cut + 1);
+    if (ip == "host-gateway") ip = gateway;
+    out += ip + "\t" + extra.substr(0, cut) + "\n";
+  }
+  return out;
+}
+
+std::string Containers::resolv_text(const Container& c) const {
+  std::string out;
+  const bool own_names = !c.networks.empty() && !(c.networks.size() == 1 && c.networks.begin()->first == "bridge");
+  if (own_names) out += "nameserver 127.0.0.11\n";
+  else
+    for (const auto& server : !c.host.dns.empty() ? c.host.dns : networks_.dns_servers()) out += "nameserver " + server + "\n";
+  if (!c.host.dns_search.empty()) out += "search " + panal::join(c.host.dns_search, " ") + "\n";
+  std::vector<std::string> options = c.host.dns_options;
+  if (own_names) options.push_back("ndots:0");
+  if (!options.empty()) out += "options " + panal::join(options, " ") + "\n";
+  return out;
+}
+
+Result<> Containers::write_files(const Container& c) {
+  TRYV(write_file(dir(c) + "/hosts", hosts_text(c)));
+  TRYV(write_file(dir(c) + "/hostname", c.hostname + "\n"));
+  return write_file(dir(c) + "/resolv.conf", resolv_text(c));
+}
+
+static std::vector<PublishedPort> wished_ports(const Container& c) {
+  std::vector<PublishedPort> out;
+  const auto parse = [](const std::string& text) {
+    const size_t slash = text.find('/');
+    PublishedPort p;
+    p.port = static_cast<uint16_t>(parse_int(text.substr(0, slash)).value_or(0));
+    p.protocol = slash == std::string::npos ? "tcp" : text.substr(slash + 1);
+    return p;
+  };
+  for (const auto& [port, bindings] : c.host.port_bindings) {
+    if (!bindings) continue;
+    for (const auto& b : *bindings) {
+      PublishedPort p = parse(port);
+      p.host_ip = b.host_ip.empty() || b.host_ip == "::" ? "0.0.0.0" : b.host_ip;
+      p.host_port = static_cast<uint16_t>(parse_int(b.host_port).value_or(0));
+      out.push_back(p);
+    }
+  }
+  if (c.host.publish_all_ports)
+    for (const auto& [port, nothing] : c.config.exposed_ports)
+      if (!c.host.port_bindings.contains(port)) {
+        PublishedPort p = parse(port);
+        p.host_ip = "0.0.0.0";
+        out.push_back(p);
+      }
+  return out;
+}
+
+Task<Result<>> Containers::set_up_network(LivePtr live) {
+  Container& c = live->c;
+  if (c.host.network_mode == "host" || joins_network(c)) co_return Result<>{};
+  const std::string ns = networks_.namespace_path(c.id);
+  CO_TRYV(co_await networks_.kernel().create_namespace(ns));
+  int index = 0;
+  std::string published_address;
+  bool overlay = false;
+  // The network that gives the default route comes first: the mesh's, else the primary one, else the first bridge.
+  std::vector<std::string> order;
+  for (const auto& [name, e] : c.networks) order.push_back(name);
+  std::ranges::sort(order, {}, [&](const std::string& name) {
+    auto n = networks_.find(name);
+    if (!n) return 3;
+    if ((*n)->ingress) return 0;
+    if (name == c.host.network_mode) return 1;
+    return 2;
+  });
+  for (const auto& name : order) {
+    CO_TRYV(co_await networks_.connect(c, name, c.networks[name], index, index == 0));
+    auto n = networks_.find(name);
+    if (n && (*n)->driver == "overlay") overlay = true;
+    if (n && (*n)->driver == "bridge" && published_address.empty() && !(*n)->internal) published_address = c.networks[name].ip_address;
+    ++index;
+  }
+  const auto wish = wished_ports(c);
+  if (!wish.empty() && !published_address.empty()) {
+    CO_TRY(c.ports, co_await networks_.publish(c, published_address, wish));
+  }
+  const bool names = overlay || std::ranges::any_of(c.networks, [](const auto& n) { return n.first != "bridge"; });
+  if (names) CO_TRYV(co_await networks_.serve_names(c));
+  co_return Result<>{};
+}
+
+Task<void> Containers::tear_down_network(LivePtr live) {
+  Container& c = live->c;
+  if (c.host.network_mode == "host" || joins_network(c)) co_return;
+  if (!c.ports.empty()) {
+    std::string address;
+    for (const auto& [name, e] : c.networks)
+      if (address.empty()) address = e.ip_address;
+    const auto ports = std::exchange(c.ports, {});
+    co_await networks_.unpublish(address, ports);
+  }
+  int index = 0;
+  for (auto& [name, e] : c.networks) (void)co_await networks_.disconnect(c, name, e, index++, true);
+  if (auto gone = co_await networks_.kernel().remove_namespace(networks_.namespace_path(c.id)); !gone)
+    log::warn("msg=\"remove network namespace\" container={} error=\"{}\"", c.id, gone.error().message);
+}
+
+Task<void> Containers::tear_down(LivePtr live) {
+  Container& c = live->c;
+  if (auto gone = co_await runtime_.remove(c.id); !gone) log::warn("msg=\"remove from runtime\" container={} error=\"{}\"", c.id, gone.error().message);
+  co_await tear_down_network(live);
+  if (auto gone = co_await layers_.unmount_rootfs(rootfs(c)); !gone) log::warn("msg=\"unmount\" container={} error=\"{}\"", c.id, gone.error().message);
+}
+
+Task<Result<>> Containers::start_steps(LivePtr live) {
+  Container& c = live->c;
+  std::vector<int64_t> layers;
+  for (const auto& chain : c.layers) {
+    const Layer* layer = images_.layer(chain);
+    if (!layer) co_return fail(Code::kInternal, "layer " + chain + " of the container's image is missing");
+    layers.push_back(layer->number);
+  }
+  CO_TRYV(co_await layers_.mount_rootfs(rootfs(c), layers));
+  CO_TRYV(co_await set_up_network(live));
+  CO_TRYV(write_files(c));
+  const std::string root = rootfs(c) + "/merged";
+  OciInputs in;
+  auto passwd = layers_.read_in_root(root, "/etc/passwd"), group = layers_.read_in_root(root, "/etc/group");
+  CO_TRY(in.user, resolve_user(c.config.user, c.host.group_add, passwd.value_or(""), group.value_or("")));
+  for (auto& m : c.mounts) {
+    if (!m.copy_up) continue;
+    CO_TRYV(co_await layers_.copy_up(root, m.destination, m.source));
+    m.copy_up = false;
+  }
+  if (!c.config.working_dir.empty()) CO_TRYV(layers_.make_dir_in_root(root, c.config.working_dir));
+  in.rootfs = root;
+  if (joins_network(c)) {
+    CO_TRY(in.ns_path, namespace_for(c, c.host.network_mode, "net"));
+    CO_TRY(const LivePtr other, find(c.host.network_mode.substr(10)));
+    for (const char* file : {"/hosts", "/resolv.conf", "/hostname"})  // it shares the other's names, too
+      if (auto text = read_file(dir(other->c) + file)) CO_TRYV(write_file(dir(c) + file, *text));
+  } else {
+    in.ns_path = network_namespace(c);
+  }
+  in.hosts_file = dir(c) + "/hosts", in.hostname_file = dir(c) + "/hostname", in.resolv_file = dir(c) + "/resolv.conf";
+  in.held_capabilities = runtime_.capabilities(), in.cgroup_v2 = paths_.cgroup_v2, in.init_path = paths_.init_path;
+  CO_TRY(in.pid_ns, namespace_for(c, c.host.pid_mode, "pid"));
+  CO_TRY(in.ipc_ns, namespace_for(c, c.host.ipc_mode, "ipc"));
+  CO_TRY(in.uts_ns, namespace_for(c, c.host.uts_mode, "uts"));
+  if (c.host.network_mode == "host" && c.host.uts_mode.empty()) in.uts_ns = "host";
+
+  RuntimeCreate create;
+  create.id = c.id, create.bundle = dir(c), create.config_json = oci_config(c, in);
+  create.tty = c.config.tty, create.open_stdin = c.config.open_stdin, create.stdin_once = c.config.stdin_once;
+  create.log_path = log_path(c);
+  CO_TRY(c.state.pid, co_await runtime_.create(std::move(create)));
+  c.state.pid_start = runtime_.process_start(c.state.pid);
+  for (auto& w : std::exchange(live->waiting, {})) {
+    if (auto a = co_await runtime_.attach(dir(c), w->want_stdin)) w->attachment = std::move(*a);
+    w->ready = true;
+  }
+  // From here on the container counts as running: a daemon that dies between these lines finds it and adopts it.
+  c.state.phase = Phase::kRunning, c.state.started_at = loop_.wall_now(), c.state.finished_at = {}, c.state.exit_code = 0;
+  c.state.error.clear(), c.state.oom_killed = false;
+  CO_TRYV(co_await store(c));
+  co_return runtime_.start(c.id);
+}
+
+Task<Result<>> Containers::start_locked(LivePtr live) {
+  Container& c = live->c;
+  if (live->removed) co_return fail(Code::kNotFound, "No such container: " + c.id);
+  if (c.state.phase == Phase::kPaused) co_return fail(Code::kConflict, "cannot start a paused container, try unpause instead");
+  if (c.state.phase == Phase::kRunning) co_return fail(Code::kNotModified, "container already started");
+  if (live->restart_timer) loop_.cancel(*std::exchange(live->restart_timer, std::nullopt));
+  live->stopping = false;
+  const Phase before = c.state.phase;
+  auto started = co_await start_steps(live);
+  if (!started) {
+    c.state.phase = before == Phase::kCreated ? Phase::kCreated : Phase::kExited;
+    c.state.pid = 0, c.state.error = started.error().message;
+    c.state.exit_code = started.error().message.find("not found") != std::string::npos || started.error().message.find("no such file") != std::string::npos ? 127
+                        : started.error().message.find("ermission denied") != std::string::npos                                                            ? 126
+                                                                                                                                                            : 128;
+    for (auto& w : std::exchange(live->waiting, {})) w->ready = true;
+    co_await tear_down(live);
+    (void)co_await store(c);
+    event(c, "die", {{"exitCode", std::to_string(c.state.exit_code)}});
+    changed(live);
+    if (c.host.auto_remove) {
+      ++live->exits;
+      (void)co_await remove_locked(live, true);
+    }
+    co_return started;
+  }
+  c.stopped_by_user = false;
+  const bool checked = c.config.healthcheck && !c.config.healthcheck->test.empty() && c.config.healthcheck->test[0] != "NONE";
+  c.state.health = checked ? "starting" : "", c.state.health_failures = 0, c.state.health_log.clear();
+  event(c, "start");
+  changed(live);
+  if (checked) scope_.spawn(health_loop(live, live->exits));
+  co_return Result<>{};
+}
+
+Task<Result<>> Containers::start(LivePtr live) {
+  auto held = co_await live->mutex.lock(loop_);
+  live->restart_delay = Duration{0};
+  live->c.restart_count = 0;
+  co_return co_await start_locked(live);
+}
+
+Task<void> Containers::ended(std::string id, int exit_code) {
+  auto it = containers_.find(id);
+  if (it == containers_.end()) co_return;
+  const LivePtr live = it->second;
+  auto held = co_await live->mutex.lock(loop_);
+  if (live->c.state.phase != Phase::kRunning && live->c.state.phase != Phase::kPaused) co_return;
+  co_await handle_end(live, exit_code);
+}
+
+// With the mutex held: the container's program has ended.
+Task<void> Containers::handle_end(LivePtr live, int exit_code) {
+  Container& c = live->c;
+  c.state.phase = Phase::kExited, c.state.exit_code = exit_code, c.state.finished_at = loop_.wall_now();
+  c.state.oom_killed = runtime_.oom_seen(dir(c));
+  c.state.pid = 0, c.state.pid_start = 0;
+  if (!c.state.health.empty()) c.state.health = "unhealthy";
+  if (!c.host.auto_remove) (void)co_await store(c);
+  if (c.state.oom_killed) event(c, "oom");
+  event(c, "die", {{"exitCode", std::to_string(exit_code)}, {"execDuration", std::to_string((c.state.finished_at - c.state.started_at) / 1s)}});
+  // Ports, addresses and mounts are free before anybody hears of the end.
+  co_await tear_down(live);
+  ++live->exits;
+  changed(live);
+  if (stopping_) co_return;
+  const bool again = !live->stopping && !c.stopped_by_user && !c.managed_by_swarm &&
+                     (c.host.restart_policy.name == "always" || c.host.restart_policy.name == "unless-stopped" ||
+                      (c.host.restart_policy.name == "on-failure" && exit_code != 0 &&
+                       (c.host.restart_policy.maximum_retry_count == 0 || c.restart_count < c.host.restart_policy.maximum_retry_count)));
+  if (again) {
+    schedule_restart(live);
+  } else if (c.host.auto_remove && !live->restarting) {
+    (void)co_await remove_locked(live, true);
+  }
+  if (!live->removed) (void)co_await store(c);
+  changed(live);
+}
+
+// 100 ms, doubled for each quick end up to a minute; a life of ten seconds starts over (Docker's restartmanager).
+void Containers::schedule_restart(LivePtr live) {
+  Container& c = live->c;
+  if (c.state.finished_at - c.state.started_at > 10s || live->restart_delay == Duration{0}) live->restart_delay = 100ms;
+  else live->restart_delay = std::min<Duration>(live->restart_delay * 2, 60s);
+  c.state.phase = Phase::kRestarting;
+  ++c.restart_count;
+  live->restart_timer = loop_.call_after(live->restart_delay, [this, live] {
+    live->restart_timer.reset();
+    scope_.spawn(restart_later(live));
+  });
+}
+
+Task<void> Containers::restart_later(LivePtr live) {
+  auto held = co_await live->mutex.lock(loop_);
+  if (live->removed || live->c.state.phase != Phase::kRestarting || stopping_) co_return;
+  live->c.state.phase = Phase::kExited;
+  auto started = co_await start_locked(live);
+  if (!started && !live->removed) log::warn("msg=\"restart failed\" container={} error=\"{}\"", live->c.id, started.error().message);
+}
+
+Task<void> Containers::adopt() {
+  std::vector<LivePtr> all;
+  for (const auto& [id, live] : containers_) all.push_back(live);
+  // Addresses and ports of what runs are taken first, before anything that starts again could be given them.
+  for (const auto& live : all) {
+    const Container& c = live->c;
+    if (c.state.phase != Phase::kRunning && c.state.phase != Phase::kPaused) continue;
+    for (const auto& [name, e] : c.networks) networks_.readopt(c, name, e);
+    networks_.readopt_ports(c.ports);
+  }
+  for (const auto& live : all) {
+    auto held = co_await live->mutex.lock(loop_);
+    Container& c = live->c;
+    const bool was_running = c.state.phase == Phase::kRunning || c.state.phase == Phase::kPaused;
+    if (was_running) {
+      const auto code = runtime_.recorded_exit(c.id);
+      const bool alive = !code && c.state.pid > 0 && runtime_.process_start(c.state.pid) == c.state.pid_start && c.state.pid_start != 0;
+      if (alive) {
+        if (!c.ports.empty()) {  // rules may have been flushed meanwhile
+          std::string address;
+          for (const auto& [name, e] : c.networks)
+            if (address.empty()) address = e.ip_address;
+          if (auto again = co_await networks_.kernel().publish(address, c.ports); !again) log::warn("msg=\"publish again\" container={} error=\"{}\"", c.id, again.error().message);
+        }
+        // The daemon may have died between "running" on record and the start itself.
+        if (c.state.phase == Phase::kRunning) (void)runtime_.start(c.id);
+        const bool names = std::ranges::any_of(c.networks, [](const auto& n) { return n.first != "bridge"; });
+        if (names) (void)co_await networks_.serve_names(c);
+        if (!c.state.health.empty()) scope_.spawn(health_loop(live, live->exits));
+        log::info("msg=\"adopted\" container={} pid={}", c.id, c.state.pid);
+      } else {
+        co_await handle_end(live, code.value_or(137));
+      }
+    } else if (c.state.phase == Phase::kRestarting) {
+      if (!live->restart_timer) schedule_restart(live);
+    } else if (c.state.phase == Phase::kCreated || c.state.phase == Phase::kExited) {
+      co_await tear_down(live);  // a start that the daemon's death cut short
+      const bool again = c.state.phase == Phase::kExited && !c.managed_by_swarm &&
+                         (c.host.restart_policy.name == "always" || (c.host.restart_policy.name == "unless-stopped" && !c.stopped_by_user));
+      if (again) schedule_restart(live);
+      else if (c.host.auto_remove && c.state.phase == Phase::kExited) (void)co_await remove_locked(live, true);
+    } else if (c.state.phase == Phase::kRemoving) {
+      (void)co_await remove_locked(live, c.host.auto_remove);
+    }
+  }
+}
+
+}  // namespace panal

@@ -1,0 +1,366 @@
+#include "node/containers.h"
+
+#include <algorithm>
+
+#include "base/fd.h"
+#include "base/log.h"
+#include "base/text.h"
+#include "model/container_json.h"
+
+namespace panal {
+
+Containers::Containers(Loop& loop, Entropy& entropy, Runtime& runtime, Layers& layers, Database& db, Events& events, Images& images, Networks& networks,
+                       Volumes& volumes, ContainerPaths paths)
+    : loop_(loop), entropy_(entropy), runtime_(runtime), layers_(layers), db_(db), events_(events), images_(images), networks_(networks),
+      volumes_(volumes), paths_(std::move(paths)) {
+  runtime_.on_exit([this](std::string id, int code) { scope_.spawn(ended(std::move(id), code)); });
+}
+Containers::~Containers() = default;
+
+Result<> Containers::load() {
+  TRYV(make_dirs(paths_.data, 0710));
+  TRYV(make_dirs(paths_.execs, 0700));
+  TRY(const auto rows, db_.all("container"));
+  for (const auto& [id, json] : rows) {
+    auto live = std::make_shared<LiveContainer>();
+    auto parsed = from_text<Container>(json);
+    if (!parsed) {  // one damaged row must not take the others along
+      log::error("msg=\"container not understood, left alone\" container={} error=\"{}\"", id, parsed.error().message);
+      continue;
+    }
+    live->c = std::move(*parsed);
+    names_[live->c.name] = id;
+    containers_[id] = std::move(live);
+  }
+  return {};
+}
+
+Task<Result<>> Containers::store(const Container& c) { return db_.put("container", c.id, to_text(c)); }
+
+void Containers::changed(LivePtr live) {
+  live->changed.notify(loop_);
+  if (on_change) on_change(live->c);
+}
+
+void Containers::event(const Container& c, std::string action, std::map<std::string, std::string> extra) {
+  extra.insert({{"name", c.name}, {"image", c.image_ref}});
+  for (const auto& [key, value] : c.config.labels) extra.try_emplace(key, value);
+  events_.publish("container", std::move(action), c.id, std::move(extra));
+}
+
+Result<LivePtr> Containers::find(const std::string& wanted) const {
+  const std::string name = wanted.starts_with('/') ? wanted.substr(1) : wanted;
+  if (auto it = containers_.find(name); it != containers_.end()) return it->second;
+  if (auto it = names_.find(name); it != names_.end())
+    if (auto found = containers_.find(it->second); found != containers_.end()) return found->second;
+  if (!name.empty()) {
+    auto it = containers_.lower_bound(name);
+    if (it != containers_.end() && it->first.starts_with(name)) {
+      auto next = std::next(it);
+      if (next != containers_.end() && next->first.starts_with(name)) return fail(Code::kInvalid, "multiple IDs found with provided prefix: " + name);
+      return it->second;
+    }
+  }
+  return fail(Code::kNotFound, "No such container: " + wanted);
+}
+
+// The pid may be another process by now: its start time tells.
+Result<> Containers::send_signal(const Container& c, int signal) {
+  if (c.state.pid <= 0 || runtime_.process_start(c.state.pid) != c.state.pid_start) return {};  // it has ended, news are on their way
+  return runtime_.signal(c.state.pid, signal);
+}
+
+// A container whose monitor was killed ends without a record: nobody will tell us. True when it has indeed ended.
+Task<bool> Containers::end_unwatched(LivePtr live) {
+  Container& c = live->c;
+  const auto gone = [&] { return c.state.pid > 0 && runtime_.process_start(c.state.pid) != c.state.pid_start && !runtime_.recorded_exit(c.id); };
+  if (!gone()) co_return false;
+  auto held = co_await live->mutex.lock(loop_);
+  if (gone() && (c.state.phase == Phase::kRunning || c.state.phase == Phase::kPaused)) co_await handle_end(live, 137);
+  co_return true;
+}
+
+static Error not_running(const Container& c) { return {Code::kConflict, "container " + c.id + " is not running"}; }
+
+// With the mutex held at entry; it is given up while the container ends and stays so.
+Task<Result<>> Containers::stop_locked(LivePtr live, std::optional<int> timeout_seconds, std::string signal_name, AsyncMutex::Held& held) {
+  Container& c = live->c;
+  if (live->restart_timer) loop_.cancel(*std::exchange(live->restart_timer, std::nullopt));
+  if (c.state.phase == Phase::kRestarting) {
+    c.state.phase = Phase::kExited;
+    c.stopped_by_user = true;
+    auto stored = co_await store(c);
+    changed(live);
+    co_return stored;
+  }
+  if (c.state.phase != Phase::kRunning && c.state.phase != Phase::kPaused) co_return fail(Code::kNotModified, "container already stopped");
+  if (signal_name.empty()) signal_name = c.config.stop_signal.empty() ? "SIGTERM" : c.config.stop_signal;
+  CO_TRY(const int signal, parse_signal(signal_name));
+  const int grace = timeout_seconds.value_or(c.config.stop_timeout.value_or(10));
+  live->stopping = true;
+  c.stopped_by_user = true;
+  (void)co_await store(c);
+  if (c.state.phase == Phase::kPaused) {
+    (void)co_await runtime_.resume(c.id);
+    c.state.phase = Phase::kRunning;
+  }
+  const uint64_t life = live->exits;
+  (void)send_signal(c, signal);
+  event(c, "kill", {{"signal", std::to_string(signal)}});
+  held.release();
+  const MonoTime deadline = loop_.now() + std::chrono::seconds(std::max(grace, 0));
+  bool killed = false;
+  while (live->exits == life && !live->removed) {
+    std::optional<Duration> left;
+    if (killed) left = 10s;
+    else if (grace >= 0) left = std::max<Duration>(deadline - loop_.now(), Duration{0});
+    const bool woken = left && *left == Duration{0} ? false : co_await live->changed.wait(loop_, left);
+    if (woken || live->exits != life) continue;
+    if (killed) {
+      if (co_await end_unwatched(live)) break;
+      co_return fail(Code::kTimeout, "cannot stop container: " + c.id + ": tried to kill container, but did not receive an exit event");
+    }
+    killed = true;
+    (void)send_signal(c, 9);
+    event(c, "kill", {{"signal", "9"}});
+  }
+  event(c, "stop");
+  co_return Result<>{};
+}
+
+Task<Result<>> Containers::stop(LivePtr live, std::optional<int> timeout_seconds, std::string signal) {
+  auto held = co_await live->mutex.lock(loop_);
+  co_return co_await stop_locked(live, timeout_seconds, std::move(signal), held);
+}
+
+Task<Result<>> Containers::kill(LivePtr live, std::string signal_name) {
+  CO_TRY(const int signal, parse_signal(signal_name.empty() ? "KILL" : signal_name));
+  Container& c = live->c;
+  if (c.state.phase != Phase::kRunning && c.state.phase != Phase::kPaused) co_return fail(Code::kConflict, "cannot kill container: " + c.name + ": " + not_running(c).message);
+  const int stop_signal = parse_signal(c.config.stop_signal.empty() ? "SIGTERM" : c.config.stop_signal).value_or(15);
+  if (signal == 9 || signal == stop_signal) {
+    c.stopped_by_user = true;
+    (void)co_await store(c);
+  }
+  if (c.state.phase == Phase::kPaused && signal == 9) (void)co_await runtime_.resume(c.id);
+  const uint64_t life = live->exits;
+  if (auto sent = send_signal(c, signal); !sent) co_return fail(wrap("cannot kill container: " + c.id, sent.error()));
+  event(c, "kill", {{"signal", std::to_string(signal)}});
+  if (signal == 9)
+    while (live->exits == life && !live->removed) {
+      const bool woken = co_await live->changed.wait(loop_, 10s);
+      if (!woken && !co_await end_unwatched(live)) co_return fail(Code::kTimeout, "cannot kill container: " + c.id + ": tried to kill container, but did not receive an exit event");
+    }
+  co_return Result<>{};
+}
+
+Task<Result<>> Containers::restart(LivePtr live, std::optional<int> timeout_seconds, std::string signal) {
+  live->restarting = true;  // a container that removes itself stays for this
+  auto stopped = co_await stop(live, timeout_seconds, std::move(signal));
+  auto held = co_await live->mutex.lock(loop_);
+  live->restarting = false;
+  if (!stopped && stopped.error().code != Code::kNotModified) co_return stopped;
+  auto started = co_await start_locked(live);
+  if (!started) co_return started;
+  event(live->c, "restart");
+  co_return Result<>{};
+}
+
+Task<Result<>> Containers::pause(LivePtr live) {
+  auto held = co_await live->mutex.lock(loop_);
+  if (live->c.state.phase == Phase::kPaused) co_return fail(Code::kConflict, "Container " + live->c.id + " is already paused");
+  if (live->c.state.phase != Phase::kRunning) co_return std::unexpected(not_running(live->c));
+  CO_TRYV(co_await runtime_.pause(live->c.id));
+  live->c.state.phase = Phase::kPaused;
+  event(live->c, "pause");
+  co_return co_await store(live->c);
+}
+
+Task<Result<>> Containers::unpause(LivePtr live) {
+  auto held = co_await live->mutex.lock(loop_);
+  if (live->c.state.phase != Phase::kPaused) co_return fail(Code::kConflict, "Container " + live->c.id + " is not paused");
+  CO_TRYV(co_await runtime_.resume(live->c.id));
+  live->c.state.phase = Phase::kRunning;
+  event(live->c, "unpause");
+  co_return co_await store(live->c);
+}
+
+Task<Result<>> Containers::rename(LivePtr live, std::string name) {
+  if (name.starts_with('/')) name = name.substr(1);
+  if (name.empty()) co_return fail(Code::kInvalid, "Neither old nor new names may be empty");
+  if (!valid_name(name)) co_return fail(Code::kInvalid, "Invalid container name (" + name + "), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed");
+  auto held = co_await live->mutex.lock(loop_);
+  if (live->c.name == name) co_return fail(Code::kInvalid, "Renaming a container with the same name as its current name");
+  if (auto it = names_.find(name); it != names_.end())
+    co_return fail(Code::kConflict, "Conflict. The container name \"/" + name + "\" is already in use by container \"" + it->second + "\". You have to remove (or rename) that container to be able to reuse that name.");
+  names_.erase(live->c.name);
+  const std::string old = std::exchange(live->c.name, name);
+  names_[name] = live->c.id;
+  event(live->c, "rename", {{"oldName", "/" + old}});
+  co_return co_await store(live->c);
+}
+
+Task<Result<>> Containers::remove(LivePtr live, bool force, bool volumes) {
+  if (live->c.state.phase == Phase::kRemoving) co_return fail(Code::kConflict, "removal of container " + live->c.id + " is already in progress");
+  const auto busy = [&] { return live->c.state.phase == Phase::kRunning || live->c.state.phase == Phase::kPaused; };
+  if (busy() && !force)
+    co_return fail(Code::kConflict, live->c.state.phase == Phase::kPaused
+                                        ? "cannot remove container \"/" + live->c.name + "\": container is paused and must be unpaused first"
+                                        : "cannot remove container \"/" + live->c.name + "\": container is running: stop the container before removing or force remove");
+  if (live->c.state.phase == Phase::kRestarting && !force)
+    co_return fail(Code::kConflict, "cannot remove container \"/" + live->c.name + "\": container is restarting: stop the container before removing or force remove");
+  if (live->restart_timer) loop_.cancel(*std::exchange(live->restart_timer, std::nullopt));
+  for (int tries = 0;; ++tries) {
+    if (busy()) {
+      live->stopping = true;
+      auto killed = co_await kill(live, "KILL");
+      if (!killed && killed.error().code == Code::kTimeout) co_return killed;
+    }
+    auto held = co_await live->mutex.lock(loop_);
+    if (live->removed) co_return Result<>{};
+    if (!busy()) co_return co_await remove_locked(live, volumes);
+    if (!force || tries == 5) co_return fail(Code::kConflict, "cannot remove container \"/" + live->c.name + "\": it was started again");
+  }
+}
+
+Task<Result<>> Containers::remove_locked(LivePtr live, bool volumes) {
+  Container& c = live->c;
+  if (live->restart_timer) loop_.cancel(*std::exchange(live->restart_timer, std::nullopt));
+  c.state.phase = Phase::kRemoving;
+  CO_TRYV(co_await store(c));
+  co_await tear_down(live);
+  if (auto gone = co_await layers_.remove_rootfs(rootfs(c)); !gone) log::warn("msg=\"remove root file system\" container={} error=\"{}\"", c.id, gone.error().message);
+  const std::string folder = dir(c);
+  auto work = [folder] { return remove_tree(folder); };
+  auto removed = co_await blocking(loop_, work);
+  if (!removed) {
+    c.state.phase = Phase::kDead;
+    (void)co_await store(c);
+    co_return fail(wrap("container " + c.id, removed.error()));
+  }
+  runtime_.clear_exit(c.id);
+  CO_TRYV(co_await db_.erase("container", c.id));
+  if (auto it = names_.find(c.name); it != names_.end() && it->second == c.id) names_.erase(it);
+  containers_.erase(c.id);
+  live->removed = true;
+  for (const auto& [id, exec] : live->execs) {
+    execs_.erase(id);
+    (void)remove_tree(paths_.execs + "/" + id.substr(0, 24));
+  }
+  if (volumes)
+    for (const auto& m : c.mounts) {
+      auto v = m.type == "volume" ? volumes_.find(m.name) : fail(Code::kNotFound, "");
+      if (v && (*v)->anonymous && users_of_volume(m.name).empty()) (void)co_await volumes_.remove(m.name, true);
+    }
+  event(c, "destroy");
+  changed(live);
+  co_return Result<>{};
+}
+
+Task<Result<int>> Containers::wait(LivePtr live, std::string condition, std::function<bool()> gone) {
+  const uint64_t life = live->exits;
+  for (;;) {
+    const Phase phase = live->c.state.phase;
+    const bool at_rest = phase == Phase::kCreated || phase == Phase::kExited || phase == Phase::kDead;
+    if (live->removed) break;
+    if (condition == "next-exit" && live->exits != life) break;
+    if ((condition.empty() || condition == "not-running") && at_rest && !live->mutex.locked()) break;
+    if ((condition.empty() || condition == "not-running") && live->exits != life) break;
+    if (gone && gone()) co_return fail(Code::kCancelled, "client is gone");
+    (void)co_await live->changed.wait(loop_, gone ? std::optional<Duration>(30s) : std::nullopt);
+  }
+  co_return live->c.state.exit_code;
+}
+
+Task<Result<std::unique_ptr<Attachment>>> Containers::attach(LivePtr live, bool want_stdin, std::function<bool()> gone) {
+  if (live->c.state.phase == Phase::kRunning && !live->mutex.locked()) co_return co_await runtime_.attach(dir(live->c), want_stdin);
+  if (live->c.state.phase == Phase::kPaused) co_return fail(Code::kConflict, "container " + live->c.id + " is paused, unpause the container before attach");
+  auto waiting = std::make_shared<LiveContainer::Waiting>();
+  waiting->want_stdin = want_stdin;
+  live->waiting.push_back(waiting);
+  while (!waiting->ready && !live->removed) {
+    if (live->c.state.phase == Phase::kRunning && !live->mutex.locked()) {
+      std::erase(live->waiting, waiting);
+      co_return co_await runtime_.attach(dir(live->c), want_stdin);
+    }
+    (void)co_await live->changed.wait(loop_, 1s);
+    if (gone && gone()) break;
+  }
+  std::erase(live->waiting, waiting);
+  co_return std::move(waiting->attachment);  // null: it never started
+}
+
+Result<> Containers::resize(LivePtr live, int rows, int columns) {
+  if (live->c.state.phase != Phase::kRunning) return std::unexpected(not_running(live->c));
+  runtime_.resize(dir(live->c), rows, columns);
+  return {};
+}
+
+Task<Result<>> Containers::connect(LivePtr live, std::string network, Endpoint endpoint) {
+  auto held = co_await live->mutex.lock(loop_);
+  Container& c = live->c;
+  CO_TRY(const Network* n, networks_.find(network));
+  const std::string name = n->name, driver = n->driver;
+  if (c.networks.contains(name)) co_return fail(Code::kForbidden, "endpoint with name " + c.name + " already exists in network " + name);
+  if (c.host.network_mode == "host" || joins_network(c)) co_return fail(Code::kForbidden, "container sharing network namespace with another container or host cannot be connected to any other network");
+  if (driver == "host" || driver == "null") co_return fail(Code::kForbidden, "container cannot be connected to network " + name);
+  endpoint.network_id = n->id;
+  const bool up = c.state.phase == Phase::kRunning || c.state.phase == Phase::kPaused;
+  if (up) {
+    int index = 0;  // the first free interface number
+    while (std::ranges::any_of(c.networks, [&](const auto& n) { return n.second.index == index; })) ++index;
+    CO_TRYV(co_await networks_.connect(c, name, endpoint, index, c.networks.empty()));
+    if (name != "bridge")
+      if (auto served = co_await networks_.serve_names(c); !served) {
+        (void)co_await networks_.disconnect(c, name, endpoint, index, false);
+        co_return served;
+      }
+  }
+  c.networks[name] = std::move(endpoint);
+  if (up) CO_TRYV(write_files(c));
+  changed(live);
+  co_return co_await store(c);
+}
+
+Task<Result<>> Containers::disconnect(LivePtr live, std::string network, bool force) {
+  auto held = co_await live->mutex.lock(loop_);
+  Container& c = live->c;
+  auto n = networks_.find(network);
+  if (!n && !force) co_return std::unexpected(n.error());
+  const std::string name = n ? (*n)->name : network;
+  auto it = c.networks.find(name);
+  if (it == c.networks.end()) co_return fail(Code::kForbidden, "container " + c.id + " is not connected to network " + name);
+  const bool up = c.state.phase == Phase::kRunning || c.state.phase == Phase::kPaused;
+  if (up) (void)co_await networks_.disconnect(c, name, it->second, it->second.index, false);
+  c.networks.erase(it);
+  if (up) CO_TRYV(write_files(c));
+  changed(live);
+  co_return co_await store(c);
+}
+
+std::string Containers::user_of_image(const std::string& image_id, bool& running) const {
+  std::string stopped;
+  running = false;
+  for (const auto& [id, live] : containers_) {
+    if (live->c.image_id != image_id) continue;
+    if (live->c.state.phase == Phase::kRunning || live->c.state.phase == Phase::kPaused) {
+      running = true;
+      return id.substr(0, 12);
+    }
+    stopped = id.substr(0, 12);
+  }
+  return stopped;
+}
+
+std::vector<std::string> Containers::users_of_volume(const std::string& name) const {
+  std::vector<std::string> out;
+  for (const auto& [id, live] : containers_)
+    for (const auto& m : live->c.mounts)
+      if (m.type == "volume" && m.name == name) {
+        out.push_back(id);
+        break;
+      }
+  return out;
+}
+
+}  // namespace panal

@@ -1,0 +1,163 @@
+// The node's containers: their life cycle from create to remove, over the ports Runtime, Layers and KernelNetwork.
+//
+// Owned by the composition root, lives on the loop's thread. Each container has a mutex: one operation at a time moves its
+// state; readers look at any time. What must survive a crash is stored before the next step depends on it, and adopt()
+// brings the table to the truth after a restart of the daemon: conmon kept the containers running meanwhile.
+#pragma once
+#include <functional>
+#include <memory>
+
+#include "engine/oci.h"
+#include "node/images.h"
+#include "node/networks.h"
+#include "node/volumes.h"
+#include "ports/mutex.h"
+#include "ports/runtime.h"
+
+namespace panal {
+
+struct ExecSession {
+  std::string id, container_id;
+  ExecConfig config;
+  bool attach_stdin = false, attach_stdout = true, attach_stderr = true, started = false, running = false;
+  std::optional<int> exit_code;
+  int pid = 0, rows = 0, columns = 0;
+  std::shared_ptr<RunningExec> process;  // null once it has ended
+  Event ended;
+};
+
+/// A container with what only a running daemon knows of it.
+struct LiveContainer {
+  Container c;
+  AsyncMutex mutex;
+  Event changed;            // state, health
+  uint64_t exits = 0;       // counts ends, for wait?condition=next-exit
+  bool removed = false;
+  bool restarting = false;  // stopped to be started again
+  bool stopping = false;    // a stop is under way: the restart policy keeps still
+  std::optional<TimerId> restart_timer;
+  Duration restart_delay{0};
+  /// Attachments asked for before the start: connected between create and start so that nothing is lost.
+  struct Waiting {
+    bool want_stdin;
+    std::unique_ptr<Attachment> attachment;
+    bool ready = false;
+  };
+  std::vector<std::shared_ptr<Waiting>> waiting;
+  std::map<std::string, std::shared_ptr<ExecSession>> execs;
+  std::vector<std::string> dns_names_extra;
+};
+using LivePtr = std::shared_ptr<LiveContainer>;
+
+struct ContainerPaths {
+  std::string data;  // containers/<id>: bundle, log, writable layer
+  std::string execs;
+  std::string init_path = "/usr/bin/tini-static";
+  bool cgroup_v2 = false;
+};
+
+struct CreateResult {
+  std::string id;
+  std::vector<std::string> warnings;
+};
+
+class Containers {
+ public:
+  Containers(Loop& loop, Entropy& entropy, Runtime& runtime, Layers& layers, Database& db, Events& events, Images& images, Networks& networks,
+             Volumes& volumes, ContainerPaths paths);
+  ~Containers();
+  Result<> load();
+  /// After load(): adopts what runs, records what ended meanwhile, applies restart policies.
+  Task<void> adopt();
+
+  /// By id, name, or unique id prefix: "No such container: NAME".
+  Result<LivePtr> find(const std::string& name) const;
+  const std::map<std::string, LivePtr>& all() const { return containers_; }
+
+  Task<Result<CreateResult>> create(std::string name, ContainerConfig config, HostConfig host, std::map<std::string, Endpoint> endpoints, bool managed_by_swarm = false);
+  Task<Result<>> start(LivePtr live);
+  /// nullopt timeout: the container's own; negative: wait for ever.
+  Task<Result<>> stop(LivePtr live, std::optional<int> timeout_seconds, std::string signal);
+  Task<Result<>> kill(LivePtr live, std::string signal);
+  Task<Result<>> restart(LivePtr live, std::optional<int> timeout_seconds, std::string signal);
+  Task<Result<>> pause(LivePtr live);
+  Task<Result<>> unpause(LivePtr live);
+  Task<Result<>> rename(LivePtr live, std::string name);
+  Task<Result<>> remove(LivePtr live, bool force, bool volumes);
+  /// "not-running", "next-exit", "removed" -> exit code. Null `gone`: never given up.
+  Task<Result<int>> wait(LivePtr live, std::string condition, std::function<bool()> gone);
+  Task<Result<std::unique_ptr<Attachment>>> attach(LivePtr live, bool want_stdin, std::function<bool()> gone);
+  Result<> resize(LivePtr live, int rows, int columns);
+  Task<Result<>> connect(LivePtr live, std::string network, Endpoint endpoint);
+  Task<Result<>> disconnect(LivePtr live, std::string network, bool force);
+
+  Task<Result<std::string>> exec_create(LivePtr live, ExecConfig config, bool in, bool out, bool err);
+  Result<std::shared_ptr<ExecSession>> find_exec(const std::string& id) const;
+  /// The running process: whoever reads its output holds it, also past its end.
+  Task<Result<std::shared_ptr<RunningExec>>> exec_start(std::shared_ptr<ExecSession> exec, bool detach);
+  /// Runs to its end, output gathered (limited); for health checks.
+  Task<Result<std::pair<int, std::string>>> exec_run(LivePtr live, ExecConfig config, Duration timeout);
+
+  std::string dir(const Container& c) const { return paths_.data + "/" + c.id; }
+  std::string log_path(const Container& c) const { return dir(c) + "/container.log"; }
+  std::string rootfs(const Container& c) const { return dir(c) + "/rootfs"; }
+  /// Which container stands against removal of an image or volume; empty: none.
+  std::string user_of_image(const std::string& image_id, bool& running) const;
+  std::vector<std::string> users_of_volume(const std::string& name) const;
+  Runtime& runtime() { return runtime_; }
+  /// Called after each change of a container's state.
+  std::function<void(const Container&)> on_change;
+  void shutdown() { stopping_ = true; }
+  auto join() { return scope_.join(); }
+
+ private:
+  Result<> send_signal(const Container& c, int signal);
+  Task<bool> end_unwatched(LivePtr live);
+  Task<Result<>> start_locked(LivePtr live);
+  Task<Result<>> start_steps(LivePtr live);
+  Task<Result<>> set_up_network(LivePtr live);
+  Task<void> tear_down_network(LivePtr live);
+  Task<void> tear_down(LivePtr live);
+  Task<Result<>> stop_locked(LivePtr live, std::optional<int> timeout_seconds, std::string signal, AsyncMutex::Held& held);
+  Task<Result<>> remove_locked(LivePtr live, bool volumes);
+  Task<void> ended(std::string id, int exit_code);
+  Task<void> handle_end(LivePtr live, int exit_code);
+  void schedule_restart(LivePtr live);
+  Task<void> restart_later(LivePtr live);
+  Task<Result<>> resolve_mounts(Container& c, const Image& image);
+  Result<> write_files(const Container& c);
+  std::string hosts_text(const Container& c) const;
+  std::string resolv_text(const Container& c) const;
+  Task<Result<>> store(const Container& c);
+  void changed(LivePtr live);
+  void event(const Container& c, std::string action, std::map<std::string, std::string> extra = {});
+  Result<std::string> namespace_for(const Container& c, const std::string& mode, const char* kind) const;
+  std::string network_namespace(const Container& c) const;
+  bool joins_network(const Container& c) const;
+  Task<void> watch_exec(LivePtr live, std::shared_ptr<ExecSession> exec);
+  Task<void> health_loop(LivePtr live, uint64_t life);
+  std::string random_name();
+
+  Loop& loop_;
+  Entropy& entropy_;
+  Runtime& runtime_;
+  Layers& layers_;
+  Database& db_;
+  Events& events_;
+  Images& images_;
+  Networks& networks_;
+  Volumes& volumes_;
+  ContainerPaths paths_;
+  std::map<std::string, LivePtr> containers_;
+  std::map<std::string, std::string> names_;  // name -> id
+  std::map<std::string, std::weak_ptr<LiveContainer>> execs_;
+  bool stopping_ = false;
+  Scope scope_;
+};
+
+/// Checks what a user asks of a new container; Docker's texts.
+Result<> validate(const ContainerConfig& config, const HostConfig& host);
+/// Fills in what the image gives: command, environment, user, working directory...
+Result<> merge_image(ContainerConfig& config, const Image& image);
+
+}  // namespace panal

@@ -1,0 +1,37 @@
+// Images between nodes: whoever has one hands it to whoever misses it, over the cluster's mutual TLS, verified by digest.
+#pragma once
+#include "node/images.h"
+#include "ports/transport.h"
+
+namespace panal {
+
+class ImagePeers {
+ public:
+  ImagePeers(Loop& loop, Transport& transport, Images& images, Layers& layers) : loop_(loop), transport_(transport), images_(images), layers_(layers) {}
+  void serve();
+  /// Addresses ("192.0.2.2:7946") of the other nodes, as the manager tells them.
+  void set_peers(std::vector<std::string> peers) { peers_ = std::move(peers); }
+
+  /// Makes `reference` available on this node, fetching what is missing from the peers. "No such image" names who was asked.
+  Task<Result<std::string>> ensure(std::string reference);
+  /// Manifest digest and platform of a reference, here or at a peer; for /distribution.
+  struct Found {
+    std::string manifest, config, address;  // address empty: here
+  };
+  Task<Result<Found>> find(std::string reference);
+
+ private:
+  Task<Result<std::string>> on_find(Peer peer, std::string request);
+  Task<Result<>> on_blob(Peer peer, RpcStream& stream);
+  Task<Result<>> fetch_blob(std::string address, std::string digest);
+  Task<Result<>> fetch_from_any(std::vector<std::string> addresses, std::string digest);
+
+  Loop& loop_;
+  Transport& transport_;
+  Images& images_;
+  Layers& layers_;
+  std::vector<std::string> peers_;
+  std::map<std::string, std::shared_ptr<Event>> fetching_;  // digests under way
+};
+
+}  // namespace panal

@@ -1,0 +1,359 @@
+#include "node/images.h"
+
+#include <algorithm>
+
+#include "base/fd.h"
+#include "base/log.h"
+#include "base/text.h"
+#include "image/config.h"
+#include "image/reference.h"
+#include "model/image_json.h"
+
+namespace panal {
+
+Result<> Images::load() {
+  TRY(const auto layers, db_.all("layer"));
+  for (const auto& [id, json] : layers) {
+    TRY(auto layer, from_text<Layer>(json));
+    next_layer_ = std::max(next_layer_, layer.number + 1);
+    layer_rows_[id] = std::move(layer);
+  }
+  TRY(const auto images, db_.all("image"));
+  for (const auto& [id, json] : images) {
+    TRY(auto image, from_text<Image>(json));
+    images_[id] = std::move(image);
+  }
+  return {};
+}
+
+Task<Result<>> Images::store(const Image& image) { return db_.put("image", image.id, to_text(image)); }
+
+const Layer* Images::layer(const std::string& chain_id) const {
+  auto it = layer_rows_.find(chain_id);
+  return it == layer_rows_.end() ? nullptr : &it->second;
+}
+
+Result<const Image*> Images::find(const std::string& name) const {
+  const auto missing = [&](const std::string& shown) { return fail(Code::kNotFound, "No such image: " + shown); };
+  if (looks_like_id(name)) {
+    const std::string prefix = name.starts_with("sha256:") ? name : "sha256:" + name;
+    auto it = images_.lower_bound(prefix);
+    if (it != images_.end() && it->first.starts_with(prefix) && prefix.size() > 7) {
+      auto next = std::next(it);
+      if (next == images_.end() || !next->first.starts_with(prefix)) return &it->second;
+      if (name.starts_with("sha256:")) return fail(Code::kInvalid, "image ID prefix " + name + " is ambiguous");
+    }
+  }
+  auto ref = parse_tagged(name);
+  if (!ref) {
+    if (name.starts_with("sha256:")) return missing(name);
+    return std::unexpected(ref.error());
+  }
+  for (const auto& [id, image] : images_) {
+    if (!ref->digest.empty()) {
+      const bool same = image.manifest_digest == ref->digest || image.id == ref->digest;
+      if (!same) continue;
+      ImageRef bare = *ref;
+      for (const auto& tag : image.tags)
+        if (auto t = parse_reference(tag); t && t->domain == bare.domain && t->path == bare.path) return &image;
+      continue;
+    }
+    if (std::ranges::find(image.tags, ref->familiar()) != image.tags.end()) return &image;
+  }
+  return missing(ref->familiar());
+}
+
+std::vector<int64_t> Images::layer_numbers(const Image& image) const {
+  std::vector<int64_t> out;
+  for (const auto& chain : image.chain_ids)
+    if (const Layer* l = layer(chain)) out.push_back(l->number);
+  return out;
+}
+
+// Each missing layer is unpacked once, however many images want it at the same time.
+Task<Result<>> Images::unpack_layers(const Image& image, const std::vector<std::string>& files) {
+  for (size_t i = 0; i < image.chain_ids.size(); ++i) {
+    const std::string chain = image.chain_ids[i];
+    while (unpacking_.contains(chain)) (void)co_await unpacked_.wait(loop_);
+    if (layer_rows_.contains(chain)) continue;
+    unpacking_.insert(chain);
+    const int64_t number = next_layer_++;
+    auto unpacked = co_await layers_.unpack(files[i], image.layer_digests[i], number);
+    if (unpacked && unpacked->diff_id != image.diff_ids[i])
+      unpacked = fail(Code::kInvalid, "layer " + image.layer_digests[i] + ": its content is " + unpacked->diff_id + ", the image says " + image.diff_ids[i]);
+    Result<> stored;
+    if (unpacked) {
+      Layer row{chain, image.diff_ids[i], image.layer_digests[i], number, unpacked->size_bytes};
+      stored = co_await db_.put("layer", chain, to_text(row));
+      if (stored) layer_rows_[chain] = row;
+    } else {
+      (void)co_await layers_.remove_layer(number);
+    }
+    unpacking_.erase(chain);
+    unpacked_.notify(loop_);
+    if (!unpacked) co_return std::unexpected(unpacked.error());
+    if (!stored) co_return stored;
+  }
+  co_return Result<>{};
+}
+
+Task<Result<std::string>> Images::add(Image image, std::vector<std::string> layer_files, std::vector<std::string> tags) {
+  if (image.diff_ids.size() != image.layer_digests.size()) co_return fail(Code::kInvalid, "invalid image: the config names " + std::to_string(image.diff_ids.size()) + " layers, the manifest " + std::to_string(image.layer_digests.size()));
+  CO_TRYV(co_await unpack_layers(image, layer_files));
+  std::set<std::string> names;
+  for (const auto& tag : tags) {
+    CO_TRY(const ImageRef ref, parse_tagged(tag));
+    names.insert(ref.familiar());
+  }
+  for (const auto& chain : image.chain_ids) image.size_bytes += layer_rows_[chain].size_bytes;
+  if (auto it = images_.find(image.id); it != images_.end()) {
+    names.insert(it->second.tags.begin(), it->second.tags.end());
+    image.created_at = it->second.created_at;
+  }
+  if (image.created_at == WallTime{}) image.created_at = parse_rfc3339(image.created).value_or(loop_.wall_now());
+  image.tagged_at = loop_.wall_now();
+  // A name points at one image only.
+  for (auto& [id, other] : images_) {
+    if (id == image.id) continue;
+    const size_t before = other.tags.size();
+    std::erase_if(other.tags, [&](const std::string& t) { return names.contains(t); });
+    if (other.tags.size() != before) CO_TRYV(co_await store(other));
+  }
+  image.tags.assign(names.begin(), names.end());
+  CO_TRYV(co_await store(image));
+  const std::string id = image.id;
+  images_[id] = std::move(image);
+  co_return id;
+}
+
+Task<Result<std::string>> Images::load_one(const std::string& config_file, std::vector<ArchiveFile> layers, std::vector<std::string> tags) {
+  CO_TRY(const std::string config, read_file(config_file, 8 << 20));
+  CO_TRY(Image image, image_from_config(config, layers_.sha256(config), layers_));
+  std::vector<int64_t> sizes;
+  std::vector<std::string> files;
+  for (const auto& l : layers) {
+    image.layer_digests.push_back(l.digest), sizes.push_back(l.size_bytes);
+    if (exists(l.file)) CO_TRYV(layers_.adopt_blob(l.file, l.digest));
+    files.push_back(layers_.blob_path(l.digest));
+  }
+  image.manifest = make_manifest(image.id, config.size(), image.layer_digests, sizes);
+  image.manifest_digest = layers_.sha256(image.manifest);
+  CO_TRYV(layers_.write_blob(image.id, config));
+  CO_TRYV(layers_.write_blob(image.manifest_digest, image.manifest));
+  co_return co_await add(std::move(image), std::move(files), std::move(tags));
+}
+
+Task<Result<std::vector<std::string>>> Images::load_archive(Source source) {
+  const std::string dir = layers_.new_ingest_dir();
+  std::vector<std::string> lines;
+  auto work = [&]() -> Task<Result<>> {
+    CO_TRY(const auto files, co_await layers_.open_archive(std::move(source), dir));
+    CO_TRY(const auto found, images_in_archive(files));
+    for (const auto& one : found) {
+      CO_TRY(const std::string id, co_await load_one(one.config.file, one.layers, one.tags));
+      if (one.tags.empty()) lines.push_back("Loaded image ID: " + id);
+      for (const auto& tag : one.tags) {
+        auto ref = parse_tagged(tag);
+        lines.push_back("Loaded image: " + (ref ? ref->familiar() : tag));
+        events_.publish("image", "load", id, {{"name", tag}});
+      }
+    }
+    co_return Result<>{};
+  };
+  auto done = co_await work();
+  co_await layers_.drop_ingest(dir);
+  if (!done) co_return std::unexpected(done.error());
+  co_return lines;
+}
+
+static const char* machine() {
+#if defined(__x86_64__)
+  return "amd64";
+#elif defined(__aarch64__)
+  return "arm64";
+#else
+  return "arm";
+#endif
+}
+
+Task<Result<std::string>> Images::import(Source source, std::string reference, std::vector<std::string> changes, std::string message) {
+  std::vector<std::string> tags;
+  if (!reference.empty()) {
+    CO_TRY(const ImageRef ref, parse_tagged(reference));
+    tags.push_back(ref.familiar());
+  }
+  const std::string dir = layers_.new_ingest_dir();
+  const int64_t number = next_layer_++;
+  auto work = [&]() -> Task<Result<std::string>> {
+    CO_TRY(const ArchiveFile blob, co_await layers_.save_blob(std::move(source), dir + "/layer"));
+    CO_TRY(const UnpackedLayer unpacked, co_await layers_.unpack(blob.file, blob.digest, number));
+    CO_TRY(const std::string config, import_config(unpacked.diff_id, changes, message, rfc3339(loop_.wall_now()), machine()));
+    CO_TRY(Image image, image_from_config(config, layers_.sha256(config), layers_));
+    image.layer_digests = {blob.digest};
+    image.manifest = make_manifest(image.id, config.size(), image.layer_digests, {blob.size_bytes});
+    image.manifest_digest = layers_.sha256(image.manifest);
+    CO_TRYV(layers_.adopt_blob(blob.file, blob.digest));
+    CO_TRYV(layers_.write_blob(image.id, config));
+    CO_TRYV(layers_.write_blob(image.manifest_digest, image.manifest));
+    if (!layer_rows_.contains(unpacked.diff_id)) {
+      Layer row{unpacked.diff_id, unpacked.diff_id, blob.digest, number, unpacked.size_bytes};
+      CO_TRYV(co_await db_.put("layer", row.chain_id, to_text(row)));
+      layer_rows_[row.chain_id] = row;
+    } else {
+      (void)co_await layers_.remove_layer(number);
+    }
+    std::vector<std::string> files = {layers_.blob_path(blob.digest)};
+    co_return co_await add(std::move(image), std::move(files), tags);
+  };
+  auto id = co_await work();
+  co_await layers_.drop_ingest(dir);
+  if (!id) (void)co_await layers_.remove_layer(number);
+  else events_.publish("image", "import", *id, {{"name", *id}});
+  co_return id;
+}
+
+Task<Result<std::string>> Images::adopt(std::string manifest, std::string config, std::vector<std::string> tags) {
+  CO_TRY(const ManifestParts parts, parse_manifest(manifest));
+  CO_TRY(Image image, image_from_config(config, layers_.sha256(config), layers_));
+  if (image.id != parts.config_digest) co_return fail(Code::kInvalid, "image config does not match its digest " + parts.config_digest);
+  image.layer_digests = parts.layer_digests;
+  image.manifest = manifest, image.manifest_digest = layers_.sha256(manifest);
+  std::vector<std::string> files;
+  for (const auto& digest : parts.layer_digests) files.push_back(layers_.blob_path(digest));
+  CO_TRYV(layers_.write_blob(image.id, config));
+  CO_TRYV(layers_.write_blob(image.manifest_digest, manifest));
+  co_return co_await add(std::move(image), std::move(files), std::move(tags));
+}
+
+Task<Result<>> Images::save(std::vector<std::string> names, Sink sink) {
+  struct Entry {
+    const Image* image;
+    std::set<std::string> tags;
+  };
+  std::map<std::string, Entry> chosen;
+  for (const auto& name : names) {
+    CO_TRY(const Image* image, find(name));
+    auto& entry = chosen[image->id];
+    entry.image = image;
+    if (auto ref = parse_tagged(name); ref && std::ranges::find(image->tags, ref->familiar()) != image->tags.end()) entry.tags.insert(ref->familiar());
+  }
+  const std::string dir = layers_.new_ingest_dir();
+  JsonArray list, index;
+  std::vector<ArchiveFile> files;
+  std::set<std::string> packed;
+  const auto blob = [&](const std::string& digest) {
+    const std::string path = "blobs/sha256/" + digest.substr(7);
+    if (packed.insert(digest).second) files.push_back({path, "", layers_.blob_path(digest), digest, 0});
+    return path;
+  };
+  for (const auto& [id, entry] : chosen) {
+    JsonArray layers, tags;
+    for (const auto& digest : entry.image->layer_digests) layers.push_back(Json(blob(digest)));
+    for (const auto& tag : entry.tags) tags.push_back(Json(tag));
+    list.push_back(JsonObject{{"Config", blob(id)}, {"RepoTags", tags}, {"Layers", layers}});
+    blob(entry.image->manifest_digest);
+    index.push_back(JsonObject{{"mediaType", "application/vnd.oci.image.manifest.v1+json"}, {"digest", entry.image->manifest_digest}, {"size", entry.image->manifest.size()}});
+  }
+  const std::pair<const char*, std::string> texts[] = {
+      {"manifest.json", dump(list)},
+      {"index.json", dump(JsonObject{{"schemaVersion", 2}, {"mediaType", "application/vnd.oci.image.index.v1+json"}, {"manifests", index}})},
+      {"oci-layout", R"({"imageLayoutVersion":"1.0.0"})"}};
+  for (const auto& [name, text] : texts) {
+    CO_TRYV(write_file(dir + "/" + name, text));
+    files.push_back({name, "", dir + "/" + name, "", 0});
+  }
+  auto done = co_await layers_.pack(std::move(files), std::move(sink));
+  co_await layers_.drop_ingest(dir);
+  co_return done;
+}
+
+Task<Result<>> Images::tag(const std::string& name, std::string target) {
+  CO_TRY(const Image* found, find(name));
+  CO_TRY(const ImageRef ref, parse_tagged(target));
+  if (!ref.digest.empty()) co_return fail(Code::kInvalid, "refusing to create a tag with a digest reference");
+  const std::string id = found->id, tag = ref.familiar();
+  for (auto& [other_id, image] : images_) {
+    const size_t before = image.tags.size();
+    std::erase(image.tags, tag);
+    if (other_id == id) {
+      image.tags.push_back(tag);
+      std::ranges::sort(image.tags);
+      image.tagged_at = loop_.wall_now();
+    } else if (before == image.tags.size()) {
+      continue;
+    }
+    CO_TRYV(co_await store(image));
+  }
+  events_.publish("image", "tag", id, {{"name", tag}});
+  co_return Result<>{};
+}
+
+Task<Result<ImageRemoval>> Images::remove(std::string name, bool force, std::function<std::string(const std::string&, bool&)> in_use) {
+  CO_TRY(const Image* found, find(name));
+  const std::string id = found->id;
+  ImageRemoval out;
+  auto ref = parse_tagged(name);
+  const bool by_tag = ref && std::ranges::find(found->tags, ref->familiar()) != found->tags.end();
+  bool running = false;
+  const std::string user = in_use(id, running);
+  const std::string short_id = id.substr(7, 12);
+  if (!by_tag && found->tags.size() > 1 && !force)
+    co_return fail(Code::kConflict, "conflict: unable to delete " + short_id + " (must be forced) - image is referenced in multiple repositories");
+  if (!(by_tag && found->tags.size() > 1) && !user.empty() && (running || !force))
+    co_return fail(Code::kConflict, "conflict: unable to " + std::string(by_tag ? "remove repository reference \"" + name + "\"" : "delete " + short_id) +
+                                        (running && !by_tag ? " (cannot be forced) - " : by_tag ? " (must force) - " : " (must be forced) - ") +
+                                        (by_tag ? "container " + user + " is using its referenced image " + short_id
+                                                : std::string("image is being used by ") + (running ? "running container " : "stopped container ") + user));
+  std::vector<std::string> gone = by_tag ? std::vector<std::string>{ref->familiar()} : found->tags;
+  auto& image = images_[id];
+  for (const auto& tag : gone) {
+    std::erase(image.tags, tag);
+    out.untagged.push_back(tag);
+    events_.publish("image", "untag", id, {{"name", id}});
+  }
+  if (!image.tags.empty() || !user.empty()) {
+    CO_TRYV(co_await store(image));
+    co_return out;
+  }
+  CO_TRYV(co_await db_.erase("image", id));
+  const Image last = std::move(image);
+  images_.erase(id);
+  out.deleted.push_back(id);
+  std::vector<std::string> digests = last.layer_digests;
+  digests.insert(digests.end(), {last.id, last.manifest_digest});
+  co_await drop_unused_layers(last.chain_ids, digests);
+  events_.publish("image", "delete", id, {{"name", id}});
+  co_return out;
+}
+
+Task<void> Images::drop_unused_layers(std::vector<std::string> chain_ids, std::vector<std::string> digests) {
+  std::set<std::string> used_chains, used_digests;
+  for (const auto& [id, image] : images_) {
+    used_chains.insert(image.chain_ids.begin(), image.chain_ids.end());
+    used_digests.insert(image.layer_digests.begin(), image.layer_digests.end());
+    used_digests.insert({image.id, image.manifest_digest});
+  }
+  for (auto it = chain_ids.rbegin(); it != chain_ids.rend(); ++it) {
+    auto row = layer_rows_.find(*it);
+    if (used_chains.contains(*it) || row == layer_rows_.end() || unpacking_.contains(*it)) continue;
+    const int64_t number = row->second.number;
+    layer_rows_.erase(row);
+    (void)co_await db_.erase("layer", *it);
+    (void)co_await layers_.remove_layer(number);
+  }
+  for (const auto& digest : digests)
+    if (!used_digests.contains(digest)) layers_.remove_blob(digest);
+}
+
+int64_t Images::shared_size(const Image& image) const {
+  int64_t shared = 0;
+  for (const auto& chain : image.chain_ids) {
+    int users = 0;
+    for (const auto& [id, other] : images_) users += std::ranges::find(other.chain_ids, chain) != other.chain_ids.end();
+    if (users > 1)
+      if (const Layer* l = layer(chain)) shared += l->size_bytes;
+  }
+  return shared;
+}
+
+}  // namespace panal

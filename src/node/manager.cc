@@ -1,0 +1,401 @@
+#include "node/manager.h"
+
+#include "base/log.h"
+#include "model/cluster_json.h"
+#include "raft/codec.h"
+#include "swarm/assignments.h"
+
+namespace panal {
+
+static constexpr Duration kNodeGrace = 5s, kLeaderGrace = 12s, kSilence = 15s, kDrainLimit = 5s;
+
+struct StatusRow {
+  std::string id;
+  TaskStatus status;
+};
+template <class A>
+void fields(A& a, StatusRow& r) {
+  a("Task", r.id), a("Status", r.status);
+}
+template <class A>
+void fields(A& a, AgentMessage& m) {
+  std::vector<StatusRow> rows;
+  for (auto& [id, s] : m.statuses) rows.push_back({id, s});
+  a.opt("Statuses", rows), a.opt("Ack", m.ack), a.opt("Hello", m.hello);
+  if (m.hello) a("Description", m.description), a("Address", m.address), a("ManagerAddress", m.manager_address), a("RaftID", m.raft_id);
+  m.statuses.clear();
+  for (auto& r : rows) m.statuses.emplace_back(r.id, r.status);
+}
+std::string encode(const AgentMessage& m) {
+  AgentMessage copy = m;
+  return to_text(copy);
+}
+Result<AgentMessage> decode_agent_message(const std::string& bytes) { return from_text<AgentMessage>(bytes); }
+
+static uint64_t ms(MonoTime t) { return static_cast<uint64_t>(t.time_since_epoch() / 1ms); }
+
+Manager::Manager(Parts parts) : parts_(std::move(parts)) {
+  replica_ = std::make_unique<raft::Replica>(parts_.make_core(), parts_.raft_id, parts_.disk, *this, [this](raft::Message m) { send(std::move(m)); });
+  replica_->on_progress = [this] {
+    schedule_tick();
+    changed_.notify(parts_.loop);
+    if (replica_->ready() && !leading_ && !stopping_) {
+      leading_ = true;
+      scope_.spawn(lead());
+    }
+    work_.notify(parts_.loop);
+  };
+}
+Manager::~Manager() = default;
+
+Result<> Manager::start(Start how) {
+  parts_.transport.serve("/panal.Raft/Send", {"manager"}, [this](Peer p, std::string b) { return on_raft(std::move(p), std::move(b)); });
+  parts_.transport.serve("/panal.Manager/Propose", {"manager"}, [this](Peer p, std::string b) { return on_propose(std::move(p), std::move(b)); });
+  parts_.transport.serve_stream("/panal.Dispatcher/Session", {"manager", "worker"}, [this](Peer p, RpcStream& s) { return on_session(std::move(p), s); });
+  const uint64_t now = ms(parts_.loop.now());
+  if (how == Start::kForceNew) return replica_->start_alone(now, parts_.address);
+  raft::Configuration first;
+  if (how == Start::kBootstrap) first = {{parts_.raft_id, parts_.address, raft::Role::kVoter}};
+  return replica_->start(now, first);
+}
+
+void Manager::shutdown() {
+  stopping_ = true;
+  if (tick_timer_) parts_.loop.cancel(*std::exchange(tick_timer_, std::nullopt));
+  for (auto& [id, s] : sessions_) s->stream->cancel(), s->ended = true, s->wake.notify(parts_.loop);
+  changed_.notify(parts_.loop);
+  work_.notify(parts_.loop);
+}
+Task<void> Manager::join() { co_await scope_.join(); }
+
+void Manager::schedule_tick() {
+  if (stopping_) return;
+  if (tick_timer_) parts_.loop.cancel(*tick_timer_);
+  const uint64_t now = ms(parts_.loop.now()), due = replica_->next_tick_ms(now);
+  tick_timer_ = parts_.loop.call_after(std::chrono::milliseconds(due - now), [this] {
+    tick_timer_.reset();
+    replica_->tick(ms(parts_.loop.now()));
+    schedule_tick();
+  });
+}
+
+Result<> Manager::apply(raft::Index index, const std::string& bytes) {
+  TRY(const Command command, decode_command(bytes));
+  auto applied = store_.apply(index, command);
+  auto touched = std::exchange(store_.touched, {});
+  if (applied && on_applied) on_applied(touched);
+  return applied;
+}
+
+// ---- messages to other managers: one call at a time per peer, what gathers meanwhile goes together; a peer that does not answer loses them
+
+void Manager::send(raft::Message message) {
+  auto& box = outbox_[message.to];
+  if (!message.address.empty()) box.address = message.address;
+  if (box.messages.size() >= 256) box.messages.erase(box.messages.begin(), box.messages.begin() + 128);
+  const raft::Id to = message.to;
+  box.messages.push_back(std::move(message));
+  if (!box.sending && !stopping_) {
+    box.sending = true;
+    scope_.spawn(send_loop(to));
+  }
+}
+
+Task<void> Manager::send_loop(raft::Id to) {
+  co_await parts_.loop.yield();
+  while (!stopping_ && !outbox_[to].messages.empty()) {
+    const auto batch = std::exchange(outbox_[to].messages, {});
+    const std::string address = outbox_[to].address;
+    auto sent = co_await parts_.transport.call(address, "/panal.Raft/Send", raft::encode_batch(batch), 5s);
+    if (!sent) {
+      outbox_[to].messages.clear();
+      co_await parts_.loop.sleep(50ms);
+    }
+  }
+  outbox_[to].sending = false;
+}
+
+Task<Result<std::string>> Manager::on_raft(Peer peer, std::string bytes) {
+  CO_TRY(const auto messages, raft::decode_batch(bytes));
+  for (const auto& given : messages) {
+    raft::Message m = given;
+    if (m.to != parts_.raft_id) continue;
+    m.address = peer.address + ":2377";  // until the configuration tells it: the management port is fixed
+    for (const auto& s : replica_->configuration())
+      if (s.id == m.from) m.address = s.address;
+    replica_->receive(ms(parts_.loop.now()), m);
+    schedule_tick();
+  }
+  co_return std::string();
+}
+
+// ---- writes
+
+std::string Manager::leader_address() const {
+  const raft::Id id = replica_->leader_id();
+  for (const auto& [node_id, n] : store_.nodes)
+    if (id != 0 && n.raft_id == id) return n.manager_address;
+  for (const auto& s : replica_->configuration())
+    if (id != 0 && s.id == id) return s.address;
+  auto box = outbox_.find(id);
+  return box == outbox_.end() ? "" : box->second.address;
+}
+
+std::string Manager::no_quorum_reason() const {
+  if (replica_->failed()) return "the replicated log of this manager has stopped: " + replica_->failure();
+  return "rpc error: code = Unknown desc = The swarm does not have a leader. It's possible that too few managers are online. Make sure more than half of the managers are online.";
+}
+
+Task<Result<>> Manager::propose_here(Command command) {
+  struct State {
+    Event done;
+    std::optional<Result<raft::Index>> result;
+  };
+  auto state = std::make_shared<State>();
+  Loop& loop = parts_.loop;
+  replica_->propose(ms(loop.now()), encode(command), [state, &loop](Result<raft::Index> r) {
+    state->result = std::move(r);
+    state->done.notify(loop);
+  });
+  const MonoTime deadline = loop.now() + 20s;
+  while (!state->result) {
+    if (loop.now() >= deadline || stopping_) co_return fail(Code::kUnavailable, no_quorum_reason());
+    (void)co_await state->done.wait(loop, deadline - loop.now());
+  }
+  if (!*state->result) co_return std::unexpected(state->result->error());
+  co_return Result<>{};
+}
+
+Task<Result<>> Manager::propose(Command command) {
+  if (command.empty()) co_return Result<>{};
+  const MonoTime deadline = parts_.loop.now() + 15s;
+  for (;;) {
+    if (stopping_) co_return fail(Code::kUnavailable, "this node is leaving the swarm");
+    if (replica_->leader()) co_return co_await propose_here(std::move(command));
+    const std::string leader = leader_address();
+    if (!leader.empty()) {
+      auto reply = co_await parts_.transport.call(leader, "/panal.Manager/Propose", encode(command), 10s);
+      if (reply) {
+        const uint64_t index = std::strtoull(reply->c_str(), nullptr, 10);
+        while (store_.index < index && parts_.loop.now() < deadline && !stopping_) (void)co_await changed_.wait(parts_.loop, 500ms);
+        co_return Result<>{};
+      }
+      // Only a refusal before anything was written may be tried again; the rest is the caller's to know.
+      if (reply.error().code != Code::kUnavailable || reply.error().message.find("not the leader") == std::string::npos) {
+        if (reply.error().message.find("dial tcp") == std::string::npos) co_return std::unexpected(reply.error());
+      }
+    }
+    if (parts_.loop.now() >= deadline) co_return fail(Code::kUnavailable, no_quorum_reason());
+    (void)co_await changed_.wait(parts_.loop, 300ms);
+  }
+}
+
+Task<Result<std::string>> Manager::on_propose(Peer, std::string bytes) {
+  if (!replica_->leader()) co_return fail(Code::kUnavailable, "not the leader");
+  CO_TRY(Command command, decode_command(bytes));
+  CO_TRYV(co_await propose_here(std::move(command)));
+  co_return std::to_string(store_.index);
+}
+
+Task<Result<>> Manager::change_member(raft::Server server, bool remove) {
+  Loop& loop = parts_.loop;
+  const MonoTime deadline = loop.now() + 30s;
+  for (;;) {
+    struct State {
+      Event done;
+      std::optional<Result<raft::Index>> result;
+    };
+    auto state = std::make_shared<State>();
+    replica_->change(ms(loop.now()), server, remove, [state, &loop](Result<raft::Index> r) {
+      state->result = std::move(r);
+      state->done.notify(loop);
+    });
+    while (!state->result && loop.now() < deadline && !stopping_) (void)co_await state->done.wait(loop, 1s);
+    if (!state->result) co_return fail(Code::kTimeout, "the change of managers was not confirmed in time");
+    if (*state->result) co_return Result<>{};
+    if (state->result->error().code != Code::kConflict || loop.now() >= deadline) co_return std::unexpected(state->result->error());
+    co_await loop.sleep(200ms);
+  }
+}
+
+// ---- the leader's loop
+
+bool Manager::out_of_tables(const ClusterTask& task) const {
+  if (parts_.loop.wall_now() - task.meta.updated > kDrainLimit) return true;
+  // Tables without the task are those made from an index at or past the write that took it out.
+  for (const auto& [id, n] : store_.nodes) {
+    if (n.state != NodeState::kReady) continue;
+    auto it = sessions_.find(id);
+    if (it == sessions_.end()) continue;  // gone: it will be down soon, or comes back and gets the tables first
+    const Session& s = *it->second;
+    if (s.checked < task.meta.version || s.acked < s.sent) return false;
+  }
+  return true;
+}
+
+void Manager::note_statuses(Command& command) {
+  for (auto& [node_id, news] : std::exchange(statuses_, {}))
+    for (auto& [task_id, status] : news) {
+      const ClusterTask* t = store_.task(task_id);
+      if (!t || t->node_id != node_id || status.state < t->status.state || status == t->status) continue;  // a state never moves back
+      ClusterTask next = *t;
+      next.status = status;
+      command.put(Kind::kTask, next);
+    }
+}
+
+void Manager::note_nodes(Command& command, WallTime) {
+  const MonoTime now = parts_.loop.now();
+  for (const auto& [id, n] : store_.nodes) {
+    auto session = sessions_.find(id);
+    const bool here = session != sessions_.end() && now - session->second->last_heard < kSilence;
+    Node next = n;
+    if (here) {
+      gone_since_.erase(id);
+      next.state = NodeState::kReady, next.message.clear();
+      if (auto hello = hellos_.find(id); hello != hellos_.end()) {
+        next.description = hello->second.description;
+        if (!hello->second.address.empty()) next.address = hello->second.address;
+        if (!hello->second.manager_address.empty() && next.spec.role == NodeRole::kManager) next.manager_address = hello->second.manager_address, next.raft_id = hello->second.raft_id;
+        hellos_.erase(hello);
+      }
+    } else {
+      const auto [it, fresh] = gone_since_.try_emplace(id, now);
+      if (now - it->second >= kNodeGrace && now - lead_since_ >= kLeaderGrace && n.state != NodeState::kDown) next.state = NodeState::kDown, next.message = "heartbeat failure";
+    }
+    if (next.state != n.state || next.message != n.message || !(next.description == n.description) || next.address != n.address || next.manager_address != n.manager_address ||
+        next.raft_id != n.raft_id)
+      command.put(Kind::kNode, next, n.meta.version);
+  }
+}
+
+Command Manager::step(WallTime now) {
+  Command command;
+  command.time = now;
+  note_statuses(command);
+  note_nodes(command, now);
+  if (!command.empty()) return command;  // news first: what follows from them is decided on the next turn
+  const Situation situation{[this](const ClusterTask& t) { return out_of_tables(t); }};
+  return reconcile(store_, now, parts_.entropy, situation);
+}
+
+Task<void> Manager::lead() {
+  lead_since_ = parts_.loop.now();
+  gone_since_.clear();
+  log::info("msg=\"leading the swarm\" node={} term={}", parts_.node_id, replica_->term());
+  while (replica_->ready() && !stopping_) {
+    const WallTime now = parts_.loop.wall_now();
+    const auto news = statuses_;
+    const auto greetings = hellos_;
+    Command command = step(now);
+    if (!command.empty()) {
+      command.base_index = store_.index;
+      auto done = co_await propose_here(std::move(command));
+      if (!done) {  // what was heard is not lost with the plan
+        for (const auto& [node, statuses] : news)
+          for (const auto& [task, status] : statuses) statuses_[node].try_emplace(task, status);
+        for (const auto& [node, hello] : greetings) hellos_.try_emplace(node, hello);
+        if (done.error().code == Code::kConflict) continue;
+        log::warn("msg=\"leader's write failed\" error=\"{}\"", done.error().message);
+        co_await parts_.loop.sleep(100ms);
+      }
+      for (auto& [id, s] : sessions_) s->wake.notify(parts_.loop);
+      continue;
+    }
+    for (auto& [id, s] : sessions_) s->wake.notify(parts_.loop);
+    scope_.spawn(promote_standbys());
+    std::optional<Duration> left = 2s;
+    if (auto due = next_deadline(store_, now)) left = std::min<Duration>(*left, std::max<Duration>(*due - now, 10ms));
+    (void)co_await work_.wait(parts_.loop, left);
+    co_await parts_.loop.sleep(10ms);  // news come in flocks
+  }
+  leading_ = false;
+  for (auto& [id, s] : sessions_) s->stream->cancel();
+  log::info("msg=\"no longer leading\" node={}", parts_.node_id);
+}
+
+// A new manager votes once its log has caught up.
+Task<void> Manager::promote_standbys() {
+  if (promoting_) co_return;
+  promoting_ = true;
+  const raft::Configuration now = replica_->configuration();
+  for (const auto& server : now) {
+    if (server.role == raft::Role::kVoter) continue;
+    const auto match = replica_->match_index(server.id);
+    if (!match || *match + 8 < replica_->last_index()) continue;
+    raft::Server voter = server;
+    voter.role = raft::Role::kVoter;
+    (void)co_await change_member(voter, false);
+    break;
+  }
+  promoting_ = false;
+}
+
+// ---- dispatcher
+
+Task<Result<>> Manager::on_session(Peer peer, RpcStream& stream) {
+  if (!replica_->ready()) co_return fail(Code::kUnavailable, "not the leader: " + leader_address());
+  if (!store_.node(peer.node_id)) co_return fail(Code::kForbidden, "node " + peer.node_id + " is not part of this swarm");
+  CO_TRY(auto first, co_await stream.read());
+  if (!first) co_return fail(Code::kInvalid, "a session without a greeting");
+  CO_TRY(auto hello, decode_agent_message(*first));
+  if (!replica_->ready()) co_return fail(Code::kUnavailable, "not the leader: " + leader_address());  // lost while the greeting was on its way
+  auto session = std::make_shared<Session>();
+  session->node_id = peer.node_id, session->stream = &stream, session->last_heard = parts_.loop.now();
+  if (auto old = sessions_.find(peer.node_id); old != sessions_.end()) old->second->ended = true, old->second->stream->cancel(), old->second->wake.notify(parts_.loop);
+  sessions_[peer.node_id] = session;
+  hellos_[peer.node_id] = hello;
+  work_.notify(parts_.loop);
+  Scope scope;
+  scope.spawn(session_writer(session));
+  for (;;) {
+    auto message = co_await stream.read();
+    if (!message || !*message) break;
+    auto parsed = decode_agent_message(**message);
+    if (!parsed) break;
+    session->last_heard = parts_.loop.now();
+    if (parsed->ack > session->acked) session->acked = parsed->ack;
+    for (auto& [id, status] : parsed->statuses) {
+      auto& known = statuses_[peer.node_id];
+      if (known.size() < 100'000) known[id] = std::move(status);
+    }
+    if (!parsed->statuses.empty() || parsed->ack) work_.notify(parts_.loop);
+  }
+  session->ended = true;
+  session->wake.notify(parts_.loop);
+  co_await scope.join();
+  if (auto it = sessions_.find(peer.node_id); it != sessions_.end() && it->second == session) sessions_.erase(it);
+  work_.notify(parts_.loop);
+  co_return Result<>{};
+}
+
+Task<void> Manager::session_writer(std::shared_ptr<Session> s) {
+  while (!s->ended && !stopping_) {
+    if (!replica_->ready()) co_return s->stream->cancel();
+    if (s->checked < store_.index || s->sent == 0) {
+      const uint64_t index = store_.index;
+      Assignments content = assignments_for(store_, s->node_id);
+      content.index = 0;
+      std::string text = encode(content);
+      if (text != s->content || s->sent == 0) {
+        s->content = text;
+        content.index = index;
+        s->sent = index, s->checked = index;
+        auto sent = co_await s->stream->write(encode(content));
+        if (!sent) {
+          s->stream->cancel();
+          co_return;
+        }
+        continue;
+      }
+      s->checked = index;
+      work_.notify(parts_.loop);
+      continue;
+    }
+    const bool woken = co_await s->wake.wait(parts_.loop, 5s);
+    if (!woken && !s->ended)  // a sign of life: a worker whose leader vanished without a word looks for another
+      if (auto sent = co_await s->stream->write(std::string()); !sent) co_return s->stream->cancel();
+  }
+}
+
+}  // namespace panal

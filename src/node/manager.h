@@ -1,0 +1,117 @@
+// A manager: the replicated state, and while it leads, the loops that move it. Pure floors decide (swarm/), this class feeds them
+// with events and carries their commands through Raft.
+//
+// Life: start() once, shutdown(), then join(). Lives on the loop's thread. The dispatcher's sessions and the acknowledgements of
+// endpoint tables are the leader's memory only: a new leader learns them anew, steady state writes nothing to the log.
+#pragma once
+#include <functional>
+
+#include "ports/entropy.h"
+#include "ports/loop.h"
+#include "ports/transport.h"
+#include "raft/replica.h"
+#include "store/store.h"
+#include "swarm/orchestrator.h"
+
+namespace panal {
+
+/// What an agent says: statuses of its tasks, the tables it has programmed, signs of life.
+struct AgentMessage {
+  NodeDescription description;
+  std::string address, manager_address;
+  uint64_t raft_id = 0;
+  bool hello = false;
+  std::vector<std::pair<std::string, TaskStatus>> statuses;
+  uint64_t ack = 0;
+};
+std::string encode(const AgentMessage& message);
+Result<AgentMessage> decode_agent_message(const std::string& bytes);
+
+class Manager final : public raft::StateMachine {
+ public:
+  struct Parts {
+    Loop& loop;
+    Entropy& entropy;
+    Transport& transport;
+    raft::Disk& disk;
+    std::function<std::unique_ptr<raft::Core>()> make_core;
+    raft::Id raft_id = 0;
+    std::string node_id, address;  // "192.0.2.1:2377"
+  };
+  explicit Manager(Parts parts);
+  ~Manager() override;
+
+  enum class Start { kBootstrap, kJoin, kRestart, kForceNew };
+  Result<> start(Start how);
+  void shutdown();
+  Task<void> join();
+
+  const Store& store() const { return store_; }
+  bool leads() const { return replica_->ready(); }
+  raft::Replica& replica() { return *replica_; }
+  std::string leader_address() const;
+  raft::Id raft_id() const { return parts_.raft_id; }
+
+  /// Carries a command through Raft, here or at the leader; returns when it is applied here.
+  Task<Result<>> propose(Command command);
+  /// Waits for the store to change, or for the time to pass.
+  Event& changed() { return changed_; }
+  /// Leader only: adds, promotes or removes a manager of the Raft group, retrying while another change runs.
+  Task<Result<>> change_member(raft::Server server, bool remove);
+  /// Called after each applied command, with what it touched.
+  std::function<void(const std::map<Kind, std::set<std::string>>&)> on_applied;
+  /// A chain of reasons when nothing can be written; empty when all is well.
+  std::string no_quorum_reason() const;
+
+  // raft::StateMachine
+  Result<> apply(raft::Index index, const std::string& command) override;
+  std::string snapshot() override { return store_.snapshot(); }
+  Result<> restore(const std::string& data) override { return store_.restore(data); }
+
+ private:
+  struct Session {
+    std::string node_id;
+    RpcStream* stream = nullptr;
+    std::string content;        // last assignments sent, without their index
+    uint64_t sent = 0, acked = 0, checked = 0;
+    MonoTime last_heard;
+    bool ended = false;
+    Event wake;
+  };
+  struct Outbox {
+    std::vector<raft::Message> messages;
+    bool sending = false;
+    std::string address;
+  };
+
+  void schedule_tick();
+  void send(raft::Message message);
+  Task<void> send_loop(raft::Id to);
+  Task<Result<std::string>> on_raft(Peer peer, std::string bytes);
+  Task<Result<std::string>> on_propose(Peer peer, std::string bytes);
+  Task<Result<>> on_session(Peer peer, RpcStream& stream);
+  Task<void> session_writer(std::shared_ptr<Session> session);
+  Task<Result<>> propose_here(Command command);
+  Task<void> lead();
+  Command step(WallTime now);
+  void note_statuses(Command& command);
+  void note_nodes(Command& command, WallTime now);
+  bool out_of_tables(const ClusterTask& task) const;
+  Task<void> promote_standbys();
+
+  Parts parts_;
+  Store store_;
+  std::unique_ptr<raft::Replica> replica_;
+  Event changed_, work_;
+  std::map<raft::Id, Outbox> outbox_;
+  std::map<std::string, std::shared_ptr<Session>> sessions_;
+  std::map<std::string, std::map<std::string, TaskStatus>> statuses_;  // node -> task -> latest news
+  std::map<std::string, AgentMessage> hellos_;
+  std::map<std::string, MonoTime> gone_since_;
+  std::optional<TimerId> tick_timer_;
+  bool leading_ = false, promoting_ = false, stopping_ = false;
+  MonoTime lead_since_;
+  Scope scope_;
+};
+
+}  // namespace panal

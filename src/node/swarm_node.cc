@@ -1,0 +1,551 @@
+#include "node/swarm_node.h"
+
+#include <algorithm>
+
+#include "base/fd.h"
+#include "base/log.h"
+#include "base/text.h"
+#include "model/cluster_json.h"
+#include "network/address.h"
+#include "swarm/allocator.h"
+
+namespace panal {
+
+static constexpr uint16_t kManagementPort = 2377, kPeerPort = 7946;
+
+struct ManagerRow {
+  std::string id, address;
+};
+template <class A>
+void fields(A& a, ManagerRow& r) {
+  a("ID", r.id), a("Addr", r.address);
+}
+template <class A>
+void manager_list(A& a, std::string_view key, std::vector<std::pair<std::string, std::string>>& list) {
+  std::vector<ManagerRow> rows;
+  for (auto& [id, address] : list) rows.push_back({id, address});
+  a(key, rows);
+  list.clear();
+  for (auto& r : rows) list.emplace_back(r.id, r.address);
+}
+template <class A>
+void fields(A& a, SwarmNode::Identity& i) {
+  a("NodeID", i.node_id), a("ClusterID", i.cluster_id), a("Address", i.address), a("Listen", i.listen), a("RaftID", i.raft_id), a("Role", i.role);
+  manager_list(a, "Managers", i.managers);
+}
+
+struct JoinRequest {
+  std::string secret, request, availability;
+};
+template <class A>
+void fields(A& a, JoinRequest& j) {
+  a("Secret", j.secret), a("Request", j.request), a("Availability", j.availability);
+}
+struct JoinReply {
+  std::string node_id, cluster_id, certificate, ca;
+  NodeRole role = NodeRole::kWorker;
+  std::vector<std::pair<std::string, std::string>> managers;
+};
+template <class A>
+void fields(A& a, JoinReply& j) {
+  a("NodeID", j.node_id), a("ClusterID", j.cluster_id), a("Certificate", j.certificate), a("CA", j.ca), a("Role", j.role);
+  manager_list(a, "Managers", j.managers);
+}
+struct ManagerRequest {
+  uint64_t raft_id = 0;
+  std::string address;
+  bool remove = false;
+};
+template <class A>
+void fields(A& a, ManagerRequest& m) {
+  a("RaftID", m.raft_id), a("Address", m.address), a("Remove", m.remove);
+}
+
+// ---- tokens
+
+// Between base 16 and base 36, digit by digit (numbers of 256 bits).
+static std::string rebase(const std::string& digits, int from, int to, size_t width) {
+  static constexpr std::string_view kDigits = "0123456789abcdefghijklmnopqrstuvwxyz";
+  std::vector<int> number;
+  for (const char c : digits) number.push_back(static_cast<int>(kDigits.find(c)));
+  std::string out;
+  while (!number.empty()) {
+    std::vector<int> quotient;
+    int rest = 0;
+    for (const int d : number) {
+      const int value = rest * from + d;
+      if (!quotient.empty() || value / to != 0) quotient.push_back(value / to);
+      rest = value % to;
+    }
+    out.insert(out.begin(), kDigits[static_cast<size_t>(rest)]);
+    number = std::move(quotient);
+  }
+  if (out.size() < width) out.insert(0, width - out.size(), '0');
+  return out;
+}
+
+std::string make_token(const std::string& fingerprint, const std::string& secret) { return "SWMTKN-1-" + rebase(fingerprint, 16, 36, 50) + "-" + secret; }
+
+Result<Token> parse_token(const std::string& text) {
+  const auto parts = split(text, '-');
+  const auto plain = [](const std::string& s) { return std::ranges::all_of(s, [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z'); }); };
+  if (parts.size() != 4 || parts[0] != "SWMTKN" || parts[1] != "1" || parts[2].size() != 50 || parts[3].size() != 25 || !plain(parts[2]) || !plain(parts[3]))
+    return fail(Code::kInvalid, "invalid join token");
+  const std::string fingerprint = rebase(parts[2], 36, 16, 64);
+  if (fingerprint.size() != 64) return fail(Code::kInvalid, "invalid join token");
+  return Token{fingerprint, parts[3]};
+}
+
+std::string SwarmNode::join_token(NodeRole role) const {
+  if (!manager_) return {};
+  const auto& c = manager_->store().cluster;
+  auto fingerprint = parts_.crypto.fingerprint(c.ca_certificate);
+  return fingerprint ? make_token(*fingerprint, role == NodeRole::kManager ? c.manager_secret : c.worker_secret) : "";
+}
+
+// ---- addresses and identity
+
+Result<std::string> SwarmNode::choose_address(const std::string& advertise) const {
+  TRY(const auto addresses, parts_.kernel.host_addresses());
+  const size_t colon = advertise.rfind(':');
+  const std::string wanted = advertise.substr(0, colon == std::string::npos ? advertise.size() : colon);
+  if (wanted.empty()) {
+    if (addresses.size() == 1) return addresses[0].second;
+    if (addresses.empty()) return fail(Code::kInvalid, "could not find the system's IP address - specify one with --advertise-addr");
+    std::string shown;
+    for (size_t i = 0; i < addresses.size(); ++i) shown += (i ? (i + 1 == addresses.size() ? " and " : ", ") : "") + addresses[i].second + " on " + addresses[i].first;
+    return fail(Code::kInvalid, "could not choose an IP address to advertise since this system has multiple addresses (" + shown + ") - specify one with --advertise-addr");
+  }
+  if (parse_ip4(wanted)) return wanted;
+  std::vector<std::string> on;
+  for (const auto& [name, address] : addresses)
+    if (name == wanted) on.push_back(address);
+  if (on.size() == 1) return on[0];
+  if (on.size() > 1) return fail(Code::kInvalid, "interface " + wanted + " has more than one IPv4 address (" + panal::join(on, " and ") + ")");
+  return fail(Code::kInvalid, "advertise address must be a non-zero IP address or network interface (with optional port number)");
+}
+
+Result<> SwarmNode::save_identity() {
+  TRYV(make_dirs(parts_.dir, 0700));
+  TRYV(write_file_atomic(parts_.dir + "/certificate.pem", certificate_, 0600));
+  TRYV(write_file_atomic(parts_.dir + "/key.pem", key_, 0600));
+  TRYV(write_file_atomic(parts_.dir + "/ca.pem", ca_, 0600));
+  return write_file_atomic(parts_.dir + "/identity.json", to_text(identity_), 0600);
+}
+
+Result<> SwarmNode::use_certificate(const std::string& certificate, const std::string& key, const std::string& ca) {
+  TRYV(parts_.transport.set_identity(certificate, key, ca));
+  certificate_ = certificate, key_ = key, ca_ = ca;
+  return {};
+}
+
+Result<> SwarmNode::start_listening() {
+  if (!serving_) {
+    serving_ = true;
+    parts_.images.serve();
+    serve_joins();
+  }
+  const size_t colon = identity_.listen.rfind(':');
+  const std::string host = identity_.listen.substr(0, colon);
+  const auto port = parse_int(identity_.listen.substr(colon + 1));
+  TRYV(parts_.transport.listen(host, kPeerPort));
+  if (identity_.role == NodeRole::kManager) TRYV(parts_.transport.listen(host, static_cast<uint16_t>(port.value_or(kManagementPort))));
+  return {};
+}
+
+Result<> SwarmNode::start_manager(Manager::Start how) {
+  disk_ = parts_.open_disk(parts_.dir + "/raft");
+  raft::Settings settings;
+  settings.id = identity_.raft_id, settings.address = identity_.address + ":" + std::to_string(kManagementPort);
+  settings.seed = static_cast<uint32_t>(parts_.entropy.number()), settings.election_ms = 700, settings.heartbeat_ms = 40;
+  const auto make = parts_.make_core;
+  Manager::Parts parts{parts_.loop, parts_.entropy, parts_.transport, *disk_, [make, settings] { return make(settings); }, identity_.raft_id, identity_.node_id, settings.address};
+  manager_ = std::make_unique<Manager>(std::move(parts));
+  manager_->on_applied = [this](const std::map<Kind, std::set<std::string>>& touched) {
+    if (on_applied) on_applied(touched);
+  };
+  return manager_->start(how);
+}
+
+std::vector<std::string> SwarmNode::manager_addresses() const {
+  std::vector<std::string> out;
+  if (manager_) {
+    if (const std::string leader = manager_->leader_address(); !leader.empty()) out.push_back(leader);
+    out.push_back(identity_.address + ":" + std::to_string(kManagementPort));
+  }
+  for (const auto& [id, address] : identity_.managers)
+    if (std::ranges::find(out, address) == out.end()) out.push_back(address);
+  return out;
+}
+
+void SwarmNode::start_worker() {
+  parts_.executor.set_node(identity_.node_id, identity_.address);
+  Worker::Parts parts{parts_.loop, parts_.transport, parts_.executor, identity_.node_id, identity_.address, [this] { return manager_addresses(); },
+                      [this](const Assignments& a) { on_assignments(a); },
+                      [this] {
+                        return manager_ ? std::pair{identity_.address + ":" + std::to_string(kManagementPort), identity_.raft_id} : std::pair{std::string(), uint64_t{0}};
+                      }};
+  worker_ = std::make_unique<Worker>(std::move(parts));
+  worker_->start();
+}
+
+Task<Result<>> SwarmNode::resume() {
+  auto text = read_file(parts_.dir + "/identity.json");
+  if (!text) co_return Result<>{};
+  CO_TRY(identity_, from_text<Identity>(*text));
+  CO_TRY(const std::string certificate, read_file(parts_.dir + "/certificate.pem"));
+  CO_TRY(const std::string key, read_file(parts_.dir + "/key.pem"));
+  CO_TRY(const std::string ca, read_file(parts_.dir + "/ca.pem"));
+  CO_TRYV(use_certificate(certificate, key, ca));
+  if (identity_.role == NodeRole::kManager) CO_TRYV(start_manager(Manager::Start::kRestart));
+  CO_TRYV(start_listening());
+  start_worker();
+  co_return Result<>{};
+}
+
+Error SwarmNode::not_manager() const {
+  if (!active())
+    return {Code::kUnavailable, "This node is not a swarm manager. Use \"docker swarm init\" or \"docker swarm join\" to connect this node to swarm and try again."};
+  return {Code::kUnavailable, "This node is not a swarm manager. Worker nodes can't be used to view or modify cluster state. Please run this command on a manager node or promote the current node to a manager."};
+}
+
+// ---- init
+
+Task<Result<std::string>> SwarmNode::init(SwarmInit wish) {
+  if (busy_) co_return fail(Code::kUnavailable, "another change of this node's membership is under way");
+  if (active() && !wish.force_new_cluster)
+    co_return fail(Code::kUnavailable, "This node is already part of a swarm. Use \"docker swarm leave\" to leave this swarm and join another one.");
+  busy_ = true;
+  auto work = [&]() -> Task<Result<>> {
+    if (wish.force_new_cluster) {
+      if (!active() || identity_.raft_id == 0) co_return fail(Code::kInvalid, "--force-new-cluster needs a node that was a manager");
+      co_await stop_parts();
+      parts_.transport.stop_listening();
+      CO_TRYV(start_manager(Manager::Start::kForceNew));
+    } else {
+      CO_TRY(identity_.address, choose_address(wish.advertise));
+      identity_.listen = wish.listen, identity_.role = NodeRole::kManager;
+      identity_.node_id = parts_.entropy.swarm_id(), identity_.cluster_id = parts_.entropy.swarm_id();
+      identity_.raft_id = parts_.entropy.number() >> 1 | 1;
+      CO_TRY(const KeyPair ca, parts_.crypto.make_ca());
+      CO_TRY(const KeyPair request, parts_.crypto.make_request());
+      CO_TRY(const std::string certificate, parts_.crypto.sign(request.certificate, ca, identity_.node_id, "manager", identity_.cluster_id, parts_.loop.wall_now(), Duration(wish.spec.cert_expiry_ns)));
+      CO_TRYV(use_certificate(certificate, request.key, ca.certificate));
+      CO_TRYV(save_identity());
+      CO_TRYV(start_manager(Manager::Start::kBootstrap));
+      CO_TRYV(start_listening());
+      wish.spec.ca_certificate = ca.certificate, wish.spec.ca_key = ca.key;
+    }
+    for (int tries = 0; !manager_->leads() && tries < 100; ++tries) (void)co_await manager_->changed().wait(parts_.loop, 100ms);
+    if (!manager_->leads()) co_return fail(Code::kTimeout, "the new swarm did not come up");
+    Command command;
+    command.time = parts_.loop.wall_now();
+    if (wish.force_new_cluster) {
+      for (const auto& [id, n] : manager_->store().nodes) {  // the other managers are gone: they may join again as new nodes
+        if (id == identity_.node_id || n.raft_id == 0) continue;
+        Node other = n;
+        other.raft_id = 0, other.manager_address.clear(), other.spec.role = NodeRole::kWorker;
+        command.put(Kind::kNode, other);
+      }
+      CO_TRYV(start_listening());
+    } else {
+      ClusterSettings settings = wish.spec;
+      settings.meta.id = identity_.cluster_id;
+      settings.worker_secret = parts_.entropy.swarm_id(), settings.manager_secret = parts_.entropy.swarm_id();
+      if (!wish.default_pool.empty()) settings.default_pool = wish.default_pool;
+      settings.subnet_size = wish.subnet_size;
+      Node self;
+      self.meta.id = identity_.node_id, self.spec.role = NodeRole::kManager, self.spec.availability = wish.availability;
+      self.description = parts_.executor.describe(), self.address = identity_.address, self.raft_id = identity_.raft_id;
+      self.manager_address = identity_.address + ":" + std::to_string(kManagementPort);
+      ClusterNetwork ingress;
+      ingress.meta.id = parts_.entropy.swarm_id();
+      ingress.network.name = kIngressName, ingress.network.driver = "overlay", ingress.network.scope = "swarm", ingress.network.ingress = true;
+      ingress.network.created = parts_.loop.wall_now();
+      Store empty;
+      empty.cluster = settings;
+      CO_TRYV(choose_overlay_subnet(empty, ingress));
+      command.put(Kind::kCluster, settings);
+      command.put(Kind::kNode, self);
+      command.put(Kind::kNetwork, ingress);
+    }
+    CO_TRYV(co_await manager_->propose(std::move(command)));
+    start_worker();
+    co_return Result<>{};
+  };
+  auto done = co_await work();
+  busy_ = false;
+  if (!done) {
+    if (!wish.force_new_cluster) {
+      co_await stop_parts();
+      parts_.transport.clear_identity();
+      identity_ = {};
+      (void)remove_tree(parts_.dir);
+    }
+    co_return std::unexpected(done.error());
+  }
+  co_return identity_.node_id;
+}
+
+// ---- join
+
+void SwarmNode::serve_joins() {
+  parts_.transport.serve("/panal.Join/Certificate", {"", "worker", "manager"}, [this](Peer p, std::string r) { return on_join(std::move(p), std::move(r)); });
+  parts_.transport.serve("/panal.Join/Manager", {"manager"}, [this](Peer p, std::string r) { return on_join_manager(std::move(p), std::move(r)); });
+  parts_.transport.serve("/panal.Join/Renew", {"worker", "manager"}, [this](Peer p, std::string r) { return on_renew(std::move(p), std::move(r)); });
+}
+
+static JoinReply reply_for(const Store& store, const std::string& node_id, NodeRole role, std::string certificate) {
+  JoinReply reply;
+  reply.node_id = node_id, reply.cluster_id = store.cluster.meta.id, reply.certificate = std::move(certificate), reply.ca = store.cluster.ca_certificate, reply.role = role;
+  for (const auto& [id, n] : store.nodes)
+    if (!n.manager_address.empty()) reply.managers.emplace_back(id, n.manager_address);
+  return reply;
+}
+
+Task<Result<std::string>> SwarmNode::on_join(Peer, std::string bytes) {
+  if (!manager_) co_return std::unexpected(not_manager());
+  CO_TRY(const auto wish, from_text<JoinRequest>(bytes));
+  const auto& cluster = manager_->store().cluster;
+  NodeRole role;
+  if (!wish.secret.empty() && wish.secret == cluster.manager_secret) role = NodeRole::kManager;
+  else if (!wish.secret.empty() && wish.secret == cluster.worker_secret) role = NodeRole::kWorker;
+  else co_return fail(Code::kInvalid, "rpc error: code = InvalidArgument desc = A valid join token is necessary to join this cluster");
+  Node n;
+  n.meta.id = parts_.entropy.swarm_id(), n.spec.role = role;
+  if (!wish.availability.empty() && !from_name(wish.availability, n.spec.availability)) co_return fail(Code::kInvalid, "invalid availability " + wish.availability);
+  CO_TRY(const std::string certificate, parts_.crypto.sign(wish.request, {cluster.ca_certificate, cluster.ca_key}, n.meta.id, std::string(name_of(role)), cluster.meta.id, parts_.loop.wall_now(), Duration(cluster.cert_expiry_ns)));
+  Command command;
+  command.time = parts_.loop.wall_now();
+  command.put(Kind::kNode, n);
+  const std::string id = n.meta.id;
+  CO_TRYV(co_await manager_->propose(std::move(command)));
+  const JoinReply reply = reply_for(manager_->store(), id, role, certificate);
+  co_return to_text(reply);
+}
+
+// A node whose role has changed asks for a certificate that says so.
+Task<Result<std::string>> SwarmNode::on_renew(Peer peer, std::string bytes) {
+  if (!manager_) co_return std::unexpected(not_manager());
+  CO_TRY(const auto wish, from_text<JoinRequest>(bytes));
+  const Node* n = manager_->store().node(peer.node_id);
+  if (!n) co_return fail(Code::kForbidden, "node " + peer.node_id + " is not part of this swarm");
+  const auto& cluster = manager_->store().cluster;
+  CO_TRY(const std::string certificate, parts_.crypto.sign(wish.request, {cluster.ca_certificate, cluster.ca_key}, n->meta.id, std::string(name_of(n->spec.role)), cluster.meta.id, parts_.loop.wall_now(), Duration(cluster.cert_expiry_ns)));
+  const JoinReply reply = reply_for(manager_->store(), n->meta.id, n->spec.role, certificate);
+  co_return to_text(reply);
+}
+
+Task<Result<std::string>> SwarmNode::on_join_manager(Peer peer, std::string bytes) {
+  if (!manager_) co_return std::unexpected(not_manager());
+  if (!manager_->leads()) co_return fail(Code::kUnavailable, "not the leader: " + manager_->leader_address());
+  CO_TRY(const auto wish, from_text<ManagerRequest>(bytes));
+  const Node* found = manager_->store().node(peer.node_id);
+  if (!found) co_return fail(Code::kForbidden, "node " + peer.node_id + " is not part of this swarm");
+  Node n = *found;
+  CO_TRYV(co_await manager_->change_member({wish.raft_id, wish.address, raft::Role::kStandby}, wish.remove));
+  n.raft_id = wish.remove ? 0 : wish.raft_id, n.manager_address = wish.remove ? "" : wish.address;
+  Command command;
+  command.time = parts_.loop.wall_now();
+  command.put(Kind::kNode, n);
+  CO_TRYV(co_await manager_->propose(std::move(command)));
+  co_return std::string("{}");
+}
+
+Task<Result<>> SwarmNode::ask_leader(std::string method, std::string request) {
+  Error last{Code::kUnavailable, "no manager answered"};
+  std::string hint;
+  for (int tries = 0; tries < 20; ++tries) {
+    auto addresses = manager_addresses();
+    if (!hint.empty()) addresses.insert(addresses.begin(), std::exchange(hint, {}));
+    for (const auto& address : addresses) {
+      auto reply = co_await parts_.transport.call(address, method, request, 20s);
+      if (reply) co_return Result<>{};
+      last = reply.error();
+      if (last.message.starts_with("not the leader: ")) {
+        hint = last.message.substr(16);
+        if (!hint.empty()) break;
+      }
+    }
+    if (hint.empty()) co_await parts_.loop.sleep(300ms);
+  }
+  co_return std::unexpected(last);
+}
+
+Task<Result<>> SwarmNode::join(SwarmJoin wish) {
+  if (busy_) co_return fail(Code::kUnavailable, "another change of this node's membership is under way");
+  if (active()) co_return fail(Code::kUnavailable, "This node is already part of a swarm. Use \"docker swarm leave\" to leave this swarm and join another one.");
+  if (wish.remotes.empty()) co_return fail(Code::kInvalid, "at least one remote address is required to join");
+  CO_TRY(const Token token, parse_token(wish.token));
+  CO_TRY(const std::string address, choose_address(wish.advertise));
+  CO_TRY(const KeyPair request, parts_.crypto.make_request());
+  busy_ = true;
+  auto work = [&]() -> Task<Result<>> {
+    JoinRequest ask{token.secret, request.certificate, std::string(name_of(wish.availability))};
+    Result<std::string> reply = fail(Code::kUnavailable, "no remote given");
+    for (auto remote : wish.remotes) {
+      if (remote.find(':') == std::string::npos) remote += ":" + std::to_string(kManagementPort);
+      reply = co_await parts_.transport.call_pinned(remote, "/panal.Join/Certificate", to_text(ask), token.fingerprint, 15s);
+      if (reply) break;
+    }
+    if (!reply) co_return std::unexpected(reply.error());
+    CO_TRY(const auto joined, from_text<JoinReply>(*reply));
+    CO_TRY(const std::string fingerprint, parts_.crypto.fingerprint(joined.ca));
+    if (fingerprint != token.fingerprint) co_return fail(Code::kForbidden, "the CA that the manager sent does not match the join token");
+    identity_ = {joined.node_id, joined.cluster_id, address, wish.listen, joined.role == NodeRole::kManager ? parts_.entropy.number() >> 1 | 1 : 0, joined.role, joined.managers};
+    CO_TRYV(use_certificate(joined.certificate, request.key, joined.ca));
+    CO_TRYV(save_identity());
+    if (joined.role == NodeRole::kManager) {
+      CO_TRYV(start_manager(Manager::Start::kJoin));
+      CO_TRYV(start_listening());
+      ManagerRequest add{identity_.raft_id, address + ":" + std::to_string(kManagementPort), false};
+      CO_TRYV(co_await ask_leader("/panal.Join/Manager", to_text(add)));
+      // "Joined" means that this manager has the swarm's state.
+      for (int tries = 0; manager_->store().cluster.meta.id.empty() && tries < 150; ++tries) (void)co_await manager_->changed().wait(parts_.loop, 100ms);
+    } else {
+      CO_TRYV(start_listening());
+    }
+    start_worker();
+    co_return Result<>{};
+  };
+  auto done = co_await work();
+  busy_ = false;
+  if (!done) {
+    co_await stop_parts();
+    parts_.transport.clear_identity();
+    identity_ = {};
+    (void)remove_tree(parts_.dir);
+  }
+  co_return done;
+}
+
+// ---- following what the managers say
+
+void SwarmNode::on_assignments(const Assignments& a) {
+  if (!a.managers.empty() && a.managers != identity_.managers) {
+    identity_.managers = a.managers;
+    (void)save_identity();
+  }
+  if (a.role != identity_.role && !changing_role_ && !busy_) {
+    changing_role_ = true;
+    scope_.spawn(follow_role(a.role));
+  }
+}
+
+Task<Result<>> SwarmNode::renew_certificate() {
+  CO_TRY(const KeyPair request, parts_.crypto.make_request());
+  const JoinRequest ask{"", request.certificate, ""};
+  Result<std::string> reply = fail(Code::kUnavailable, "no manager answered");
+  for (const auto& address : manager_addresses()) {
+    reply = co_await parts_.transport.call(address, "/panal.Join/Renew", to_text(ask), 10s);
+    if (reply) break;
+  }
+  if (!reply) co_return std::unexpected(reply.error());
+  CO_TRY(const auto renewed, from_text<JoinReply>(*reply));
+  identity_.role = renewed.role;
+  parts_.transport.stop_listening();
+  CO_TRYV(use_certificate(renewed.certificate, request.key, renewed.ca));
+  co_return save_identity();
+}
+
+// Promotion and demotion. Tasks are not touched: only this node's part in the management changes.
+Task<void> SwarmNode::follow_role(NodeRole role) {
+  auto work = [&]() -> Task<Result<>> {
+    if (role == NodeRole::kWorker && manager_) {
+      const ManagerRequest gone{identity_.raft_id, "", true};
+      CO_TRYV(co_await ask_leader("/panal.Join/Manager", to_text(gone)));
+      manager_->shutdown();
+      co_await manager_->join();
+      manager_.reset();
+      disk_.reset();
+      (void)remove_tree(parts_.dir + "/raft");
+      identity_.raft_id = 0;
+    }
+    CO_TRYV(co_await renew_certificate());
+    if (identity_.role == NodeRole::kManager && !manager_) {
+      identity_.raft_id = parts_.entropy.number() >> 1 | 1;
+      (void)remove_tree(parts_.dir + "/raft");
+      CO_TRYV(save_identity());
+      CO_TRYV(start_manager(Manager::Start::kJoin));
+      CO_TRYV(start_listening());
+      const ManagerRequest add{identity_.raft_id, identity_.address + ":" + std::to_string(kManagementPort), false};
+      CO_TRYV(co_await ask_leader("/panal.Join/Manager", to_text(add)));
+    } else {
+      CO_TRYV(start_listening());
+    }
+    co_return Result<>{};
+  };
+  auto done = co_await work();
+  if (!done) {
+    log::warn("msg=\"change of role failed\" role={} error=\"{}\"", name_of(role), done.error().message);
+    co_await parts_.loop.sleep(2s);
+  } else {
+    log::info("msg=\"role changed\" role={}", name_of(role));
+  }
+  changing_role_ = false;
+}
+
+// ---- leave
+
+Task<void> SwarmNode::stop_parts() {
+  if (worker_) {
+    worker_->shutdown();
+    co_await worker_->join();
+    worker_.reset();
+  }
+  if (manager_) {
+    manager_->shutdown();
+    co_await manager_->join();
+    manager_.reset();
+  }
+  disk_.reset();
+}
+
+Task<Result<>> SwarmNode::leave(bool force) {
+  if (!active()) co_return fail(Code::kUnavailable, "This node is not part of a swarm");
+  if (busy_ || changing_role_) co_return fail(Code::kUnavailable, "another change of this node's membership is under way");
+  if (manager_ && !force) {
+    size_t voters = 0;
+    for (const auto& s : manager_->replica().configuration()) voters += s.role == raft::Role::kVoter;
+    std::string text = "You are attempting to leave the swarm on a node that is participating as a manager. ";
+    if (voters <= 1) text += "Removing the last manager erases all current state of the swarm. Use `--force` to ignore this message.";
+    else
+      text += "Removing this node leaves " + std::to_string(voters - 1) + " managers out of " + std::to_string(voters) + ". Without a Raft quorum your swarm will be inaccessible. The only way to restore a swarm that has lost consensus is to reinitialize it with `--force-new-cluster`. Use `--force` to suppress this message.";
+    co_return fail(Code::kUnavailable, text);
+  }
+  busy_ = true;
+  if (manager_ && manager_->replica().configuration().size() > 1) {
+    // A manager that goes by its own will takes its vote along, so that those who stay keep their quorum.
+    const ManagerRequest gone{identity_.raft_id, "", true};
+    bool answered = false;
+    Scope asking;
+    auto ask = [&]() -> Task<void> {
+      auto done = co_await ask_leader("/panal.Join/Manager", to_text(gone));
+      answered = done.has_value();
+    };
+    if (!manager_->no_quorum_reason().empty() && manager_->replica().leader_id() != 0) {
+      asking.spawn(ask());
+      co_await asking.join();
+    }
+    if (!answered) log::warn("msg=\"left without telling the other managers\"");
+  }
+  co_await stop_parts();
+  for (const auto& [task, container] : parts_.executor.existing()) {
+    (void)co_await parts_.executor.stop(container);
+    (void)co_await parts_.executor.remove(container);
+  }
+  co_await parts_.executor.leave();
+  parts_.transport.clear_identity();
+  identity_ = {};
+  certificate_.clear(), key_.clear(), ca_.clear();
+  auto removed = remove_tree(parts_.dir);
+  busy_ = false;
+  co_return removed;
+}
+
+void SwarmNode::shutdown() {
+  if (worker_) worker_->shutdown();
+  if (manager_) manager_->shutdown();
+}
+
+}  // namespace panal

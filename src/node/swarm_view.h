@@ -1,0 +1,16 @@
+// What the engine's own pages say of the swarm. Null: this node is in none.
+#pragma once
+#include <string>
+
+#include "base/json.h"
+
+namespace panal {
+
+class SwarmNode;
+
+/// The Swarm header of /_ping: "inactive", "active/manager", "active/worker", "locked", "pending".
+std::string swarm_state(const SwarmNode* swarm);
+/// The Swarm block of /info.
+Json swarm_info(const SwarmNode* swarm);
+
+}  // namespace panal

@@ -1,0 +1,36 @@
+// The node's volumes (driver "local"): folders below the data root.
+#pragma once
+#include <map>
+
+#include "model/image.h"
+#include "node/events.h"
+#include "ports/database.h"
+#include "ports/entropy.h"
+
+namespace panal {
+
+class Volumes {
+ public:
+  Volumes(Loop& loop, Entropy& entropy, Database& db, Events& events, std::string dir)
+      : loop_(loop), entropy_(entropy), db_(db), events_(events), dir_(std::move(dir)) {}
+  Result<> load();
+
+  const std::map<std::string, Volume>& all() const { return volumes_; }
+  Result<const Volume*> find(const std::string& name) const;
+  /// An existing volume of that name is returned as it is. An empty name makes an anonymous one.
+  Task<Result<const Volume*>> ensure(std::string name, std::string driver, std::map<std::string, std::string> labels, std::map<std::string, std::string> options, bool& created);
+  Task<Result<>> remove(std::string name, bool force);
+
+ private:
+  Loop& loop_;
+  Entropy& entropy_;
+  Database& db_;
+  Events& events_;
+  std::string dir_;
+  std::map<std::string, Volume> volumes_;
+};
+
+/// Docker's rule for names of containers, volumes and the like: [a-zA-Z0-9][a-zA-Z0-9_.-]*
+bool valid_name(const std::string& name);
+
+}  // namespace panal

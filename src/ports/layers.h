@@ -1,0 +1,70 @@
+// Layers, blobs and mounts on disk. Archives are opened only by the helper program panal-unpack.
+#pragma once
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "base/task.h"
+#include "ports/stream.h"
+
+namespace panal {
+
+struct ArchiveFile {
+  std::string path;    // inside the archive, normalised
+  std::string link;    // target when it is a symbolic or hard link
+  std::string file;    // where its bytes lie now
+  std::string digest;  // "sha256:..."
+  int64_t size_bytes = 0;
+};
+
+struct UnpackedLayer {
+  std::string diff_id;
+  int64_t size_bytes = 0;
+};
+
+/// Pulls the next piece of an upload; empty at its end.
+using Source = std::function<Task<Result<std::string>>()>;
+/// Takes a piece of a download.
+using Sink = std::function<Task<Result<>>(std::string_view)>;
+
+struct RootfsPaths {
+  std::string dir, merged;
+};
+
+class Layers {
+ public:
+  virtual ~Layers() = default;
+  /// Spreads an archive (image tar, any compression) into a fresh ingest folder and names its files.
+  virtual Task<Result<std::vector<ArchiveFile>>> open_archive(Source source, std::string ingest_dir) = 0;
+  /// Stores a stream as one file; digest and size are computed on the way.
+  virtual Task<Result<ArchiveFile>> save_blob(Source source, std::string file) = 0;
+  /// Unpacks a layer blob into the folder of layer `number`. Refuses a blob whose digest is not `digest`.
+  virtual Task<Result<UnpackedLayer>> unpack(std::string blob_file, std::string digest, int64_t number) = 0;
+  /// Streams an image archive (docker load's format).
+  virtual Task<Result<>> pack(std::vector<ArchiveFile> files, Sink sink) = 0;
+  /// Moves a file into the content store under its digest; a blob that is already there wins.
+  virtual Result<> adopt_blob(const std::string& file, const std::string& digest) = 0;
+  virtual Result<> write_blob(const std::string& digest, std::string_view data) = 0;
+  virtual std::string blob_path(const std::string& digest) const = 0;
+  virtual bool has_blob(const std::string& digest) const = 0;
+  virtual void remove_blob(const std::string& digest) = 0;
+  virtual Task<Result<>> remove_layer(int64_t number) = 0;
+  virtual std::string new_ingest_dir() = 0;
+  virtual Task<void> drop_ingest(std::string dir) = 0;
+  /// Mounts layers (lowest first) with the container's writable layer on top.
+  virtual Task<Result<>> mount_rootfs(std::string dir, std::vector<int64_t> layers) = 0;
+  virtual Task<Result<>> unmount_rootfs(std::string dir) = 0;
+  virtual Task<Result<>> remove_rootfs(std::string dir) = 0;
+  /// Reads a small file inside a root without leaving it by symlinks.
+  virtual Result<std::string> read_in_root(const std::string& root, const std::string& path) = 0;
+  /// Creates a folder inside a root without leaving it; returns its real path.
+  virtual Result<std::string> make_dir_in_root(const std::string& root, const std::string& path) = 0;
+  /// Copies the content of `root`/`path` into `target` if target is empty (volume copy-up).
+  virtual Task<Result<>> copy_up(std::string root, std::string path, std::string target) = 0;
+  virtual std::string sha256(std::string_view data) const = 0;
+  /// Bytes below a folder, as du counts them.
+  virtual Task<int64_t> disk_usage(std::string dir) = 0;
+};
+
+}  // namespace panal

@@ -1,0 +1,94 @@
+// The OCI runtime as the engine sees it: monitors that outlive the daemon. Implemented by sys/crun (conmon + crun)
+// and by the simulator's fake containers.
+#pragma once
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "base/result.h"
+#include "base/task.h"
+#include "ports/stream.h"
+
+namespace panal {
+
+struct RuntimeCreate {
+  std::string id;
+  std::string bundle;       // folder for config.json, log and sockets
+  std::string config_json;  // OCI runtime configuration
+  bool tty = false, open_stdin = false, stdin_once = false;
+  std::string log_path;
+};
+
+/// Output of a container or exec, and the way to its standard input.
+class Attachment {
+ public:
+  virtual ~Attachment() = default;
+  struct Piece {
+    int stream = 1;  // 1 stdout, 2 stderr
+    std::string data;
+  };
+  /// Next output; an empty piece is the end: everything has been delivered.
+  virtual Task<Result<Piece>> read() = 0;
+  virtual Task<Result<>> write(std::string_view data) = 0;
+  virtual void close_stdin() = 0;
+  virtual void close() = 0;
+};
+
+struct ExecStart {
+  std::string container_id, exec_id;
+  std::string container_bundle;
+  std::string dir;           // a folder of its own
+  std::string process_json;  // OCI process object
+  bool tty = false, open_stdin = false, attach = true;
+};
+
+class RunningExec {
+ public:
+  virtual ~RunningExec() = default;
+  virtual int pid() const = 0;
+  /// Null when started without attach.
+  virtual Attachment* attachment() = 0;
+  /// Exit code, once.
+  virtual Task<Result<int>> wait() = 0;
+  virtual void resize(int rows, int columns) = 0;
+};
+
+struct Usage {
+  uint64_t cpu_total_ns = 0, cpu_system_ns = 0, cpu_user_ns = 0, host_cpu_ns = 0;
+  uint64_t memory_bytes = 0, memory_max_bytes = 0, memory_cache_bytes = 0, memory_limit_bytes = 0;
+  uint64_t pids = 0, pids_limit = 0;
+  int online_cpus = 1;
+};
+
+class Runtime {
+ public:
+  virtual ~Runtime() = default;
+  /// Creates the container (its init waits); returns the pid of its init.
+  virtual Task<Result<int>> create(RuntimeCreate spec) = 0;
+  /// Lets the init run its program.
+  virtual Result<> start(const std::string& id) = 0;
+  virtual Task<Result<std::unique_ptr<Attachment>>> attach(const std::string& bundle, bool want_stdin) = 0;
+  virtual void resize(const std::string& bundle, int rows, int columns) = 0;
+  virtual Result<> signal(int pid, int signal) = 0;
+  virtual Task<Result<>> pause(const std::string& id) = 0;
+  virtual Task<Result<>> resume(const std::string& id) = 0;
+  /// Removes what the runtime keeps of a stopped container (kills it first if it must).
+  virtual Task<Result<>> remove(const std::string& id) = 0;
+  virtual Task<Result<std::unique_ptr<RunningExec>>> exec(ExecStart spec) = 0;
+  virtual Result<Usage> usage(const std::string& id) = 0;
+  /// `fn(id, exit_code)` for every container that ends, also those that ended while the daemon was away (after watch_exits()).
+  virtual void on_exit(std::function<void(std::string id, int exit_code)> fn) = 0;
+  virtual Result<> watch_exits() = 0;
+  /// Forgets the exit record of a container, before it is started again or after removal.
+  virtual void clear_exit(const std::string& id) = 0;
+  virtual std::optional<int> recorded_exit(const std::string& id) = 0;
+  virtual bool oom_seen(const std::string& bundle) = 0;
+  /// Start time of a process in clock ticks since boot, 0 when it is gone: tells a reused pid.
+  virtual uint64_t process_start(int pid) = 0;
+  /// Capabilities the daemon itself holds ("CAP_CHOWN"): a container cannot get others.
+  virtual const std::vector<std::string>& capabilities() const = 0;
+  virtual const std::string& version() const = 0;
+  virtual Task<Result<std::vector<std::vector<std::string>>>> top(const std::string& id, int pid) = 0;
+};
+
+}  // namespace panal

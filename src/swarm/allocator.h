@@ -1,0 +1,20 @@
+// Addresses and ports of the cluster: networks' subnets, services' VIPs and published ports, tasks' addresses, nodes' places in the
+// mesh. Nothing is given twice while its holder lives; what is free again is found by looking, never by counting. Pure.
+#pragma once
+#include "swarm/draft.h"
+
+namespace panal {
+
+constexpr const char* kIngressName = "ingress";
+constexpr uint32_t kFirstVni = 4097, kFirstIngressPort = 30000, kLastIngressPort = 32767;
+
+/// Allocates what is missing. A task or service that cannot get what it needs keeps waiting and says why.
+void allocate(Draft& draft);
+
+/// A subnet for a new overlay network, or the reason against the wished one.
+Result<> choose_overlay_subnet(const Store& store, ClusterNetwork& network);
+/// Published ports must be free in the cluster: Docker's error.
+Result<> check_ports(const Store& store, const std::string& service_id, const std::vector<PortConfig>& ports);
+bool uses_ingress(const ServiceSpec& spec);
+
+}  // namespace panal

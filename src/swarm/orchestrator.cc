@@ -1,0 +1,412 @@
+#include "swarm/orchestrator.h"
+
+#include "swarm/allocator.h"
+#include "swarm/scheduler.h"
+
+namespace panal {
+
+bool rolling_back(const Service& s) { return s.update && s.update->state.starts_with("rollback"); }
+
+UpdateConfig update_config(const Service& s) {
+  const auto& chosen = rolling_back(s) ? s.spec.rollback : s.spec.update;
+  UpdateConfig c = chosen.value_or(UpdateConfig{});
+  if (c.monitor == 0) c.monitor = 5'000'000'000;
+  return c;
+}
+
+namespace {
+
+using Tasks = std::vector<const ClusterTask*>;
+
+bool alive_wish(const ClusterTask& t) { return t.desired <= TaskState::kRunning; }
+bool running_well(const ClusterTask& t) { return t.status.state == TaskState::kRunning && t.status.healthy; }
+
+struct Slot {
+  uint64_t number = 0;
+  std::string node_id;  // global
+  Tasks tasks;          // all of it, oldest first
+};
+
+class ServiceLoop {
+ public:
+  ServiceLoop(Draft& draft, const Situation& situation, const Service& service) : draft_(draft), situation_(situation), service_(service), config_(update_config(service)) {}
+
+  void run() {
+    gather();
+    if (service_.spec.mode == ServiceMode::kGlobal) global();
+    else replicated();
+    for (auto& [key, slot] : slots_) keep_history(slot);
+    update();
+  }
+
+ private:
+  void gather() {
+    Tasks all;
+    for (const auto& id : draft_.tasks_of(service_.meta.id))
+      if (const auto* t = draft_.task(id)) all.push_back(t);
+    std::ranges::sort(all, [](const ClusterTask* a, const ClusterTask* b) { return std::tuple(a->meta.created, a->spec_version, a->attempt, a->meta.id) < std::tuple(b->meta.created, b->spec_version, b->attempt, b->meta.id); });
+    for (const auto* t : all) {
+      const std::string key = t->slot ? std::to_string(t->slot) : t->node_id;
+      auto& slot = slots_[key];
+      slot.number = t->slot, slot.node_id = t->slot ? "" : t->node_id;
+      slot.tasks.push_back(t);
+    }
+  }
+
+  bool node_down(const ClusterTask& t) const {
+    if (t.node_id.empty()) return false;
+    const Node* n = draft_.node(t.node_id);
+    return !n || n->state == NodeState::kDown;
+  }
+  bool dead(const ClusterTask& t) const { return terminal(t.status.state) || node_down(t); }
+  bool fits_node(const ClusterTask& t) const {
+    if (t.node_id.empty()) return true;
+    const Node* n = draft_.node(t.node_id);
+    return n && n->spec.availability != Availability::kDrain && constraints_hold(t.spec, *n);
+  }
+  bool good(const ClusterTask& t) const { return t.spec_version == service_.spec_version && fits_node(t) && !dead(t) && alive_wish(t); }
+
+  void replicated() {
+    // Slots beyond the wish go first, those without a running task before others.
+    std::vector<Slot*> live;
+    for (auto& [key, slot] : slots_)
+      if (std::ranges::any_of(slot.tasks, [](const ClusterTask* t) { return alive_wish(*t); })) live.push_back(&slot);
+    const uint64_t wanted = service_.spec.replicas;
+    if (live.size() > wanted) {
+      std::map<std::string, size_t> per_node;
+      for (const Slot* s : live)
+        for (const auto* t : s->tasks)
+          if (alive_wish(*t)) ++per_node[t->node_id];
+      const auto rank = [&](const Slot* s) {  // the last of this order go
+        bool ok = false;
+        size_t crowd = 0;
+        for (const auto* t : s->tasks)
+          if (alive_wish(*t)) ok |= running_well(*t), crowd = std::max(crowd, per_node[t->node_id]);
+        return std::tuple(!ok, crowd, s->number);
+      };
+      while (live.size() > wanted) {
+        auto worst = std::ranges::max_element(live, {}, rank);
+        for (const auto* t : (*worst)->tasks)
+          if (alive_wish(*t)) --per_node[t->node_id];
+        retire_slot(**worst);
+        live.erase(worst);
+      }
+    }
+    std::set<uint64_t> used;
+    for (const Slot* s : live) used.insert(s->number);
+    uint64_t next = 1;
+    while (used.size() < wanted) {
+      while (used.contains(next)) ++next;
+      used.insert(next);
+      auto& slot = slots_[std::to_string(next)];
+      slot.number = next;
+      live.push_back(&slot);
+    }
+    std::ranges::sort(live, {}, &Slot::number);
+    keep_slots(live);
+  }
+
+  void global() {
+    std::vector<Slot*> live;
+    for (const auto& [id, n] : draft_.base.nodes) {
+      const bool eligible = n.spec.availability != Availability::kDrain && constraints_hold(service_.spec.task, n) && n.state != NodeState::kDown;
+      auto it = slots_.find(id);
+      if (!eligible) {
+        // A node that is only down keeps its task on record: it may come back with it running.
+        if (it != slots_.end() && n.state != NodeState::kDown) retire_slot(it->second);
+        continue;
+      }
+      if (it == slots_.end() && n.spec.availability == Availability::kPause) continue;
+      auto& slot = slots_[id];
+      slot.node_id = id;
+      live.push_back(&slot);
+    }
+    for (auto& [id, slot] : slots_)
+      if (!draft_.node(id)) retire_slot(slot);
+    keep_slots(live);
+  }
+
+  void keep_slots(const std::vector<Slot*>& live) {
+    slot_count_ = live.size();
+    // What of the update is under way decides how many more slots may begin.
+    size_t under_way = 0;
+    for (const Slot* s : live) under_way += being_updated(*s);
+    const uint64_t width = config_.parallelism == 0 ? live.size() : config_.parallelism;
+    const bool held = service_.update && (service_.update->state == "paused" || service_.update->state == "rollback_paused");
+    for (Slot* s : live) keep_slot(*s, under_way, width, held);
+  }
+
+  // A slot whose new task is not yet running long enough, or whose old one is on its way out without a running successor.
+  bool being_updated(const Slot& s) const {
+    bool touched = false, done = false, leaving = false, vacant = true;
+    for (const auto* t : s.tasks) {
+      vacant &= dead(*t) || !alive_wish(*t);
+      if (t->spec_version == service_.spec_version) {
+        touched = true;
+        done |= good(*t) && running_well(*t) && draft_.now - t->status.time >= Duration(config_.delay);
+      } else if (!dead(*t) && (!t->serving || !alive_wish(*t))) {
+        leaving = true;
+      }
+    }
+    const bool failed = touched && std::ranges::none_of(s.tasks, [this](const ClusterTask* t) { return good(*t); });
+    if (failed && config_.failure_action == "continue") return leaving;  // it is what it is: the others go on
+    return leaving || vacant || (touched && !done);
+  }
+
+  void keep_slot(Slot& s, size_t& under_way, uint64_t width, bool held) {
+    const ClusterTask* best = nullptr;
+    Tasks stale, moving;
+    for (const auto* t : s.tasks) {
+      if (!alive_wish(*t)) continue;
+      if (dead(*t)) {
+        retire(*t);
+        continue;
+      }
+      if (good(*t)) {
+        if (!best || (running_well(*t) && !running_well(*best))) {
+          if (best) stale.push_back(best);
+          best = t;
+        } else {
+          stale.push_back(t);
+        }
+      } else if (t->spec_version == service_.spec_version || (!fits_node(*t) && t->status.state >= TaskState::kAssigned)) {
+        moving.push_back(t);  // its node is wrong, whatever else is
+      } else if (t->status.state < TaskState::kAssigned) {
+        retire(*t);  // overtaken before it began
+      } else {
+        stale.push_back(t);
+      }
+    }
+    if (best) {
+      if (!best->serving) {  // it was on its way out, and is wanted again
+        ClusterTask back = *best;
+        back.serving = true;
+        replace(back);
+        best = draft_.task(back.meta.id);
+      }
+      const bool nowhere = best->status.state <= TaskState::kPending && !best->status.error.empty();  // a drained node ends with none, come what may
+      if (running_well(*best) || nowhere || moving.empty())
+        for (const auto* t : moving) retire(*t);
+      const bool start_first = config_.order == "start-first";
+      if (running_well(*best) || !start_first)
+        for (const auto* t : stale) retire(*t);
+      else
+        for (const auto* t : stale)
+          if (t->status.state < TaskState::kRunning) retire(*t);  // it serves nobody
+      return;
+    }
+    if (!moving.empty()) {  // the node is drained or no longer fits: the new task first, so that the slot keeps serving
+      if (std::ranges::none_of(moving, [](const ClusterTask* t) { return t->status.state >= TaskState::kStarting; }))
+        for (const auto* t : moving) retire(*t);
+      create(s, draft_.now);
+      return;
+    }
+    const bool old_stands = std::ranges::any_of(stale, [](const ClusterTask* t) { return t->serving; });
+    if (old_stands) {
+      const bool begun = being_updated(s);  // its place is taken already: it goes on, by the restart policy if its new task failed
+      if (held || (!begun && under_way >= width)) return;
+      if (!begun) ++under_way;
+      if (config_.order == "start-first") restart(s);
+      else
+        for (const auto* t : stale) retire(*t);
+      return;
+    }
+    // An old task on its way out: the next one starts when it has stopped.
+    for (const auto* t : s.tasks)
+      if (!dead(*t) && t->spec_version != service_.spec_version) {
+        retire(*t);
+        return;
+      }
+    restart(s);
+  }
+
+  void restart(Slot& s) {
+    const ClusterTask* last = s.tasks.empty() ? nullptr : s.tasks.back();
+    if (!last || last->spec_version != service_.spec_version) {
+      if (last && !dead(*last) && !alive_wish(*last)) return;
+      create(s, draft_.now);
+      return;
+    }
+    if (!dead(*last)) return;  // asked to stop and still at it
+    if (node_down(*last) || last->status.state == TaskState::kShutdown || last->status.state == TaskState::kOrphaned || last->status.state == TaskState::kRemove) {
+      create(s, draft_.now);
+      return;
+    }
+    const TaskRestartPolicy& policy = service_.spec.task.restart;
+    const bool failed = last->status.state != TaskState::kComplete;
+    if (policy.condition == "none" || (policy.condition == "on-failure" && !failed)) return;
+    // A life longer than the window starts the count again.
+    const bool long_life = policy.window > 0 && last->status.time - last->meta.created > Duration(policy.window);
+    const uint64_t attempt = long_life ? 0 : last->attempt;
+    if (policy.max_attempts > 0 && attempt >= policy.max_attempts) return;
+    create(s, last->status.time + Duration(policy.delay), attempt + 1);
+  }
+
+  void create(Slot& s, WallTime not_before, uint64_t attempt = 0) {
+    ClusterTask t;
+    t.meta.id = draft_.new_id(), t.meta.created = draft_.now;
+    t.service_id = service_.meta.id, t.service_name = service_.spec.name, t.slot = s.number, t.node_id = s.node_id;
+    t.spec = service_.spec.task, t.spec_version = service_.spec_version, t.not_before = not_before;
+    t.attempt = attempt;
+    t.status.state = TaskState::kNew, t.status.time = draft_.now, t.status.message = "created";
+    draft_.put(t);
+    s.tasks.push_back(draft_.task(t.meta.id));
+  }
+
+  // Out of the tables first; told to stop once every node knows.
+  void retire(const ClusterTask& given) {
+    ClusterTask t = given;
+    const bool never_served = dead(t) || t.status.state < TaskState::kRunning;
+    if (t.serving && !never_served) {
+      t.serving = false;
+      replace(t);
+      return;
+    }
+    if (t.desired > TaskState::kRunning) return;
+    if (!never_served && !situation_.out_of_tables(t)) return;
+    t.serving = false, t.desired = TaskState::kShutdown;
+    if (t.status.state < TaskState::kAssigned) t.status.state = TaskState::kShutdown, t.status.message = "shutdown", t.status.time = draft_.now;
+    replace(t);
+  }
+  void retire_slot(Slot& s) {
+    for (size_t i = 0; i < s.tasks.size(); ++i)
+      if (alive_wish(*s.tasks[i])) retire(*s.tasks[i]);
+  }
+  void replace(const ClusterTask& t) {
+    draft_.put(t);
+    for (auto& [key, slot] : slots_)
+      for (auto& held : slot.tasks)
+        if (held->meta.id == t.meta.id) held = draft_.task(t.meta.id);
+  }
+
+  void keep_history(Slot& s) {
+    const auto limit = static_cast<size_t>(std::max<int64_t>(draft_.base.cluster.task_history, 1));
+    Tasks over;
+    for (const auto* t : s.tasks)
+      if (!alive_wish(*t) && dead(*t)) over.push_back(t);
+    const size_t live = s.tasks.size() - over.size();
+    const size_t keep = limit > live ? limit - live : 0;
+    for (size_t i = 0; i + keep < over.size(); ++i) {
+      const std::string id = over[i]->meta.id;
+      std::erase(s.tasks, over[i]);
+      draft_.erase_task(id);
+    }
+  }
+
+  void set_update(std::string state, std::string message, bool done) {
+    Service s = service_;
+    s.update->state = std::move(state), s.update->message = std::move(message);
+    if (done) s.update->completed = draft_.now;
+    draft_.put(std::move(s));
+  }
+
+  void update() {
+    if (!service_.update) return;
+    const std::string state = service_.update->state;
+    if (state != "updating" && state != "rollback_started") return;
+    const bool back = state == "rollback_started";
+    size_t failed = 0, settled = 0;
+    for (const auto& [key, slot] : slots_) {
+      bool bad = false, ok = false;
+      for (const auto* t : slot.tasks) {
+        if (t->spec_version != service_.spec_version) continue;
+        const bool broke = t->status.state == TaskState::kFailed || t->status.state == TaskState::kRejected || (t->status.state == TaskState::kComplete && service_.spec.task.restart.condition == "any");
+        if (broke && t->status.time - t->meta.created < Duration(config_.monitor) + 60s) bad = true;
+        if (good(*t) && running_well(*t) && draft_.now - t->status.time >= Duration(config_.monitor)) ok = true;
+      }
+      failed += bad, settled += ok;
+    }
+    const double ratio = slot_count_ ? static_cast<double>(failed) / static_cast<double>(slot_count_) : 0;
+    if (failed > 0 && ratio > config_.max_failure_ratio && config_.failure_action != "continue") {
+      const std::string id = last_failed();
+      if (config_.failure_action == "rollback" && !back && service_.previous) {
+        Service s = service_;
+        std::swap(s.spec, *s.previous);
+        ++s.spec_version;
+        s.update = UpdateStatus{"rollback_started", "update rolled back due to failure or early termination of task " + id, draft_.now, {}};
+        draft_.put(std::move(s));
+      } else {
+        set_update(back ? "rollback_paused" : "paused", std::string(back ? "rollback" : "update") + " paused due to failure or early termination of task " + id, false);
+      }
+      return;
+    }
+    bool stale = false;  // an old task that still runs or serves
+    for (const auto& [key, slot] : slots_)
+      for (const auto* t : slot.tasks) stale |= t->spec_version != service_.spec_version && alive_wish(*t) && !dead(*t);
+    if (settled >= slot_count_ && !stale) set_update(back ? "rollback_completed" : "completed", back ? "rollback completed" : "update completed", true);
+  }
+
+  std::string last_failed() const {
+    const ClusterTask* last = nullptr;
+    for (const auto& [key, slot] : slots_)
+      for (const auto* t : slot.tasks)
+        if (t->spec_version == service_.spec_version && terminal(t->status.state) && (!last || t->status.time > last->status.time)) last = t;
+    return last ? last->meta.id : "";
+  }
+
+  Draft& draft_;
+  const Situation& situation_;
+  const Service service_;
+  const UpdateConfig config_;
+  std::map<std::string, Slot> slots_;
+  size_t slot_count_ = 0;
+};
+
+// Tasks of services that are gone leave like others: out of the tables, stopped, then forgotten.
+void remove_orphans(Draft& draft, const Situation& situation) {
+  std::vector<std::string> ids;
+  draft.each_task([&](const ClusterTask& t) {
+    if (!draft.service(t.service_id)) ids.push_back(t.meta.id);
+  });
+  for (const auto& id : ids) {
+    ClusterTask t = *draft.task(id);
+    const Node* n = draft.node(t.node_id);
+    const bool gone = terminal(t.status.state) || t.status.state < TaskState::kAssigned || t.node_id.empty() || !n;
+    if (gone) {
+      draft.erase_task(id);
+    } else if (t.serving && t.status.state == TaskState::kRunning && n->state == NodeState::kReady) {
+      t.serving = false;
+      draft.put(std::move(t));
+    } else if (t.desired != TaskState::kRemove && (t.status.state < TaskState::kRunning || n->state != NodeState::kReady || situation.out_of_tables(t))) {
+      t.serving = false, t.desired = TaskState::kRemove;
+      draft.put(std::move(t));
+    }
+  }
+}
+
+}  // namespace
+
+void orchestrate(Draft& draft, const Situation& situation) {
+  std::vector<std::string> ids;
+  draft.each_service([&](const Service& s) { ids.push_back(s.meta.id); });
+  for (const auto& id : ids) ServiceLoop(draft, situation, *draft.service(id)).run();
+  remove_orphans(draft, situation);
+}
+
+Command reconcile(const Store& store, WallTime now, Entropy& entropy, const Situation& situation) {
+  Draft draft(store, now, entropy);
+  orchestrate(draft, situation);
+  allocate(draft);
+  schedule(draft);
+  return draft.command();
+}
+
+std::optional<WallTime> next_deadline(const Store& store, WallTime now) {
+  std::optional<WallTime> next;
+  const auto consider = [&](WallTime t) {
+    if (t > now && (!next || t < *next)) next = t;
+  };
+  for (const auto& [id, t] : store.tasks) {
+    if (t.not_before > now && t.desired <= TaskState::kRunning) consider(t.not_before);
+    if (!t.serving && t.desired <= TaskState::kRunning) consider(t.meta.updated + 5s);
+    const Service* s = store.service(t.service_id);
+    if (s && t.status.state == TaskState::kRunning) {
+      const UpdateConfig c = update_config(*s);
+      consider(t.status.time + Duration(c.monitor));
+      if (c.delay > 0) consider(t.status.time + Duration(c.delay));
+    }
+  }
+  return next;
+}
+
+}  // namespace panal

@@ -1,0 +1,42 @@
+// Internal to sys/crun: the attach socket of a conmon.
+#pragma once
+#include "ports/runtime.h"
+#include "sys/loop/async_fd.h"
+
+namespace panal {
+
+class ConmonAttachment final : public Attachment {
+ public:
+  ConmonAttachment(AsioLoop& loop, Fd fd, bool want_stdin) : fd_(loop, std::move(fd)), want_stdin_(want_stdin) {}
+  Task<Result<Piece>> read() override;
+  Task<Result<>> write(std::string_view data) override;
+  void close_stdin() override;
+  void close() override { fd_.close(); }
+
+ private:
+  AsyncFd fd_;
+  bool want_stdin_;
+};
+
+/// Reads newline-terminated JSON lines from a conmon pipe.
+class LineReader {
+ public:
+  LineReader(AsioLoop& loop, Fd fd) : stream_(loop, std::move(fd)) {}
+  /// Next line without its newline; an empty string at the end.
+  Task<Result<std::string>> line();
+  void close() { stream_.close(); }
+
+ private:
+  FdStream stream_;
+  std::string buffer_;
+};
+
+struct ConmonAnswer {
+  int64_t data = -1;
+  std::string message;
+};
+Result<ConmonAnswer> parse_conmon_line(const std::string& line);
+/// What a user should read of crun's stderr, as Docker words it around runc's.
+Error runtime_error(std::string message);
+
+}  // namespace panal

@@ -1,0 +1,332 @@
+#include "sys/crun/crun_runtime.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/inotify.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+#include <array>
+#include <filesystem>
+
+#include "base/log.h"
+#include "base/text.h"
+#include "sys/crun/attachment.h"
+#include "sys/process/spawn.h"
+
+namespace panal {
+
+static constexpr std::array<const char*, 41> kCapabilities = {
+    "CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_DAC_READ_SEARCH", "CAP_FOWNER", "CAP_FSETID", "CAP_KILL", "CAP_SETGID", "CAP_SETUID", "CAP_SETPCAP",
+    "CAP_LINUX_IMMUTABLE", "CAP_NET_BIND_SERVICE", "CAP_NET_BROADCAST", "CAP_NET_ADMIN", "CAP_NET_RAW", "CAP_IPC_LOCK", "CAP_IPC_OWNER",
+    "CAP_SYS_MODULE", "CAP_SYS_RAWIO", "CAP_SYS_CHROOT", "CAP_SYS_PTRACE", "CAP_SYS_PACCT", "CAP_SYS_ADMIN", "CAP_SYS_BOOT", "CAP_SYS_NICE",
+    "CAP_SYS_RESOURCE", "CAP_SYS_TIME", "CAP_SYS_TTY_CONFIG", "CAP_MKNOD", "CAP_LEASE", "CAP_AUDIT_WRITE", "CAP_AUDIT_CONTROL", "CAP_SETFCAP",
+    "CAP_MAC_OVERRIDE", "CAP_MAC_ADMIN", "CAP_SYSLOG", "CAP_WAKE_ALARM", "CAP_BLOCK_SUSPEND", "CAP_AUDIT_READ", "CAP_PERFMON", "CAP_BPF",
+    "CAP_CHECKPOINT_RESTORE"};
+
+std::vector<std::string> own_capabilities() {
+  std::vector<std::string> out;
+  auto status = read_file("/proc/self/status");
+  if (!status) return out;
+  for (const auto& line : split(*status, '\n')) {
+    if (!line.starts_with("CapEff:")) continue;
+    const uint64_t bits = std::strtoull(line.c_str() + 7, nullptr, 16);
+    for (size_t i = 0; i < kCapabilities.size(); ++i)
+      if (bits >> i & 1) out.push_back(kCapabilities[i]);
+  }
+  return out;
+}
+
+CrunRuntime::CrunRuntime(AsioLoop& loop, CrunPaths paths) : loop_(loop), paths_(std::move(paths)), capabilities_(own_capabilities()) {}
+CrunRuntime::~CrunRuntime() = default;
+
+static void add_runtime_args(std::vector<std::string>& argv, const CrunPaths& paths) {
+  for (const std::string& word : {"--root=" + paths.state, std::string("--cgroup-manager=cgroupfs")}) argv.insert(argv.end(), {"--runtime-arg", word});
+}
+
+Task<Result<int>> CrunRuntime::create(RuntimeCreate spec) {
+  CO_TRYV(write_file(spec.bundle + "/config.json", spec.config_json, 0600));
+  for (const char* stale : {"/attach", "/ctl", "/winsz", "/oom"}) ::unlink((spec.bundle + stale).c_str());
+  clear_exit(spec.id);
+  CO_TRY(auto sync, make_pipe());
+  CO_TRY(auto start, make_pipe());
+  Spawn what;
+  what.cwd = spec.bundle;
+  what.argv = {paths_.conmon, "--api-version", "-c", spec.id, "-u", spec.id, "-n", spec.id, "-r", paths_.crun, "-b", spec.bundle,
+               "-p", spec.bundle + "/pidfile", "-P", spec.bundle + "/conmon.pid", "-l", "k8s-file:" + spec.log_path, "--exit-dir", paths_.exits,
+               "--full-attach", "--no-sync-log", "--log-level", "error"};
+  add_runtime_args(what.argv, paths_);
+  if (spec.tty) what.argv.push_back("-t");
+  if (spec.open_stdin) what.argv.push_back("-i");
+  if (spec.tty || (spec.open_stdin && !spec.stdin_once)) what.argv.push_back("--leave-stdin-open");
+  what.env = {"_OCI_SYNCPIPE=3", "_OCI_STARTPIPE=4"};
+  what.fds = {{sync.second.get(), 3}, {start.first.get(), 4}};
+  CO_TRY(const int child, spawn(what));
+  sync.second.reset(), start.first.reset();
+  CO_TRYV(write_all(start.second.get(), "x"));
+  start.second.reset();
+  LineReader reader(loop_, std::move(sync.first));
+  const TimerId deadline = loop_.call_after(60s, [&reader] { reader.close(); });
+  auto line = co_await reader.line();
+  loop_.cancel(deadline);
+  (void)co_await wait_status(loop_, child, 10s);
+  if (!line) co_return fail(Code::kTimeout, "the container monitor gave no answer: " + line.error().message);
+  CO_TRY(const auto answer, parse_conmon_line(*line));
+  if (answer.data <= 0) co_return std::unexpected(runtime_error(answer.message.empty() ? "the runtime gave no reason" : answer.message));
+  co_return static_cast<int>(answer.data);
+}
+
+// The init waits on exec.fifo; opening it for writing, unlinking it and writing one byte is all that `crun start` does.
+Result<> CrunRuntime::start(const std::string& id) {
+  const std::string fifo = paths_.state + "/" + id + "/exec.fifo";
+  Fd fd(::open(fifo.c_str(), O_WRONLY | O_NONBLOCK | O_CLOEXEC));
+  if (!fd) return fail(sys_error(errno, "start container", id));
+  ::unlink(fifo.c_str());
+  return write_all(fd.get(), std::string_view("\0", 1));
+}
+
+Task<Result<std::unique_ptr<Attachment>>> CrunRuntime::attach(const std::string& bundle, bool want_stdin) {
+  CO_TRY(Fd fd, connect_unix(bundle + "/attach", SOCK_SEQPACKET));
+  co_return std::unique_ptr<Attachment>(new ConmonAttachment(loop_, std::move(fd), want_stdin));
+}
+
+static void write_ctl(const std::string& dir, const std::string& text) {
+  Fd fd(::open((dir + "/ctl").c_str(), O_WRONLY | O_NONBLOCK | O_CLOEXEC));
+  if (fd) (void)write_all(fd.get(), text);
+}
+
+void CrunRuntime::resize(const std::string& bundle, int rows, int columns) {
+  write_ctl(bundle, "1 " + std::to_string(rows) + " " + std::to_string(columns) + "\n");
+}
+
+Result<> CrunRuntime::signal(int pid, int signal) {
+  if (pid <= 0) return fail(Code::kConflict, "container is not running");
+  if (::kill(pid, signal) != 0) return fail(sys_error(errno, "kill", std::to_string(pid)));
+  return {};
+}
+
+Task<Result<>> CrunRuntime::verb(std::vector<std::string> words) {
+  std::vector<std::string> argv = {paths_.crun, "--root=" + paths_.state, "--cgroup-manager=cgroupfs"};
+  argv.insert(argv.end(), words.begin(), words.end());
+  CO_TRY(const auto output, co_await run_program(loop_, argv, {}, 30s));
+  if (output.status != 0) co_return fail(Code::kInternal, "crun " + words[0] + ": " + std::string(trim(output.err)));
+  co_return Result<>{};
+}
+
+Task<Result<>> CrunRuntime::pause(const std::string& id) { return verb({"pause", id}); }
+Task<Result<>> CrunRuntime::resume(const std::string& id) { return verb({"resume", id}); }
+
+Task<Result<>> CrunRuntime::remove(const std::string& id) {
+  clear_exit(id);
+  if (!exists(paths_.state + "/" + id)) co_return Result<>{};
+  co_return co_await verb({"delete", "--force", id});
+}
+
+namespace {
+
+class ConmonExec final : public RunningExec {
+ public:
+  ConmonExec(AsioLoop& loop, Fd sync, std::string dir) : reader_(loop, std::move(sync)), dir_(std::move(dir)) {}
+  LineReader reader_;
+  std::string dir_;
+  std::unique_ptr<Attachment> attachment_;
+  int pid_ = 0;
+
+  int pid() const override { return pid_; }
+  Attachment* attachment() override { return attachment_.get(); }
+  Task<Result<int>> wait() override {
+    CO_TRY(const std::string line, co_await reader_.line());
+    CO_TRY(const auto answer, parse_conmon_line(line));
+    co_return static_cast<int>(answer.data);
+  }
+  void resize(int rows, int columns) override {
+    write_ctl(dir_, "1 " + std::to_string(rows) + " " + std::to_string(columns) + "\n");
+  }
+};
+
+}  // namespace
+
+Task<Result<std::unique_ptr<RunningExec>>> CrunRuntime::exec(ExecStart spec) {
+  CO_TRYV(make_dirs(spec.dir + "/exit", 0700));
+  CO_TRYV(write_file(spec.dir + "/process.json", spec.process_json, 0600));
+  CO_TRY(auto sync, make_pipe());
+  CO_TRY(auto start, make_pipe());
+  CO_TRY(auto attach, make_pipe());
+  Spawn what;
+  what.cwd = spec.dir;
+  what.argv = {paths_.conmon, "--api-version", "-c", spec.container_id, "-u", spec.exec_id, "-r", paths_.crun, "-b", spec.dir, "-p", spec.dir + "/pidfile",
+               "-l", "none", "--exit-dir", spec.dir + "/exit", "--full-attach", "-e", "--exec-process-spec", spec.dir + "/process.json", "--log-level", "error"};
+  add_runtime_args(what.argv, paths_);
+  what.argv.insert(what.argv.end(), {"--runtime-arg", "--log=" + spec.dir + "/log"});
+  what.env = {"_OCI_SYNCPIPE=3", "_OCI_STARTPIPE=4"};
+  what.fds = {{sync.second.get(), 3}, {start.first.get(), 4}};
+  if (spec.attach) {
+    what.argv.push_back("--exec-attach");
+    what.env.push_back("_OCI_ATTACHPIPE=5");
+    what.fds.push_back({attach.second.get(), 5});
+  }
+  if (spec.tty) what.argv.insert(what.argv.end(), {"-t", "--leave-stdin-open"});
+  if (spec.open_stdin) what.argv.push_back("-i");
+  CO_TRY(const int child, spawn(what));
+  sync.second.reset(), start.first.reset(), attach.second.reset();
+  auto result = std::make_unique<ConmonExec>(loop_, std::move(sync.first), spec.dir);
+  CO_TRYV(write_all(start.second.get(), "x"));
+  if (spec.attach) {
+    LineReader ready(loop_, std::move(attach.first));
+    const TimerId late = loop_.call_after(30s, [&ready] { ready.close(); });
+    auto line = co_await ready.line();
+    loop_.cancel(late);
+    if (line && !line->empty()) {
+      auto fd = connect_unix(spec.dir + "/attach", SOCK_SEQPACKET);
+      if (fd) result->attachment_ = std::make_unique<ConmonAttachment>(loop_, std::move(*fd), spec.open_stdin);
+    }
+    (void)!::write(start.second.get(), "x", 1);
+  }
+  start.second.reset();
+  const TimerId late = loop_.call_after(60s, [raw = result.get()] { raw->reader_.close(); });
+  auto line = co_await result->reader_.line();
+  loop_.cancel(late);
+  (void)co_await wait_status(loop_, child, 10s);
+  if (!line) co_return std::unexpected(line.error());
+  auto answer = parse_conmon_line(*line);
+  if (!answer || answer->data < 0) {
+    // A terminal exec that could not start leaves its reason in crun's own log only.
+    std::string reason = answer ? answer->message : std::string();
+    if (reason.empty()) reason = read_file(spec.dir + "/log").value_or("the runtime gave no reason");
+    co_return std::unexpected(runtime_error(reason));
+  }
+  result->pid_ = static_cast<int>(answer->data);
+  co_return std::unique_ptr<RunningExec>(std::move(result));
+}
+
+Result<> CrunRuntime::watch_exits() {
+  TRYV(make_dirs(paths_.exits, 0700));
+  TRYV(make_dirs(paths_.state, 0700));
+  Fd fd(::inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
+  if (!fd) return fail(sys_error(errno, "inotify_init1"));
+  if (::inotify_add_watch(fd.get(), paths_.exits.c_str(), IN_MOVED_TO) < 0) return fail(sys_error(errno, "inotify_add_watch", paths_.exits));
+  inotify_ = std::make_unique<AsyncFd>(loop_, std::move(fd));
+  scope_.spawn(exit_loop());
+  return {};
+}
+
+Task<void> CrunRuntime::exit_loop() {
+  alignas(inotify_event) std::array<char, 16384> buffer;
+  for (;;) {
+    const auto ready = co_await inotify_->readable();
+    if (ready == AsyncFd::Ready::kClosed) co_return;
+    const ssize_t n = ::read(inotify_->get(), buffer.data(), buffer.size());
+    for (ssize_t at = 0; at < n;) {
+      const auto* event = reinterpret_cast<const inotify_event*>(buffer.data() + at);
+      at += static_cast<ssize_t>(sizeof(inotify_event) + event->len);
+      if (event->len == 0) continue;
+      const std::string id = event->name;
+      if (auto code = recorded_exit(id); code && on_exit_) on_exit_(id, *code);
+    }
+  }
+}
+
+void CrunRuntime::stop() {
+  if (inotify_) inotify_->close();
+}
+
+void CrunRuntime::clear_exit(const std::string& id) { ::unlink((paths_.exits + "/" + id).c_str()); }
+
+std::optional<int> CrunRuntime::recorded_exit(const std::string& id) {
+  auto text = read_file(paths_.exits + "/" + id, 64);
+  if (!text) return std::nullopt;
+  auto code = parse_int(trim(*text));
+  return code ? std::optional<int>(static_cast<int>(*code)) : std::nullopt;
+}
+
+bool CrunRuntime::oom_seen(const std::string& bundle) { return exists(bundle + "/oom"); }
+
+uint64_t CrunRuntime::process_start(int pid) {
+  auto text = read_file("/proc/" + std::to_string(pid) + "/stat", 4096);
+  if (!text) return 0;
+  const size_t close = text->rfind(')');
+  if (close == std::string::npos) return 0;
+  const auto words = split(std::string_view(*text).substr(close + 2), ' ');
+  if (words.size() < 20 || words[0] == "Z" || words[0] == "X") return 0;
+  return std::strtoull(words[19].c_str(), nullptr, 10);
+}
+
+static uint64_t cgroup_number(const std::string& path) {
+  auto text = read_file(path, 4096);
+  return text ? std::strtoull(text->c_str(), nullptr, 10) : 0;
+}
+
+static uint64_t cgroup_field(const std::string& path, std::string_view name) {
+  auto text = read_file(path, 65536);
+  if (!text) return 0;
+  for (const auto& line : split(*text, '\n'))
+    if (line.size() > name.size() && line.starts_with(name) && line[name.size()] == ' ') return std::strtoull(line.c_str() + name.size() + 1, nullptr, 10);
+  return 0;
+}
+
+Result<Usage> CrunRuntime::usage(const std::string& id) {
+  Usage u;
+  const std::string v1 = "/sys/fs/cgroup/memory/panal/" + id, v2 = "/sys/fs/cgroup/panal/" + id;
+  if (exists(v1)) {
+    const std::string cpu = "/sys/fs/cgroup/cpuacct/panal/" + id;
+    u.cpu_total_ns = cgroup_number(cpu + "/cpuacct.usage");
+    u.memory_bytes = cgroup_number(v1 + "/memory.usage_in_bytes");
+    u.memory_max_bytes = cgroup_number(v1 + "/memory.max_usage_in_bytes");
+    u.memory_cache_bytes = cgroup_field(v1 + "/memory.stat", "total_inactive_file");
+    u.memory_limit_bytes = cgroup_number(v1 + "/memory.limit_in_bytes");
+    u.pids = cgroup_number("/sys/fs/cgroup/pids/panal/" + id + "/pids.current");
+    u.cpu_user_ns = cgroup_field(cpu + "/cpuacct.stat", "user") * 10'000'000;
+    u.cpu_system_ns = cgroup_field(cpu + "/cpuacct.stat", "system") * 10'000'000;
+  } else if (exists(v2)) {
+    u.cpu_total_ns = cgroup_field(v2 + "/cpu.stat", "usage_usec") * 1000;
+    u.cpu_user_ns = cgroup_field(v2 + "/cpu.stat", "user_usec") * 1000;
+    u.cpu_system_ns = cgroup_field(v2 + "/cpu.stat", "system_usec") * 1000;
+    u.memory_bytes = cgroup_number(v2 + "/memory.current");
+    u.memory_max_bytes = cgroup_number(v2 + "/memory.peak");
+    u.memory_cache_bytes = cgroup_field(v2 + "/memory.stat", "inactive_file");
+    u.memory_limit_bytes = cgroup_number(v2 + "/memory.max");
+    u.pids = cgroup_number(v2 + "/pids.current");
+  } else {
+    return fail(Code::kNotFound, "no usage of container " + id);
+  }
+  const uint64_t host_memory = cgroup_field("/proc/meminfo", "MemTotal:") * 1024;
+  if (u.memory_limit_bytes == 0 || u.memory_limit_bytes > host_memory) u.memory_limit_bytes = host_memory;
+  u.online_cpus = static_cast<int>(::sysconf(_SC_NPROCESSORS_ONLN));
+  if (auto stat = read_file("/proc/stat", 1 << 20)) {
+    uint64_t total = 0;
+    const auto words = split(std::string_view(*stat).substr(0, stat->find('\n')), ' ');
+    for (size_t i = 1, count = 0; i < words.size() && count < 8; ++i)
+      if (!words[i].empty()) total += std::strtoull(words[i].c_str(), nullptr, 10), ++count;
+    u.host_cpu_ns = total * 10'000'000;
+  }
+  return u;
+}
+
+// Processes of the container: those that share the pid namespace of its init.
+Task<Result<std::vector<std::vector<std::string>>>> CrunRuntime::top(const std::string&, int pid) {
+  std::error_code error;
+  const auto ns = std::filesystem::read_symlink("/proc/" + std::to_string(pid) + "/ns/pid", error);
+  if (error) co_return fail(Code::kConflict, "container is not running");
+  std::vector<std::vector<std::string>> rows;
+  for (const auto& entry : std::filesystem::directory_iterator("/proc", error)) {
+    const std::string name = entry.path().filename();
+    if (!parse_int(name)) continue;
+    std::error_code ignored;
+    if (std::filesystem::read_symlink("/proc/" + name + "/ns/pid", ignored) != ns || ignored) continue;
+    auto command = read_file("/proc/" + name + "/cmdline", 65536);
+    auto stat = read_file("/proc/" + name + "/stat", 4096);
+    auto status = read_file("/proc/" + name + "/status", 65536);
+    if (!command || !stat || !status) continue;
+    for (char& c : *command)
+      if (c == 0) c = ' ';
+    std::string uid = "0", parent = "0";
+    for (const auto& line : split(*status, '\n')) {
+      if (line.starts_with("Uid:")) uid = split(line, '\t')[1];
+      if (line.starts_with("PPid:")) parent = split(line, '\t')[1];
+    }
+    rows.push_back({uid, name, parent, std::string(trim(*command))});
+  }
+  co_return rows;
+}
+
+}  // namespace panal

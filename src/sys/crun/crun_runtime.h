@@ -1,0 +1,61 @@
+// Runtime on conmon 2.1 and crun: conmon is the parent of every container and exec, holds its standard streams, writes
+// its log and its exit code; the daemon may come and go. Protocol facts: conmon(8) and its source, tried in tests.
+#pragma once
+#include <map>
+
+#include "ports/runtime.h"
+#include "sys/loop/async_fd.h"
+
+namespace panal {
+
+struct CrunPaths {
+  std::string state;  // crun's --root
+  std::string exits;  // conmon's --exit-dir
+  std::string conmon = "/usr/bin/conmon", crun = "/usr/bin/crun";
+};
+
+class CrunRuntime final : public Runtime {
+ public:
+  CrunRuntime(AsioLoop& loop, CrunPaths paths);
+  ~CrunRuntime() override;
+
+  Task<Result<int>> create(RuntimeCreate spec) override;
+  Result<> start(const std::string& id) override;
+  Task<Result<std::unique_ptr<Attachment>>> attach(const std::string& bundle, bool want_stdin) override;
+  void resize(const std::string& bundle, int rows, int columns) override;
+  Result<> signal(int pid, int signal) override;
+  Task<Result<>> pause(const std::string& id) override;
+  Task<Result<>> resume(const std::string& id) override;
+  Task<Result<>> remove(const std::string& id) override;
+  Task<Result<std::unique_ptr<RunningExec>>> exec(ExecStart spec) override;
+  Result<Usage> usage(const std::string& id) override;
+  void on_exit(std::function<void(std::string, int)> fn) override { on_exit_ = std::move(fn); }
+  Result<> watch_exits() override;
+  void clear_exit(const std::string& id) override;
+  std::optional<int> recorded_exit(const std::string& id) override;
+  bool oom_seen(const std::string& bundle) override;
+  uint64_t process_start(int pid) override;
+  const std::vector<std::string>& capabilities() const override { return capabilities_; }
+  const std::string& version() const override { return version_; }
+  Task<Result<std::vector<std::vector<std::string>>>> top(const std::string& id, int pid) override;
+
+  void stop();
+  auto join() { return scope_.join(); }
+
+ private:
+  Task<void> exit_loop();
+  Task<Result<>> verb(std::vector<std::string> words);
+
+  AsioLoop& loop_;
+  CrunPaths paths_;
+  std::function<void(std::string, int)> on_exit_;
+  std::unique_ptr<AsyncFd> inotify_;
+  std::vector<std::string> capabilities_;
+  std::string version_;
+  Scope scope_;
+};
+
+/// Capabilities this process may use, by name.
+std::vector<std::string> own_capabilities();
+
+}  // namespace panal

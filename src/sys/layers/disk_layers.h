@@ -1,0 +1,51 @@
+// Layers on a local disk. Layout below the data root:
+//   blobs/sha256/<hex>   content store (OCI layout)      layers/<n>/   unpacked layers, overlayfs lower directories
+//   ingest/<id>/         unfinished work, emptied at start
+// Archives are opened only by panal-unpack, a process of its own.
+#pragma once
+#include "ports/entropy.h"
+#include "ports/layers.h"
+#include "sys/loop/asio_loop.h"
+
+namespace panal {
+
+class DiskLayers final : public Layers {
+ public:
+  DiskLayers(AsioLoop& loop, Entropy& entropy, std::string root, std::string helper);
+  /// Makes the folders and clears unfinished ingests.
+  Result<> open();
+
+  Task<Result<std::vector<ArchiveFile>>> open_archive(Source source, std::string ingest_dir) override;
+  Task<Result<ArchiveFile>> save_blob(Source source, std::string file) override;
+  Task<Result<UnpackedLayer>> unpack(std::string blob_file, std::string digest, int64_t number) override;
+  Task<Result<>> pack(std::vector<ArchiveFile> files, Sink sink) override;
+  Result<> adopt_blob(const std::string& file, const std::string& digest) override;
+  Result<> write_blob(const std::string& digest, std::string_view data) override;
+  std::string blob_path(const std::string& digest) const override;
+  bool has_blob(const std::string& digest) const override;
+  void remove_blob(const std::string& digest) override;
+  Task<Result<>> remove_layer(int64_t number) override;
+  std::string new_ingest_dir() override;
+  Task<void> drop_ingest(std::string dir) override;
+  Task<Result<>> mount_rootfs(std::string dir, std::vector<int64_t> layers) override;
+  Task<Result<>> unmount_rootfs(std::string dir) override;
+  Task<Result<>> remove_rootfs(std::string dir) override;
+  Result<std::string> read_in_root(const std::string& root, const std::string& path) override;
+  Result<std::string> make_dir_in_root(const std::string& root, const std::string& path) override;
+  Task<Result<>> copy_up(std::string root, std::string path, std::string target) override;
+  std::string sha256(std::string_view data) const override;
+  Task<int64_t> disk_usage(std::string dir) override;
+
+ private:
+  std::string layer_dir(int64_t number) const { return root_ + "/layers/" + std::to_string(number); }
+  /// Runs the helper, feeding `source` to its standard input; its standard output and error come back.
+  Task<Result<std::string>> helper(std::vector<std::string> words, Source source);
+
+  AsioLoop& loop_;
+  Entropy& entropy_;
+  std::string root_, helper_;
+};
+
+std::string sha256_hex(std::string_view data);
+
+}  // namespace panal

@@ -1,0 +1,56 @@
+// AsyncFd: readiness of one non-blocking descriptor on the loop. FdStream: a Stream over it (sockets, fifos, ptys).
+#pragma once
+#include <memory>
+#include <optional>
+
+#include "base/fd.h"
+#include "ports/stream.h"
+#include "sys/loop/asio_loop.h"
+
+namespace panal {
+
+class AsyncFd {
+ public:
+  /// Takes ownership of `fd` and makes it non-blocking.
+  AsyncFd(AsioLoop& loop, Fd fd);
+  ~AsyncFd();
+  AsyncFd(const AsyncFd&) = delete;
+
+  int get() const;
+  enum class Ready { kYes, kTimeout, kClosed };
+  /// One waiter per direction at a time.
+  Task<Ready> readable(std::optional<Duration> timeout = std::nullopt);
+  Task<Ready> writable(std::optional<Duration> timeout = std::nullopt);
+  /// Cancels waits (they see kClosed) and refuses new ones; the descriptor closes with the object.
+  void close();
+  bool closed() const;
+
+ private:
+  struct State;
+  std::shared_ptr<State> state_;
+};
+
+class FdStream final : public Stream {
+ public:
+  FdStream(AsioLoop& loop, Fd fd) : fd_(loop, std::move(fd)) {}
+  Task<Result<size_t>> read(std::span<char> into) override;
+  Task<Result<>> write(std::string_view data) override;
+  void close_write() override;
+  void close() override { fd_.close(); }
+  AsyncFd& fd() { return fd_; }
+
+ private:
+  AsyncFd fd_;
+};
+
+/// Listening sockets. Unix: removes a stale socket file, sets `mode`, group by name where it exists.
+Result<Fd> listen_unix(const std::string& path, int mode, const std::string& group);
+Result<Fd> listen_tcp(const std::string& host, uint16_t port);
+Task<Result<Fd>> accept_fd(AsyncFd& listener, std::string* peer);
+Task<Result<Fd>> connect_tcp(AsioLoop& loop, std::string host, uint16_t port, Duration timeout);
+Result<Fd> connect_unix(const std::string& path, int type);
+
+/// Resolves when the process behind `pid` has ended (pidfd); the exit status is left to whoever waits for it.
+Task<Result<>> wait_pid(AsioLoop& loop, int pid, std::optional<Duration> timeout = std::nullopt);
+
+}  // namespace panal

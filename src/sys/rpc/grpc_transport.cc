@@ -1,0 +1,215 @@
+#include "sys/rpc/grpc_transport.h"
+
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+
+#include "base/log.h"
+#include "base/text.h"
+
+namespace panal {
+
+namespace {
+
+class ClientStream final : public RpcStream {
+ public:
+  ClientStream(std::shared_ptr<H2Connection> c, std::shared_ptr<H2Stream> s) : connection_(std::move(c)), stream_(std::move(s)) {}
+  ~ClientStream() override { connection_->cancel(*stream_); }
+  Task<Result<std::optional<std::string>>> read() override { return connection_->read(stream_); }
+  Task<Result<>> write(std::string message) override { return connection_->write(stream_, std::move(message)); }
+  void finish() override { connection_->finish(*stream_); }
+  void cancel() override { connection_->cancel(*stream_); }
+
+ private:
+  std::shared_ptr<H2Connection> connection_;
+  std::shared_ptr<H2Stream> stream_;
+};
+
+class ServerStream final : public RpcStream {
+ public:
+  ServerStream(std::shared_ptr<H2Connection> c, std::shared_ptr<H2Stream> s) : connection_(std::move(c)), stream_(std::move(s)) {}
+  Task<Result<std::optional<std::string>>> read() override { return connection_->read(stream_); }
+  Task<Result<>> write(std::string message) override { return connection_->write(stream_, std::move(message)); }
+  void finish() override {}
+  void cancel() override { connection_->cancel(*stream_); }
+
+ private:
+  std::shared_ptr<H2Connection> connection_;
+  std::shared_ptr<H2Stream> stream_;
+};
+
+// A peer that vanished is noticed by the kernel within ten seconds, also while nothing is said.
+void tune(int fd) {
+  const int one = 1, idle = 5, interval = 2, count = 3, timeout_ms = 10000;
+  ::setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof one);
+  ::setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof idle);
+  ::setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval, sizeof interval);
+  ::setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &count, sizeof count);
+  ::setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout_ms, sizeof timeout_ms);
+}
+
+}  // namespace
+
+void GrpcTransport::serve_stream(std::string method, std::vector<std::string> roles, StreamHandler handler) {
+  methods_[std::move(method)] = {std::move(roles), std::move(handler)};
+}
+
+static Task<Result<>> run_unary(Transport::UnaryHandler handler, Peer peer, RpcStream& stream) {
+  CO_TRY(auto request, co_await stream.read());
+  if (!request) co_return fail(Code::kInvalid, "a request without a message");
+  CO_TRY(std::string reply, co_await handler(std::move(peer), std::move(*request)));
+  co_return co_await stream.write(std::move(reply));
+}
+
+void GrpcTransport::serve(std::string method, std::vector<std::string> roles, UnaryHandler handler) {
+  serve_stream(std::move(method), std::move(roles), [handler](Peer peer, RpcStream& stream) { return run_unary(handler, std::move(peer), stream); });
+}
+
+Result<> GrpcTransport::set_identity(const std::string& certificate, const std::string& key, const std::string& ca) {
+  TRY(context_, make_tls_context(certificate, key, ca));
+  for (auto& [address, connection] : std::exchange(connections_, {})) connection->close();
+  return {};
+}
+
+void GrpcTransport::clear_identity() {
+  context_.reset();
+  stop_listening();
+  for (auto& [address, connection] : std::exchange(connections_, {})) connection->close();
+  for (auto& weak : std::exchange(served_, {}))
+    if (auto c = weak.lock()) c->close();
+}
+
+Result<> GrpcTransport::listen(const std::string& address, uint16_t port) {
+  TRY(Fd fd, listen_tcp(address, port));
+  listeners_.push_back(std::make_shared<AsyncFd>(loop_, std::move(fd)));
+  scope_.spawn(accept_loop(listeners_.back()));
+  return {};
+}
+
+void GrpcTransport::stop_listening() {
+  for (auto& l : std::exchange(listeners_, {})) l->close();
+}
+void GrpcTransport::stop() { clear_identity(); }
+
+Task<void> GrpcTransport::accept_loop(std::shared_ptr<AsyncFd> listener) {
+  for (;;) {
+    std::string address;
+    auto fd = co_await accept_fd(*listener, &address);
+    if (!fd) {
+      if (fd.error().code == Code::kCancelled) co_return;
+      co_await loop_.sleep(100ms);
+      continue;
+    }
+    std::erase_if(served_, [](const auto& weak) { return weak.expired(); });
+    if (served_.size() < 4096 && context_) scope_.spawn(serve_connection(std::move(*fd), std::move(address)));
+  }
+}
+
+Task<void> GrpcTransport::serve_connection(Fd fd, std::string address) {
+  tune(fd.get());
+  auto stream = std::make_shared<TlsStream>(loop_, std::move(fd), context_, TlsStream::Side::kServer);
+  auto shaken = co_await stream->handshake(10s);
+  if (!shaken) {
+    log::debug("msg=\"handshake refused\" peer={} error=\"{}\"", address, shaken.error().message);
+    co_return;
+  }
+  Peer peer = stream->peer();
+  peer.address = address;
+  auto connection = std::make_shared<H2Connection>(loop_, stream, H2Connection::Side::kServer);
+  served_.push_back(connection);
+  std::weak_ptr<H2Connection> weak = connection;
+  connection->on_stream = [this, weak, peer](std::shared_ptr<H2Stream> s) {
+    if (auto c = weak.lock()) scope_.spawn(serve_one(c, std::move(s), peer));
+  };
+  co_await connection->run();
+}
+
+Task<void> GrpcTransport::serve_one(std::shared_ptr<H2Connection> connection, std::shared_ptr<H2Stream> stream, Peer peer) {
+  co_await loop_.yield();  // not from inside nghttp2's callback
+  connection->start_response(*stream);
+  auto it = methods_.find(stream->path);
+  Result<> result;
+  if (it == methods_.end()) {
+    result = fail(Code::kUnsupported, "unknown method " + stream->path);
+  } else if (std::ranges::find(it->second.roles, peer.role) == it->second.roles.end() && std::ranges::find(it->second.roles, "") == it->second.roles.end()) {
+    result = fail(Code::kForbidden, "a " + (peer.role.empty() ? std::string("node without a certificate") : peer.role) + " may not call " + stream->path);
+  } else {
+    ServerStream rpc(connection, stream);
+    const StreamHandler handler = it->second.handler;
+    result = co_await handler(peer, rpc);
+  }
+  connection->reply(*stream, result);
+}
+
+Task<Result<std::shared_ptr<H2Connection>>> GrpcTransport::connect(std::string address, TlsContext context, std::string pin, bool check_pin) {
+  const size_t colon = address.rfind(':');
+  if (colon == std::string::npos) co_return fail(Code::kInvalid, "invalid address " + address);
+  const auto port = parse_int(std::string_view(address).substr(colon + 1));
+  CO_TRY(Fd fd, co_await connect_tcp(loop_, address.substr(0, colon), static_cast<uint16_t>(port.value_or(0)), 5s));
+  tune(fd.get());
+  auto stream = std::make_shared<TlsStream>(loop_, std::move(fd), context, TlsStream::Side::kClient);
+  CO_TRYV(co_await stream->handshake(5s));
+  if (check_pin && !pin.empty() && stream->chain_root_fingerprint() != pin)
+    co_return fail(Code::kForbidden, "remote CA does not match fingerprint. Expected: " + pin);
+  auto connection = std::make_shared<H2Connection>(loop_, stream, H2Connection::Side::kClient);
+  scope_.spawn(connection->run());
+  co_return connection;
+}
+
+Task<Result<std::shared_ptr<H2Connection>>> GrpcTransport::connection_to(std::string address) {
+  auto& slot = connecting_[address];
+  if (!slot) slot = std::make_shared<AsyncMutex>();
+  auto mutex = slot;
+  auto held = co_await mutex->lock(loop_);  // callers of one address share one attempt
+  if (auto it = connections_.find(address); it != connections_.end() && !it->second->closed()) co_return it->second;
+  if (!context_) co_return fail(Code::kUnavailable, "this node has no identity yet");
+  auto made = co_await connect(address, context_, "", false);
+  if (made) connections_[address] = *made;
+  co_return made;
+}
+
+Task<Result<std::string>> GrpcTransport::unary(std::shared_ptr<H2Connection> connection, std::string address, std::string method, std::string request, Duration timeout) {
+  CO_TRY(auto stream, connection->open(address, method));
+  bool late = false;
+  const TimerId timer = loop_.call_after(timeout, [&late, connection, stream] {
+    late = true;
+    connection->cancel(*stream);
+  });
+  auto sent = co_await connection->write(stream, std::move(request));
+  connection->finish(*stream);
+  Result<std::optional<std::string>> reply = std::optional<std::string>();
+  if (sent) reply = co_await connection->read(stream);
+  if (sent && reply && *reply) {  // trailers tell whether the reply counts
+    auto end = co_await connection->read(stream);
+    if (!end) reply = std::unexpected(end.error());
+  }
+  if (!late) loop_.cancel(timer);
+  if (late) co_return fail(Code::kTimeout, method + " at " + address + ": deadline exceeded");
+  if (!sent) co_return std::unexpected(sent.error());
+  if (!reply) co_return std::unexpected(reply.error());
+  if (!*reply) co_return fail(Code::kInternal, method + ": an empty reply");
+  co_return std::move(**reply);
+}
+
+Task<Result<std::string>> GrpcTransport::call(std::string address, std::string method, std::string request, Duration timeout) {
+  CO_TRY(auto connection, co_await connection_to(address));
+  co_return co_await unary(connection, address, std::move(method), std::move(request), timeout);
+}
+
+Task<Result<std::string>> GrpcTransport::call_pinned(std::string address, std::string method, std::string request, std::string pin, Duration timeout) {
+  CO_TRY(auto context, make_anonymous_context());
+  CO_TRY(auto connection, co_await connect(address, context, pin, true));
+  auto reply = co_await unary(connection, address, std::move(method), std::move(request), timeout);
+  connection->close();
+  co_return reply;
+}
+
+Task<Result<std::unique_ptr<RpcStream>>> GrpcTransport::open(std::string address, std::string method) {
+  CO_TRY(auto connection, co_await connection_to(address));
+  CO_TRY(auto stream, connection->open(address, method));
+  co_return std::unique_ptr<RpcStream>(new ClientStream(connection, stream));
+}
+
+}  // namespace panal

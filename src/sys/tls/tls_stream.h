@@ -1,0 +1,42 @@
+// TLS 1.3 over a non-blocking socket. A context is built from PEM texts and shared by connections; replacing it affects new ones.
+#pragma once
+#include <memory>
+
+#include "ports/transport.h"
+#include "sys/loop/async_fd.h"
+
+struct ssl_ctx_st;
+struct ssl_st;
+
+namespace panal {
+
+using TlsContext = std::shared_ptr<ssl_ctx_st>;
+
+/// Server: own certificate; peers may show one, checked against `ca`. Client: the same, and the server must be of the cluster.
+Result<TlsContext> make_tls_context(const std::string& certificate, const std::string& key, const std::string& ca);
+/// Client without identity that accepts any server (the caller checks what it presents).
+Result<TlsContext> make_anonymous_context();
+
+class TlsStream final : public Stream {
+ public:
+  enum class Side { kClient, kServer };
+  TlsStream(AsioLoop& loop, Fd fd, const TlsContext& context, Side side);
+  ~TlsStream() override;
+
+  Task<Result<>> handshake(Duration timeout);
+  Task<Result<size_t>> read(std::span<char> into) override;
+  Task<Result<>> write(std::string_view data) override;
+  void close_write() override {}
+  void close() override { fd_.close(); }
+  /// From the peer's certificate; empty fields when it showed none.
+  Peer peer() const;
+  /// Hex SHA-256 of the last certificate of the chain the peer presented (the CA).
+  std::string chain_root_fingerprint() const;
+
+ private:
+  AsyncFd fd_;
+  ssl_st* ssl_;
+  TlsContext context_;
+};
+
+}  // namespace panal

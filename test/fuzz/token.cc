@@ -1,0 +1,14 @@
+// Join tokens: what is accepted is what make_token() writes.
+#include "node/swarm_node.h"
+#include "fuzz.h"
+
+using namespace panal;
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  const std::string text(as_text(data, size));
+  if (const auto token = parse_token(text)) {
+    MUST(token->fingerprint.size() == 64);
+    MUST(make_token(token->fingerprint, token->secret) == text);
+  }
+  return 0;
+}

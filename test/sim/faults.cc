@@ -1,0 +1,122 @@
+#include "sim/workload.h"
+
+namespace panal::sim {
+
+FaultPlan FaultPlan::draw(Random& random) {
+  FaultPlan p;
+  p.crashes = random.chance(0.6), p.partitions = random.chance(0.5), p.loss = random.chance(0.5), p.clocks = random.chance(0.3);
+  p.stalls = random.chance(0.3), p.disks = random.chance(0.3), p.trouble = random.chance(0.4);
+  p.pause = random.between(Duration(1s), Duration(10s));
+  return p;
+}
+
+std::string FaultPlan::text() const {
+  std::string out;
+  const auto add = [&](bool on, const char* name) { out += on ? std::string(out.empty() ? "" : " ") + name : ""; };
+  add(crashes, "crashes"), add(partitions, "partitions"), add(loss, "loss"), add(clocks, "clocks"), add(stalls, "stalls"), add(disks, "disks"), add(trouble, "trouble");
+  return out.empty() ? "none" : out;
+}
+
+Faults::Faults(SimWorld& world, FaultPlan plan) : world_(world), plan_(plan), random_(world.random.fork(12)) {}
+
+void Faults::begin() {
+  on_ = true;
+  if (plan_.loss) world_.network.weather = {100us, Duration(random_.between(Duration(2ms), Duration(60ms))), 0.02, 0.001};
+  if (plan_.disks)
+    for (auto& n : world_.nodes) n->platter.slowest = random_.between(Duration(3ms), Duration(60ms));
+  if (plan_.trouble)
+    for (auto& n : world_.nodes) n->machine->trouble = random_.chance(0.5) ? 0.05 : 0.2;
+  next();
+}
+
+void Faults::next() {
+  world_.loop.call_after(random_.between(Duration(100ms), plan_.pause * 2), [this] {
+    if (!on_ || !world_.violation().empty()) return;
+    strike();
+    next();
+  });
+}
+
+void Faults::strike() {
+  switch (random_.below(4)) {
+    case 0:
+      if (plan_.crashes) crash();
+      break;
+    case 1:
+      if (plan_.partitions) partition();
+      break;
+    case 2:
+      if (plan_.clocks) step_clock();
+      break;
+    case 3:
+      if (plan_.stalls) {
+        auto& n = random_.pick(world_.nodes);
+        const Duration d = random_.between(Duration(100ms), Duration(random_.chance(0.2) ? 20s : 3s));
+        world_.note("stall of n" + std::to_string(n->index + 1) + " for " + std::to_string(d / 1ms) + " ms");
+        if (n->process) n->process->loop.stall(world_.timeline.now + d);
+      }
+      break;
+    default: break;
+  }
+}
+
+void Faults::crash() {
+  const auto how = random_.chance(0.5) ? SimWorld::Crash::kMachine : SimWorld::Crash::kProcess;
+  std::vector<int> victims;
+  SimNode* leader = world_.leader();
+  if (leader && random_.chance(0.3)) victims = {leader->index};
+  else victims = {static_cast<int>(random_.below(world_.nodes.size()))};
+  if (random_.chance(0.05)) {
+    victims.clear();
+    for (auto& n : world_.nodes) victims.push_back(n->index);
+  }
+  for (const int v : victims) {
+    if (!world_.up(v)) continue;
+    world_.crash(v, how);
+    world_.loop.call_after(random_.chance(0.5) ? random_.between(Duration(10ms), Duration(2s)) : random_.between(Duration(2s), Duration(30s)), [this, v] {
+      if (on_) world_.restart(v);
+    });
+  }
+}
+
+void Faults::partition() {
+  const int count = static_cast<int>(world_.nodes.size());
+  std::set<int> away;
+  const int size = random_.between(1, std::max(1, count / 2));
+  while (static_cast<int>(away.size()) < size) away.insert(static_cast<int>(random_.below(static_cast<uint64_t>(count))));
+  const bool one_way = random_.chance(0.2);
+  std::string text;
+  for (const int n : away) text += " n" + std::to_string(n + 1);
+  world_.note(std::string("cut off") + (one_way ? " one way:" : ":") + text);
+  for (int a = 0; a < count; ++a)
+    for (int b = 0; b < count; ++b)
+      if (away.contains(a) != away.contains(b) && (!one_way || away.contains(a))) world_.network.cut(a, b, true);
+  world_.loop.call_after(random_.between(Duration(200ms), Duration(random_.chance(0.5) ? 4s : 25s)), [this] {
+    if (!on_) return;
+    world_.note("links healed");
+    world_.network.heal();
+  });
+}
+
+void Faults::step_clock() {
+  auto& n = random_.pick(world_.nodes);
+  const int64_t most = random_.chance(0.2) ? 30'000 : 2'000;
+  const Duration by = std::chrono::milliseconds(random_.between(static_cast<int>(-most), static_cast<int>(most)));
+  n->wall_offset += by;
+  world_.note("clock of n" + std::to_string(n->index + 1) + " steps by " + std::to_string(by / 1ms) + " ms");
+}
+
+void Faults::heal() {
+  on_ = false;
+  world_.note("---- faults stop");
+  world_.network.heal();
+  world_.network.weather = {};
+  for (auto& n : world_.nodes) {
+    n->machine->trouble = 0;
+    n->platter.slowest = 3ms;
+    if (n->process) n->process->loop.stall({});
+    else world_.restart(n->index);
+  }
+}
+
+}  // namespace panal::sim

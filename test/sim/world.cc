@@ -1,0 +1,279 @@
+#include "sim/world.h"
+
+#include <algorithm>
+
+#include "base/log.h"
+#include "swarm/allocator.h"
+#include "sys/raft/libraft_core.h"
+
+namespace panal::sim {
+
+static constexpr int kWorldLoop = 1000;
+static constexpr size_t kTraceLines = 600;
+
+static Peer peer_of(const SimNode& n) {
+  return {n.node_id, std::string(name_of(n.role)), "sim", n.address};
+}
+
+Process::Process(SimWorld& world, SimNode& node)
+    : loop(world.timeline, node.index, &node.wall_offset),
+      entropy(world.random.fork(1)),
+      transport(world.network, loop, node.index, peer_of(node)),
+      disk(loop, node.platter, world.random.fork(2)),
+      executor(*node.machine, loop) {}
+
+SimWorld::SimWorld(uint64_t s, Shape shape, bool verbose)
+    : seed(s), loop(timeline, kWorldLoop, &world_offset), random(s * 0x9e3779b97f4a7c15ull + 1), network(timeline, loop, random.fork(3)), verbose_(verbose) {
+  timeline.now = MonoTime(1000s);
+  SimEntropy ids(random.fork(4));
+  for (int i = 0; i < shape.managers + shape.workers; ++i) {
+    auto n = std::make_unique<SimNode>();
+    n->index = i, n->address = SimNetwork::ip(i), n->node_id = ids.swarm_id();
+    if (i < shape.managers) n->role = NodeRole::kManager, n->raft_id = ids.number() >> 1 | 1;
+    n->machine = std::make_unique<Machine>(loop, random.fork(5), "node" + std::to_string(i + 1));
+    nodes.push_back(std::move(n));
+  }
+  log::set_level(log::Level::kInfo);
+  log::set_sink([this](log::Level, std::string_view text) { note(std::string(text)); });
+  timeline.on_event = [this](int who, uint64_t key) {
+    mix(static_cast<uint64_t>(timeline.now.time_since_epoch().count())), mix(key), mix(static_cast<uint64_t>(who));
+    if (on_event && who != kWorldLoop && up(who)) on_event(node(who));
+  };
+}
+
+SimWorld::~SimWorld() {
+  on_event = nullptr;
+  for (auto& n : nodes)
+    if (n->process) bury(*n, SimTransport::Death::kMachine);
+  log::set_sink([](log::Level, std::string_view) {});
+}
+
+void SimWorld::mix(uint64_t value) { hash_ = (hash_ ^ value) * 1099511628211ull; }
+
+void SimWorld::note(const std::string& text) {
+  for (const char c : text) mix(static_cast<uint8_t>(c));
+  char head[48];
+  const int who = timeline.current;
+  std::snprintf(head, sizeof head, "%10.6f %-5s ", seconds() - 1000, who < 0 || who == kWorldLoop ? "world" : ("n" + std::to_string(who + 1)).c_str());
+  trace_.push_back(head + text);
+  if (trace_.size() > kTraceLines) trace_.pop_front();
+  if (verbose_) std::fprintf(stderr, "%s\n", trace_.back().c_str());
+}
+
+std::string SimWorld::describe() const {
+  static constexpr const char* kStates[] = {"unavailable", "follower", "candidate", "leader"};
+  std::string out;
+  for (const auto& n : nodes) {
+    out += "n" + std::to_string(n->index + 1) + " " + n->node_id + ": ";
+    if (!n->process) {
+      out += "down\n";
+      continue;
+    }
+    if (const Manager* m = n->manager()) {
+      const auto& r = n->process->manager->replica();
+      out += std::string(kStates[static_cast<size_t>(r.state())]) + (r.ready() ? ", ready" : "") + ", term " + std::to_string(r.term()) + ", leader " + m->leader_address() + ", log to " +
+             std::to_string(r.last_index()) + ", committed " + std::to_string(r.commit_index()) + ", applied " + std::to_string(r.applied()) + ", voters";
+      for (const auto& s : r.configuration())
+        if (s.role == raft::Role::kVoter) out += " " + s.address;
+      if (r.failed()) out += ", FAILED " + r.failure();
+      out += "; ";
+    }
+    if (n->process->worker) out += n->process->worker->connected() ? "worker connected" : "worker not connected: " + n->process->worker->last_error();
+    out += "\n";
+  }
+  return out;
+}
+
+void SimWorld::violate(const std::string& what) {
+  if (!violation_.empty()) return;
+  violation_ = what;
+  note("VIOLATION: " + what);
+}
+
+// ---- processes
+
+void SimWorld::start_process(SimNode& n, std::optional<Manager::Start> how, bool worker) {
+  CHECK(!n.process);
+  ++n.boots;
+  network.power(n.index, true);
+  n.process = std::make_unique<Process>(*this, n);
+  Process& p = *n.process;
+  if (how) {
+    raft::Settings settings;
+    settings.id = n.raft_id, settings.address = n.address + ":2377";
+    settings.seed = static_cast<uint32_t>(p.entropy.number()), settings.election_ms = 700, settings.heartbeat_ms = 40;
+    Manager::Parts parts{p.loop, p.entropy, p.transport, p.disk, [settings] { return raft::make_libraft_core(settings); }, n.raft_id, n.node_id, settings.address};
+    p.manager = std::make_unique<Manager>(std::move(parts));
+    if (auto started = p.manager->start(*how); !started) violate("manager does not start: " + started.error().message);
+    (void)p.transport.listen(n.address, 2377);
+  }
+  if (worker) start_worker(n);
+}
+
+void SimWorld::start_worker(SimNode& n) {
+  Process& p = *n.process;
+  SimNode* node = &n;
+  const auto managers = [node] {
+    std::vector<std::string> out;
+    if (Manager* m = node->manager()) {
+      if (const std::string leader = m->leader_address(); !leader.empty()) out.push_back(leader);
+      out.push_back(node->address + ":2377");
+    }
+    for (const auto& [id, address] : node->managers)
+      if (std::ranges::find(out, address) == out.end()) out.push_back(address);
+    return out;
+  };
+  const auto on_assignments = [node](const Assignments& a) {
+    if (!a.managers.empty()) node->managers = a.managers;
+  };
+  const auto identity = [node] {
+    return node->manager() ? std::pair{node->address + ":2377", node->raft_id} : std::pair{std::string(), uint64_t{0}};
+  };
+  p.worker = std::make_unique<Worker>(Worker::Parts{p.loop, p.transport, p.executor, n.node_id, n.address, managers, on_assignments, identity});
+  p.worker->start();
+}
+
+// The process's own code runs to its end in a world where nothing answers; then it can be destroyed.
+void SimWorld::bury(SimNode& n, SimTransport::Death how) {
+  Process& p = *n.process;
+  p.dying = true;
+  p.disk.die();
+  p.transport.die(how);
+  p.executor.die();
+  if (p.worker) p.worker->shutdown();
+  if (p.manager) p.manager->shutdown();
+  bool ended = false;
+  Scope waiting;
+  auto wait = [](Process* dying, bool* done) -> Task<void> {
+    if (dying->worker) co_await dying->worker->join();
+    co_await dying->transport.join();
+    co_await dying->scope.join();
+    if (dying->manager) co_await dying->manager->join();
+    *done = true;
+  };
+  waiting.spawn(wait(&p, &ended));
+  if (!p.loop.drain_alone([&] { return ended; }, 300s)) {
+    std::fprintf(stderr, "seed %llu: n%d: a coroutine does not end after shutdown\n", static_cast<unsigned long long>(seed), n.index + 1);
+    std::abort();
+  }
+  n.process.reset();
+}
+
+void SimWorld::crash(int index, Crash how) {
+  SimNode& n = node(index);
+  if (!n.process) return;
+  note(std::string("crash of ") + (how == Crash::kMachine ? "machine" : "process") + " n" + std::to_string(index + 1));
+  bury(n, how == Crash::kMachine ? SimTransport::Death::kMachine : SimTransport::Death::kProcess);
+  if (how == Crash::kMachine) {
+    n.machine->lose_power();
+    network.power(index, false);
+  }
+}
+
+void SimWorld::restart(int index) {
+  SimNode& n = node(index);
+  if (n.process) return;
+  note("restart of n" + std::to_string(index + 1));
+  start_process(n, n.role == NodeRole::kManager ? std::optional(Manager::Start::kRestart) : std::nullopt, true);
+}
+
+SimNode* SimWorld::leader() {
+  SimNode* best = nullptr;
+  for (auto& n : nodes)
+    if (Manager* m = n->manager(); m && m->leads() && (!best || m->replica().term() > best->manager()->replica().term())) best = n.get();
+  return best;
+}
+
+// ---- running
+
+void SimWorld::run_for(Duration d) {
+  const MonoTime end = timeline.now + d;
+  while (violation_.empty() && timeline.step(end)) {
+  }
+}
+
+bool SimWorld::run_until(const std::function<bool()>& done, Duration limit) {
+  const MonoTime end = timeline.now + limit;
+  while (violation_.empty()) {
+    if (done()) return true;
+    if (timeline.now >= end) return false;
+    run_for(100ms);
+  }
+  return false;
+}
+
+// ---- founding, as node/swarm_node.cc does it
+
+Task<void> SimWorld::found(SimNode& n) {
+  ClusterSettings settings;
+  settings.meta.id = n.process->entropy.swarm_id();
+  Node self;
+  self.meta.id = n.node_id, self.spec.role = NodeRole::kManager, self.description = n.process->executor.describe(), self.address = n.address;
+  self.raft_id = n.raft_id, self.manager_address = n.address + ":2377";
+  ClusterNetwork ingress;
+  ingress.meta.id = n.process->entropy.swarm_id();
+  ingress.network.name = kIngressName, ingress.network.driver = "overlay", ingress.network.scope = "swarm", ingress.network.ingress = true;
+  Store empty;
+  empty.cluster = settings;
+  CHECK(choose_overlay_subnet(empty, ingress));
+  Command command;
+  command.time = n.process->loop.wall_now();
+  command.put(Kind::kCluster, settings);
+  command.put(Kind::kNode, self);
+  command.put(Kind::kNetwork, ingress);
+  auto done = co_await n.manager()->propose(std::move(command));
+  if (!done) co_return violate("the first write failed: " + done.error().message);
+  n.managers = {{n.node_id, n.address + ":2377"}};
+  start_worker(n);
+  founded_ = true;
+}
+
+Task<void> SimWorld::admit(SimNode& founder, SimNode& n) {
+  Manager& m = *founder.manager();
+  Node object;
+  object.meta.id = n.node_id, object.spec.role = n.role;
+  Command command;
+  command.time = founder.process->loop.wall_now();
+  command.put(Kind::kNode, object);
+  auto done = co_await m.propose(std::move(command));
+  if (!done) co_return violate("join: " + done.error().message);
+  n.managers = founder.managers;
+  start_process(n, n.role == NodeRole::kManager ? std::optional(Manager::Start::kJoin) : std::nullopt, false);
+  if (n.role == NodeRole::kManager) {
+    auto changed = co_await m.change_member({n.raft_id, n.address + ":2377", raft::Role::kStandby}, false);
+    if (!changed) co_return violate("join of a manager: " + changed.error().message);
+    object = *m.store().node(n.node_id);
+    object.raft_id = n.raft_id, object.manager_address = n.address + ":2377";
+    Command second;
+    second.time = founder.process->loop.wall_now();
+    second.put(Kind::kNode, object);
+    if (auto put = co_await m.propose(std::move(second)); !put) co_return violate("join of a manager: " + put.error().message);
+  }
+  start_worker(n);
+  ++admitted_;
+}
+
+bool SimWorld::bootstrap() {
+  SimNode& first = *nodes[0];
+  start_process(first, Manager::Start::kBootstrap, false);
+  first.process->scope.spawn(found(first));
+  if (!run_until([&] { return founded_; }, 10s)) return false;
+  for (size_t i = 1; i < nodes.size(); ++i) {
+    first.process->scope.spawn(admit(first, *nodes[i]));
+    if (random.chance(0.5)) run_for(random.between(Duration(0s), Duration(2s)));
+  }
+  return run_until(
+      [&] {
+        SimNode* l = leader();
+        if (!l || admitted_ + 1 < static_cast<int>(nodes.size())) return false;
+        for (const auto& n : nodes) {
+          const Node* object = l->manager()->store().node(n->node_id);
+          if (!object || object->state != NodeState::kReady) return false;
+        }
+        return std::ranges::count(l->manager()->replica().configuration(), raft::Role::kVoter, &raft::Server::role) ==
+               std::ranges::count(nodes, NodeRole::kManager, [](const auto& n) { return n->role; });
+      },
+      60s);
+}
+
+}  // namespace panal::sim

@@ -1,0 +1,106 @@
+// SimWorld: a whole cluster in one thread. Each node is a machine (clock, disk, containers, address) and, while it is up, a process on
+// it: the production Manager and Worker over simulated ports. A crash ends the process without notice; what it had not written is
+// gone. The world records what happened and the first thing that must not happen; checkers and faults stand apart.
+#pragma once
+#include <functional>
+#include <set>
+
+#include "node/manager.h"
+#include "node/worker.h"
+#include "sim/disk.h"
+#include "sim/machine.h"
+#include "sim/network.h"
+
+namespace panal::sim {
+
+struct Process {
+  Process(class SimWorld& world, struct SimNode& node);
+
+  SimLoop loop;
+  SimEntropy entropy;
+  SimTransport transport;
+  SimDisk disk;
+  FakeExecutor executor;
+  std::unique_ptr<Manager> manager;
+  std::unique_ptr<Worker> worker;
+  Scope scope;  // the workload's requests at this node
+  bool dying = false;
+};
+
+struct SimNode {
+  int index = 0;
+  std::string node_id, address;  // "10.1.0.1"
+  uint64_t raft_id = 0;
+  NodeRole role = NodeRole::kWorker;
+  Duration wall_offset{};
+  Platter platter;
+  std::unique_ptr<Machine> machine;
+  std::vector<std::pair<std::string, std::string>> managers;  // as the node remembers them: id, address
+  std::unique_ptr<Process> process;                           // null while it is down
+  int boots = 0;
+
+  Manager* manager() const { return process ? process->manager.get() : nullptr; }
+};
+
+struct Shape {
+  int managers = 3, workers = 2;
+};
+
+class SimWorld {
+ public:
+  SimWorld(uint64_t seed, Shape shape, bool verbose);
+  ~SimWorld();
+
+  const uint64_t seed;
+  Timeline timeline;
+  Duration world_offset{};
+  SimLoop loop;  // the world's own events: packets, faults, ends of containers
+  Random random;
+  SimNetwork network;
+  std::vector<std::unique_ptr<SimNode>> nodes;
+
+  /// Brings the cluster up as SwarmNode::init and join do; false when that does not succeed.
+  bool bootstrap();
+  void run_for(Duration d);
+  /// Runs until `done` (looked at every 100 ms); false when `limit` passes first.
+  bool run_until(const std::function<bool()>& done, Duration limit);
+
+  enum class Crash { kProcess, kMachine };
+  void crash(int node, Crash how);
+  void restart(int node);
+  bool up(int node) const { return nodes[static_cast<size_t>(node)]->process != nullptr; }
+  /// The node that leads, if there is one now.
+  SimNode* leader();
+  SimNode& node(int index) { return *nodes[static_cast<size_t>(index)]; }
+
+  void note(const std::string& text);
+  /// Each node in a line, for the end of a failed run's trace.
+  std::string describe() const;
+  /// The first violation stops the run.
+  void violate(const std::string& what);
+  const std::string& violation() const { return violation_; }
+  uint64_t trace_hash() const { return hash_; }
+  const std::deque<std::string>& trace() const { return trace_; }
+  double seconds() const { return static_cast<double>(timeline.now.time_since_epoch().count()) / 1e9; }
+
+  /// After each event of a process: the node it happened on.
+  std::function<void(SimNode&)> on_event;
+
+ private:
+  friend struct Process;
+  void start_process(SimNode& node, std::optional<Manager::Start> manager, bool worker);
+  void start_worker(SimNode& node);
+  void bury(SimNode& node, SimTransport::Death how);
+  Task<void> found(SimNode& node);
+  Task<void> admit(SimNode& founder, SimNode& node);
+  void mix(uint64_t value);
+
+  bool verbose_;
+  int admitted_ = 0;
+  bool founded_ = false;
+  uint64_t hash_ = 1469598103934665603ull;
+  std::deque<std::string> trace_;
+  std::string violation_;
+};
+
+}  // namespace panal::sim
