@@ -73,13 +73,20 @@ static std::string line_text(const LogQuery& q, const LogRecord& r, const TaskSo
   return out + unbase64(r.text).value_or("");
 }
 
-static Task<Result<>> stream_logs(Api& api, Call& call, std::vector<TaskSource> sources, bool tty) {
+// The tasks there are now, and whether there may be more: with follow they are asked for again whenever the store changed.
+struct Sources {
+  std::vector<TaskSource> tasks;
+  bool more = true;
+};
+static Task<Result<>> stream_logs(Api& api, Call& call, std::function<Sources(const Manager&)> sources, bool tty) {
   ApiParts& p = api.parts();
+  std::list<TaskSource> known;
   CO_TRY(const LogQuery q, parse_log_query(call.request(), p.loop.wall_now()));
   CO_TRYV(co_await call.http.begin(200, tty ? "application/vnd.docker.raw-stream" : "application/vnd.docker.multiplexed-stream"));
   std::vector<RpcStream*> open;
-  call.http.on_close([&open] {
+  call.http.on_close([&open, &p] {
     for (auto* s : open) s->cancel();
+    if (Manager* m = p.swarm->manager()) m->changed().notify(p.loop);
   });
   const auto send = [&](const LogRecord& r, const TaskSource& s) -> Task<Result<>> {
     const std::string text = line_text(q, r, s);
@@ -88,8 +95,8 @@ static Task<Result<>> stream_logs(Api& api, Call& call, std::vector<TaskSource> 
   std::multimap<int64_t, std::pair<LogRecord, const TaskSource*>> lines;
   size_t gathered_bytes = 0;
   bool broken = false;
-  auto read_one = [&](const TaskSource& s) -> Task<void> {
-    LogRequest request{s.task.meta.id, q.out, q.err, q.follow, q.tail ? static_cast<int64_t>(*q.tail) : -1, q.since ? q.since->time_since_epoch().count() : 0, q.until ? q.until->time_since_epoch().count() : 0};
+  auto read_one = [&](const TaskSource& s, bool later) -> Task<void> {
+    LogRequest request{s.task.meta.id, q.out, q.err, q.follow, q.tail && !later ? static_cast<int64_t>(*q.tail) : -1, q.since ? q.since->time_since_epoch().count() : 0, q.until ? q.until->time_since_epoch().count() : 0};
     auto stream = co_await p.swarm->transport().open(s.address + ":7946", "/panal.Node/Logs");
     if (!stream) co_return;
     open.push_back(stream->get());
@@ -110,7 +117,15 @@ static Task<Result<>> stream_logs(Api& api, Call& call, std::vector<TaskSource> 
     std::erase(open, stream->get());
   };
   Scope scope;
-  for (const auto& s : sources) scope.spawn(read_one(s));
+  for (bool later = false; !broken && !call.http.closed(); later = true) {
+    Manager* m = p.swarm->manager();
+    if (!m) break;
+    const Sources now = sources(*m);
+    for (const auto& s : now.tasks)
+      if (std::ranges::none_of(known, [&](const TaskSource& k) { return k.task.meta.id == s.task.meta.id; })) scope.spawn(read_one(known.emplace_back(s), later));
+    if (!q.follow || !now.more) break;
+    (void)co_await m->changed().wait(p.loop, 5s);
+  }
   co_await scope.join();
   if (q.tail && lines.size() > *q.tail) lines.erase(lines.begin(), std::prev(lines.end(), static_cast<long>(*q.tail)));
   for (const auto& [time, line] : lines) CO_TRYV(co_await send(line.first, *line.second));
@@ -124,23 +139,31 @@ static std::optional<TaskSource> source_of(const Manager& m, const ClusterTask& 
 }
 
 static Task<Result<>> service_logs(Api& api, Call& call) {
-  CO_TRY(Manager* m, manager_of(api));
+  CO_TRY(Manager* m, co_await manager_of(api));
   CO_TRY(const Service* s, find_service(*m, call.arg()));
-  std::vector<TaskSource> sources;
-  for (const auto& [id, t] : m->store().tasks)
-    if (t.service_id == s->meta.id)
-      if (auto source = source_of(*m, t)) sources.push_back(std::move(*source));
+  const auto sources = [id = s->meta.id](const Manager& now) {
+    Sources out{{}, now.store().service(id) != nullptr};
+    for (const auto& [task_id, t] : now.store().tasks)
+      if (t.service_id == id)
+        if (auto source = source_of(now, t)) out.tasks.push_back(std::move(*source));
+    return out;
+  };
   const bool tty = s->spec.task.container.tty;
-  co_return co_await stream_logs(api, call, std::move(sources), tty);
+  co_return co_await stream_logs(api, call, sources, tty);
 }
 
 static Task<Result<>> task_logs(Api& api, Call& call) {
-  CO_TRY(Manager* m, manager_of(api));
+  CO_TRY(Manager* m, co_await manager_of(api));
   CO_TRY(const ClusterTask* t, find_task(*m, call.arg()));
-  std::vector<TaskSource> sources;
-  if (auto source = source_of(*m, *t)) sources.push_back(std::move(*source));
+  const auto sources = [id = t->meta.id](const Manager& now) {
+    const ClusterTask* t = now.store().task(id);
+    Sources out{{}, t && !terminal(t->status.state)};
+    if (t)
+      if (auto source = source_of(now, *t)) out.tasks.push_back(std::move(*source));
+    return out;
+  };
   const bool tty = t->spec.container.tty;
-  co_return co_await stream_logs(api, call, std::move(sources), tty);
+  co_return co_await stream_logs(api, call, sources, tty);
 }
 
 void add_service_log_routes(Api& api) {

@@ -11,6 +11,7 @@
 #include "node/volumes.h"
 #include "swarm/allocator.h"
 #include "swarm/constraint.h"
+#include "swarm/orchestrator.h"
 
 namespace panal {
 
@@ -28,9 +29,15 @@ Result<const Service*> find_service(const Manager& m, const std::string& name) {
 
 static std::unexpected<Error> invalid(const std::string& why) { return fail(Code::kInvalid, "rpc error: code = InvalidArgument desc = " + why); }
 
-static Result<> check_spec(const Manager& m, const ServiceSpec& s, const std::string& own_id) {
+// SwarmKit's rule: letters and digits, with dashes and underscores only between them.
+static bool dns_component(const std::string& name) {
+  const auto plain = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9'); };
+  return !name.empty() && plain(name.front()) && plain(name.back()) && std::ranges::all_of(name, [&](char c) { return plain(c) || c == '-' || c == '_'; });
+}
+
+static Result<> check_spec(ApiParts& parts, const Manager& m, const ServiceSpec& s, const std::string& own_id) {
   if (s.name.empty()) return invalid("meta: name must be provided");
-  if (!valid_name(s.name + "00") || s.name.size() > 63) return invalid("name must be valid as a DNS name component");
+  if (!dns_component(s.name) || s.name.size() > 63) return invalid("name must be valid as a DNS name component");
   const ContainerSpec& c = s.task.container;
   if (c.image.empty()) return invalid("ContainerSpec: image reference must be provided");
   if (auto ref = parse_tagged(c.image); !ref) return invalid("ContainerSpec: \"" + c.image + "\" is not a valid repository/tag");
@@ -63,11 +70,17 @@ static Result<> check_spec(const Manager& m, const ServiceSpec& s, const std::st
     if (p.published && !seen.insert({p.protocol, p.published}).second) return invalid("EndpointSpec: duplicate published ports provided");
   }
   TRYV(check_ports(m.store(), own_id, s.ports));
+  for (const auto& platform : s.task.placement.platforms)
+    if (platform.architecture.size() > 64 || platform.os.size() > 64) return invalid("invalid platform");
   const auto names_network = [&](const std::string& target) {
     return m.store().network(target) || std::ranges::any_of(m.store().networks, [&](const auto& n) { return n.second.network.name == target; });
   };
   for (const auto& n : s.task.networks)
-    if (!names_network(n.target)) return fail(Code::kNotFound, "network " + n.target + " not found");
+    if (!names_network(n.target)) {
+      if (const auto local = parts.networks.find(n.target))
+        return fail(Code::kForbidden, "The network " + (*local)->name + " cannot be used with services. Only networks scoped to the swarm can be used, such as those created with the overlay driver.");
+      return fail(Code::kNotFound, "network " + n.target + " not found");
+    }
   for (const auto& r : c.secrets)
     if (!m.store().secrets.contains(r.id)) return invalid("secret " + r.name + " not found");
   for (const auto& r : c.configs)
@@ -76,8 +89,6 @@ static Result<> check_spec(const Manager& m, const ServiceSpec& s, const std::st
     if (mount.target.empty()) return invalid("invalid mount target, must be an absolute path: " + mount.target);
     if (mount.type == "bind" && (mount.source.empty() || mount.source[0] != '/')) return invalid("invalid bind mount source, must be an absolute path: " + mount.source);
   }
-  for (const auto& [id, other] : m.store().services)
-    if (id != own_id && other.spec.name == s.name) return fail(Code::kConflict, "rpc error: code = AlreadyExists desc = name conflicts with an existing object: service " + s.name + " already exists");
   return {};
 }
 
@@ -96,18 +107,24 @@ static void fill_defaults(ServiceSpec& s) {
   if (s.endpoint_mode.empty()) s.endpoint_mode = "vip";
 }
 
-static Json service_json(const Manager& m, const Service& s, bool status) {
+// What holds where the spec says nothing: shown to those who ask for it, never stored.
+static ServiceSpec with_defaults(ServiceSpec s) {
+  if (!s.update) s.update.emplace();
+  if (!s.rollback) s.rollback.emplace();
+  auto& c = s.task.container;
+  if (!c.stop_grace_period) c.stop_grace_period = 10'000'000'000;
+  return s;
+}
+
+static Json service_json(const Manager& m, const Service& s, bool status, bool defaults = false) {
   Json out = meta_json(s.meta);
   auto& o = out.get_object();
-  o["Spec"] = to_json(s.spec);
+  o["Spec"] = to_json(defaults ? with_defaults(s.spec) : s.spec);
   if (s.previous) o["PreviousSpec"] = to_json(*s.previous);
   JsonObject endpoint;
   endpoint["Spec"] = JsonObject{{"Mode", s.spec.endpoint_mode}, {"Ports", to_json(s.spec.ports)}};
   if (!s.ports.empty()) endpoint["Ports"] = to_json(s.ports);
   JsonArray vips;
-  if (std::ranges::any_of(s.ports, [](const PortConfig& p) { return p.mode == "ingress"; }))
-    for (const auto& [id, n] : m.store().networks)
-      if (n.network.ingress) vips.push_back(JsonObject{{"NetworkID", id}});
   for (const auto& v : s.vips) vips.push_back(JsonObject{{"NetworkID", v.network_id}, {"Addr", v.address}});
   if (!vips.empty()) endpoint["VirtualIPs"] = vips;
   o["Endpoint"] = endpoint;
@@ -131,7 +148,7 @@ static Json service_json(const Manager& m, const Service& s, bool status) {
 }
 
 static Task<Result<>> list(Api& api, Call& call) {
-  CO_TRY(Manager* m, manager_of(api));
+  CO_TRY(Manager* m, co_await manager_of(api));
   CO_TRY(const Filters f, Filters::parse(call.request(), {"id", "label", "mode", "name", "runtime"}));
   JsonArray out;
   for (const auto& [id, s] : m->store().services) {
@@ -144,19 +161,19 @@ static Task<Result<>> list(Api& api, Call& call) {
 }
 
 static Task<Result<>> inspect(Api& api, Call& call) {
-  CO_TRY(Manager* m, manager_of(api));
+  CO_TRY(Manager* m, co_await manager_of(api));
   CO_TRY(const Service* s, find_service(*m, call.arg()));
-  co_await call.http.reply(200, dump(service_json(*m, *s, false)));
+  co_await call.http.reply(200, dump(service_json(*m, *s, false, call.request().flag("insertDefaults"))));
   co_return Result<>{};
 }
 
 static Task<Result<>> create(Api& api, Call& call) {
-  CO_TRY(Manager* m, manager_of(api));
+  CO_TRY(Manager* m, co_await manager_of(api));
   CO_TRY(const Json json, co_await read_json(call));
   CO_TRY(auto spec, from_json<ServiceSpec>(json));
   fill_defaults(spec);
   if (spec.name.empty()) spec.name = api.parts().entropy.swarm_id().substr(0, 12);
-  CO_TRYV(check_spec(*m, spec, ""));
+  CO_TRYV(check_spec(api.parts(), *m, spec, ""));
   Service s;
   s.meta.id = api.parts().entropy.swarm_id(), s.spec = std::move(spec), s.spec_version = 1;
   const std::string id = s.meta.id, name = s.spec.name;
@@ -169,57 +186,40 @@ static Task<Result<>> create(Api& api, Call& call) {
   co_return Result<>{};
 }
 
-// Must tasks be replaced for the step from one spec to the other?
-static bool replaces_tasks(const ServiceSpec& a, const ServiceSpec& b) {
-  const auto host_ports = [](const ServiceSpec& s) {
-    std::vector<PortConfig> out;
-    for (const auto& p : s.ports)
-      if (p.mode == "host") out.push_back(p);
-    return out;
-  };
-  return to_text(a.task) != to_text(b.task) || uses_ingress(a) != uses_ingress(b) || host_ports(a) != host_ports(b);
-}
-
 static Task<Result<>> update(Api& api, Call& call) {
-  CO_TRY(Manager* m, manager_of(api));
+  CO_TRY(Manager* m, co_await manager_of(api));
   CO_TRY(const uint64_t version, version_of(call.request()));
   CO_TRY(const Json json, co_await read_json(call));
-  CO_TRY(const Service* found, find_service(*m, call.arg()));
-  Service s = *found;
   const std::string rollback = call.request().param("rollback");
   const bool back = rollback == "previous";
   if (!rollback.empty() && !back) co_return fail(Code::kInvalid, "unrecognized rollback option " + rollback);
-  ServiceSpec next;
-  if (back) {
-    if (!s.previous) co_return fail(Code::kInvalid, "rpc error: code = FailedPrecondition desc = service " + s.spec.name + " does not have a previous spec");
-    next = *s.previous;
-  } else {
-    CO_TRY(next, from_json<ServiceSpec>(json));
-    fill_defaults(next);
-    if (next.name != s.spec.name) co_return invalid("renaming services is not supported");
-    if (next.mode != s.spec.mode) co_return invalid("service mode change is not allowed");
-  }
-  CO_TRYV(check_spec(*m, next, s.meta.id));
-  const bool replace = replaces_tasks(s.spec, next);
-  s.previous = std::move(s.spec);
-  s.spec = std::move(next);
-  s.update = std::nullopt;
-  if (replace) {
-    ++s.spec_version;
-    s.update = UpdateStatus{back ? "rollback_started" : "updating", back ? "manually requested rollback" : "update in progress", api.parts().loop.wall_now(), {}};
-  }
-  const std::string id = s.meta.id, name = s.spec.name;
-  Command command;
-  command.time = api.parts().loop.wall_now();
-  command.put(Kind::kService, std::move(s), version);
-  CO_TRYV(co_await m->propose(std::move(command)));
+  std::string id, name;
+  const auto next = [&]() -> Result<Object> {
+    TRY(const Service* found, find_service(*m, call.arg()));
+    Service s = *found;
+    id = s.meta.id, name = s.spec.name;
+    ServiceSpec spec;
+    if (back) {
+      if (!s.previous) return fail(Code::kInvalid, "rpc error: code = FailedPrecondition desc = service " + name + " does not have a previous spec");
+      spec = *s.previous;
+    } else {
+      TRY(spec, from_json<ServiceSpec>(json));
+      fill_defaults(spec);
+      if (spec.name != name) return invalid("renaming services is not supported");
+      if (spec.mode != s.spec.mode) return invalid("service mode change is not allowed");
+    }
+    TRYV(check_spec(api.parts(), *m, spec, id));
+    change_spec(s, std::move(spec), back, api.parts().loop.wall_now());
+    return s;
+  };
+  CO_TRYV(co_await user_write(api, *m, Kind::kService, version, next));
   api.parts().events.publish("service", "update", id, {{"name", name}}, "swarm");
   co_await call.http.reply(200, dump(JsonObject{{"Warnings", nullptr}}));
   co_return Result<>{};
 }
 
 static Task<Result<>> remove(Api& api, Call& call) {
-  CO_TRY(Manager* m, manager_of(api));
+  CO_TRY(Manager* m, co_await manager_of(api));
   CO_TRY(const Service* s, find_service(*m, call.arg()));
   const std::string id = s->meta.id, name = s->spec.name;
   Command command;

@@ -10,10 +10,26 @@
 
 namespace panal {
 
-Result<Manager*> manager_of(Api& api) {
+Task<Result<Manager*>> manager_of(Api& api) {
   SwarmNode* node = api.parts().swarm;
-  if (!node->manager()) return std::unexpected(node->not_manager());
-  return node->manager();
+  if (!node->manager()) co_return std::unexpected(node->not_manager());
+  CO_TRYV(co_await node->manager()->catch_up());
+  if (!node->manager()) co_return std::unexpected(node->not_manager());  // demoted meanwhile
+  co_return node->manager();
+}
+
+Task<Result<>> user_write(Api& api, Manager& m, Kind kind, uint64_t version, std::function<Result<Object>()> next) {
+  for (int tries = 0;; ++tries) {
+    CO_TRY(Object object, next());
+    const Meta now = std::visit([](const auto& o) { return o.meta; }, object);
+    if (version < now.asked || version > now.version) co_return out_of_sequence();
+    Command command;
+    command.time = api.parts().loop.wall_now();
+    command.put(kind, std::move(object), now.version);
+    auto done = co_await m.propose(std::move(command));
+    if (done || done.error().message != out_of_sequence().error().message || tries == 20) co_return done;
+    CO_TRYV(co_await m.catch_up());
+  }
 }
 
 Result<uint64_t> version_of(const HttpRequest& request) {
@@ -146,7 +162,7 @@ static Task<Result<>> leave(Api& api, Call& call) {
 }
 
 static Task<Result<>> inspect_swarm(Api& api, Call& call) {
-  CO_TRY(Manager* m, manager_of(api));
+  CO_TRY(Manager* m, co_await manager_of(api));
   (void)m;
   Json info = swarm_info(api.parts().swarm);
   Json out = info.get_object()["Cluster"];
@@ -156,18 +172,19 @@ static Task<Result<>> inspect_swarm(Api& api, Call& call) {
 }
 
 static Task<Result<>> update_swarm(Api& api, Call& call) {
-  CO_TRY(Manager* m, manager_of(api));
+  CO_TRY(Manager* m, co_await manager_of(api));
   CO_TRY(const uint64_t version, version_of(call.request()));
   if (call.request().flag("rotateManagerUnlockKey")) co_return fail(Code::kUnsupported, "autolock is not supported yet");
   CO_TRY(const Json json, co_await read_json(call));
-  ClusterSettings settings = m->store().cluster;
-  CO_TRYV(read_spec(json, settings));
-  if (call.request().flag("rotateWorkerToken")) settings.worker_secret = api.parts().entropy.swarm_id();
-  if (call.request().flag("rotateManagerToken")) settings.manager_secret = api.parts().entropy.swarm_id();
-  Command command;
-  command.time = api.parts().loop.wall_now();
-  command.put(Kind::kCluster, settings, version);
-  CO_TRYV(co_await m->propose(std::move(command)));
+  const bool worker = call.request().flag("rotateWorkerToken"), manager = call.request().flag("rotateManagerToken");
+  const auto next = [&]() -> Result<Object> {
+    ClusterSettings settings = m->store().cluster;
+    TRYV(read_spec(json, settings));
+    if (worker) settings.worker_secret = api.parts().entropy.swarm_id();
+    if (manager) settings.manager_secret = api.parts().entropy.swarm_id();
+    return settings;
+  };
+  CO_TRYV(co_await user_write(api, *m, Kind::kCluster, version, next));
   co_await call.http.reply(200, "");
   co_return Result<>{};
 }
@@ -215,7 +232,7 @@ static Result<const Node*> find_node(Api& api, const Manager& m, const std::stri
 }
 
 static Task<Result<>> list_nodes(Api& api, Call& call) {
-  CO_TRY(Manager* m, manager_of(api));
+  CO_TRY(Manager* m, co_await manager_of(api));
   CO_TRY(const Filters f, Filters::parse(call.request(), {"id", "label", "node.label", "membership", "name", "role"}));
   NodeRole role;
   for (const auto& wanted : f.get("role"))
@@ -231,37 +248,37 @@ static Task<Result<>> list_nodes(Api& api, Call& call) {
 }
 
 static Task<Result<>> inspect_node(Api& api, Call& call) {
-  CO_TRY(Manager* m, manager_of(api));
+  CO_TRY(Manager* m, co_await manager_of(api));
   CO_TRY(const Node* n, find_node(api, *m, call.arg()));
   co_await call.http.reply(200, dump(node_json(*m, *n)));
   co_return Result<>{};
 }
 
 static Task<Result<>> update_node(Api& api, Call& call) {
-  CO_TRY(Manager* m, manager_of(api));
+  CO_TRY(Manager* m, co_await manager_of(api));
   CO_TRY(const uint64_t version, version_of(call.request()));
   CO_TRY(const Json json, co_await read_json(call));
   CO_TRY(const auto spec, from_json<NodeSpec>(json));
-  CO_TRY(const Node* found, find_node(api, *m, call.arg()));
-  Node n = *found;
-  if (n.spec.role == NodeRole::kManager && spec.role == NodeRole::kWorker) {
-    size_t managers = 0, reachable = 0;
-    for (const auto& [id, other] : m->store().nodes)
-      if (other.spec.role == NodeRole::kManager) ++managers, reachable += other.state == NodeState::kReady && id != n.meta.id;
-    if (managers <= 1) co_return fail(Code::kInvalid, "rpc error: code = FailedPrecondition desc = attempting to demote the last manager of the swarm");
-    if (reachable < (managers - 1) / 2 + 1) co_return fail(Code::kInvalid, "rpc error: code = FailedPrecondition desc = can't remove member from the raft: this would result in a loss of quorum");
-  }
-  n.spec = spec;
-  Command command;
-  command.time = api.parts().loop.wall_now();
-  command.put(Kind::kNode, n, version);
-  CO_TRYV(co_await m->propose(std::move(command)));
+  const auto next = [&]() -> Result<Object> {
+    TRY(const Node* found, find_node(api, *m, call.arg()));
+    Node n = *found;
+    if (n.spec.role == NodeRole::kManager && spec.role == NodeRole::kWorker) {
+      size_t managers = 0, reachable = 0;
+      for (const auto& [id, other] : m->store().nodes)
+        if (other.spec.role == NodeRole::kManager) ++managers, reachable += other.state == NodeState::kReady && id != n.meta.id;
+      if (managers <= 1) return fail(Code::kInvalid, "rpc error: code = FailedPrecondition desc = attempting to demote the last manager of the swarm");
+      if (reachable < (managers - 1) / 2 + 1) return fail(Code::kInvalid, "rpc error: code = FailedPrecondition desc = can't remove member from the raft: this would result in a loss of quorum");
+    }
+    n.spec = spec;
+    return n;
+  };
+  CO_TRYV(co_await user_write(api, *m, Kind::kNode, version, next));
   co_await call.http.reply(200, "");
   co_return Result<>{};
 }
 
 static Task<Result<>> remove_node(Api& api, Call& call) {
-  CO_TRY(Manager* m, manager_of(api));
+  CO_TRY(Manager* m, co_await manager_of(api));
   CO_TRY(const Node* found, find_node(api, *m, call.arg()));
   const Node n = *found;
   const bool force = call.request().flag("force");

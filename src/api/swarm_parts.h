@@ -3,11 +3,15 @@
 #include "api/api.h"
 #include "base/json.h"
 #include "node/swarm_node.h"
+#include "store/rules.h"
 
 namespace panal {
 
-/// The manager of this node, or Docker's refusal.
-Result<Manager*> manager_of(Api& api);
+/// The manager of this node, having applied every write acknowledged before; or Docker's refusal.
+Task<Result<Manager*>> manager_of(Api& api);
+/// Writes what `next` makes of the object as it is now. Refused when another user changed it since `version`; made again when only the
+/// system did: a status that moves must not cost a user the update.
+Task<Result<>> user_write(Api& api, Manager& manager, Kind kind, uint64_t version, std::function<Result<Object>()> next);
 /// ?version=, which updates must carry.
 Result<uint64_t> version_of(const HttpRequest& request);
 Json meta_json(const Meta& meta);

@@ -48,7 +48,7 @@ static Json task_json(const Manager& m, const ClusterTask& t) {
 }
 
 static Task<Result<>> list(Api& api, Call& call) {
-  CO_TRY(Manager* m, manager_of(api));
+  CO_TRY(Manager* m, co_await manager_of(api));
   CO_TRY(const Filters f, Filters::parse(call.request(), {"desired-state", "id", "label", "name", "node", "service", "_up-to-date", "runtime"}));
   const auto service_fits = [&](const ClusterTask& t) {
     return f.any("service", [&](const std::string& v) { return t.service_id == v || t.service_name == v || t.service_id.starts_with(v); });
@@ -78,7 +78,7 @@ static Task<Result<>> list(Api& api, Call& call) {
 }
 
 static Task<Result<>> inspect(Api& api, Call& call) {
-  CO_TRY(Manager* m, manager_of(api));
+  CO_TRY(Manager* m, co_await manager_of(api));
   CO_TRY(const ClusterTask* t, find_task(*m, call.arg()));
   co_await call.http.reply(200, dump(task_json(*m, *t)));
   co_return Result<>{};
@@ -129,7 +129,7 @@ static Result<const SecretObject*> find(const SecretKind& k, const Store& store,
 }
 
 static Task<Result<>> list_secrets(Api& api, Call& call, const SecretKind& k) {
-  CO_TRY(Manager* m, manager_of(api));
+  CO_TRY(Manager* m, co_await manager_of(api));
   CO_TRY(const Filters f, Filters::parse(call.request(), {"id", "label", "name", "names"}));
   JsonArray out;
   for (const auto& [id, s] : k.table(m->store())) {
@@ -142,15 +142,13 @@ static Task<Result<>> list_secrets(Api& api, Call& call, const SecretKind& k) {
 }
 
 static Task<Result<>> create_secret(Api& api, Call& call, const SecretKind& k) {
-  CO_TRY(Manager* m, manager_of(api));
+  CO_TRY(Manager* m, co_await manager_of(api));
   CO_TRY(const Json json, co_await read_json(call));
   CO_TRY(const auto spec, from_json<SecretSpec>(json));
   const auto data = unbase64(spec.data);
   if (!data) co_return fail(Code::kInvalid, "invalid JSON: Data must be base64");
   if (!valid_name(spec.name + "0") || spec.name.size() > 64) co_return fail(Code::kInvalid, "rpc error: code = InvalidArgument desc = invalid name, only 64 [a-zA-Z0-9-_.] characters allowed, and the start and end character must be [a-zA-Z0-9]");
   if (data->empty() || data->size() > k.limit_bytes) co_return fail(Code::kInvalid, std::string("rpc error: code = InvalidArgument desc = ") + k.word + " data must be larger than 0 and less than " + std::to_string(k.limit_bytes) + " bytes");
-  for (const auto& [id, s] : k.table(m->store()))
-    if (s.name == spec.name) co_return fail(Code::kConflict, std::string("rpc error: code = AlreadyExists desc = ") + k.word + " " + spec.name + " already exists");
   SecretObject s;
   s.meta.id = api.parts().entropy.swarm_id(), s.name = spec.name, s.data = *data, s.labels = spec.labels;
   const std::string id = s.meta.id;
@@ -163,14 +161,14 @@ static Task<Result<>> create_secret(Api& api, Call& call, const SecretKind& k) {
 }
 
 static Task<Result<>> inspect_secret(Api& api, Call& call, const SecretKind& k) {
-  CO_TRY(Manager* m, manager_of(api));
+  CO_TRY(Manager* m, co_await manager_of(api));
   CO_TRY(const SecretObject* s, find(k, m->store(), call.arg()));
   co_await call.http.reply(200, dump(secret_json(k, *s)));
   co_return Result<>{};
 }
 
 static Task<Result<>> remove_secret(Api& api, Call& call, const SecretKind& k) {
-  CO_TRY(Manager* m, manager_of(api));
+  CO_TRY(Manager* m, co_await manager_of(api));
   CO_TRY(const SecretObject* s, find(k, m->store(), call.arg()));
   const std::string id = s->meta.id, name = s->name;
   std::vector<std::string> users;
@@ -186,19 +184,19 @@ static Task<Result<>> remove_secret(Api& api, Call& call, const SecretKind& k) {
 }
 
 static Task<Result<>> update_secret(Api& api, Call& call, const SecretKind& k) {
-  CO_TRY(Manager* m, manager_of(api));
+  CO_TRY(Manager* m, co_await manager_of(api));
   CO_TRY(const uint64_t version, version_of(call.request()));
   CO_TRY(const Json json, co_await read_json(call));
   CO_TRY(const auto spec, from_json<SecretSpec>(json));
-  CO_TRY(const SecretObject* found, find(k, m->store(), call.arg()));
-  SecretObject s = *found;
-  const auto data = unbase64(spec.data);
-  if (spec.name != s.name || (!spec.data.empty() && (!data || *data != s.data))) co_return fail(Code::kInvalid, "rpc error: code = InvalidArgument desc = only updates to Labels are allowed");
-  s.labels = spec.labels;
-  Command command;
-  command.time = api.parts().loop.wall_now();
-  command.put(k.kind, std::move(s), version);
-  CO_TRYV(co_await m->propose(std::move(command)));
+  const auto next = [&]() -> Result<Object> {
+    TRY(const SecretObject* found, find(k, m->store(), call.arg()));
+    SecretObject s = *found;
+    const auto data = unbase64(spec.data);
+    if (spec.name != s.name || (!spec.data.empty() && (!data || *data != s.data))) return fail(Code::kInvalid, "rpc error: code = InvalidArgument desc = only updates to Labels are allowed");
+    s.labels = spec.labels;
+    return s;
+  };
+  CO_TRYV(co_await user_write(api, *m, k.kind, version, next));
   co_await call.http.reply(200, "");
   co_return Result<>{};
 }

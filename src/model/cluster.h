@@ -12,6 +12,7 @@ struct Meta {
   std::string id;
   uint64_t version = 0;  // index of the write that last changed the object
   WallTime created, updated;
+  uint64_t asked = 0;    // index of the last write that a user asked for: what a stale reader is judged by
 };
 
 // ---- nodes
@@ -89,9 +90,15 @@ struct TaskRestartPolicy {
   bool operator==(const TaskRestartPolicy&) const = default;
 };
 
+struct Platform {
+  std::string architecture, os;  // empty: any
+  bool operator==(const Platform&) const = default;
+};
+
 struct Placement {
   std::vector<std::string> constraints, spread;  // spread: "node.labels.zone"
   uint64_t max_replicas = 0;
+  std::vector<Platform> platforms;  // what the image is made for; empty: unknown
   bool operator==(const Placement&) const = default;
 };
 
@@ -110,6 +117,7 @@ struct TaskSpec {
   std::optional<LogConfig> log_driver;
   uint64_t force_update = 0;
   std::string runtime;
+  bool operator==(const TaskSpec&) const = default;
 };
 
 struct UpdateConfig {

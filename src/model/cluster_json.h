@@ -96,10 +96,14 @@ void fields(A& a, Preference& p) {
   a("Spread", p.spread);
 }
 template <class A>
+void fields(A& a, Platform& p) {
+  a.opt("Architecture", p.architecture), a.opt("OS", p.os);
+}
+template <class A>
 void fields(A& a, Placement& p) {
   std::vector<Preference> preferences;
   for (auto& s : p.spread) preferences.push_back({{s}});
-  a.opt("Constraints", p.constraints), a.opt("Preferences", preferences), a.opt("MaxReplicas", p.max_replicas);
+  a.opt("Constraints", p.constraints), a.opt("Preferences", preferences), a.opt("MaxReplicas", p.max_replicas), a.opt("Platforms", p.platforms);
   p.spread.clear();
   for (auto& s : preferences) p.spread.push_back(s.spread.descriptor);
 }
@@ -180,7 +184,7 @@ void fields(A& a, VirtualIp& v) {
 
 template <class A>
 void fields(A& a, Meta& m) {
-  a("ID", m.id), a("Version", m.version), time_field(a, "Created", m.created), time_field(a, "Updated", m.updated);
+  a("ID", m.id), a("Version", m.version), a("Asked", m.asked), time_field(a, "Created", m.created), time_field(a, "Updated", m.updated);
 }
 template <class A>
 void fields(A& a, NodeDescription& d) {

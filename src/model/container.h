@@ -70,6 +70,7 @@ struct Device {
 struct LogConfig {
   std::string type;
   std::map<std::string, std::string> config;
+  bool operator==(const LogConfig&) const = default;
 };
 
 struct HostConfig {

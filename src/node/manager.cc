@@ -51,6 +51,7 @@ Manager::~Manager() = default;
 Result<> Manager::start(Start how) {
   parts_.transport.serve("/panal.Raft/Send", {"manager"}, [this](Peer p, std::string b) { return on_raft(std::move(p), std::move(b)); });
   parts_.transport.serve("/panal.Manager/Propose", {"manager"}, [this](Peer p, std::string b) { return on_propose(std::move(p), std::move(b)); });
+  parts_.transport.serve("/panal.Manager/Index", {"manager"}, [this](Peer, std::string) { return on_index(); });
   parts_.transport.serve_stream("/panal.Dispatcher/Session", {"manager", "worker"}, [this](Peer p, RpcStream& s) { return on_session(std::move(p), s); });
   const uint64_t now = ms(parts_.loop.now());
   if (how == Start::kForceNew) return replica_->start_alone(now, parts_.address);
@@ -197,6 +198,29 @@ Task<Result<std::string>> Manager::on_propose(Peer, std::string bytes) {
   co_return std::to_string(store_.index);
 }
 
+Task<Result<std::string>> Manager::on_index() {
+  if (!replica_->ready()) co_return fail(Code::kUnavailable, "not the leader");
+  co_return std::to_string(store_.index);
+}
+
+// A leader answers from its own store: for the length of an election timeout a deposed one may do so too, as SwarmKit's.
+Task<Result<>> Manager::catch_up() {
+  const MonoTime deadline = parts_.loop.now() + 5s;
+  while (!stopping_) {
+    if (replica_->ready()) co_return Result<>{};
+    if (const std::string leader = leader_address(); !leader.empty() && !replica_->leader()) {
+      if (auto reply = co_await parts_.transport.call(leader, "/panal.Manager/Index", "", 2s)) {
+        const uint64_t index = std::strtoull(reply->c_str(), nullptr, 10);
+        while (store_.index < index && parts_.loop.now() < deadline && !stopping_) (void)co_await changed_.wait(parts_.loop, 500ms);
+        if (store_.index >= index) co_return Result<>{};
+      }
+    }
+    if (parts_.loop.now() >= deadline) break;
+    (void)co_await changed_.wait(parts_.loop, 100ms);
+  }
+  co_return fail(Code::kUnavailable, no_quorum_reason());
+}
+
 Task<Result<>> Manager::change_member(raft::Server server, bool remove) {
   Loop& loop = parts_.loop;
   const MonoTime deadline = loop.now() + 30s;
@@ -265,7 +289,7 @@ void Manager::note_nodes(Command& command, WallTime) {
     }
     if (next.state != n.state || next.message != n.message || !(next.description == n.description) || next.address != n.address || next.manager_address != n.manager_address ||
         next.raft_id != n.raft_id)
-      command.put(Kind::kNode, next, n.meta.version);
+      command.put(Kind::kNode, next);
   }
 }
 

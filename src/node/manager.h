@@ -54,6 +54,8 @@ class Manager final : public raft::StateMachine {
 
   /// Carries a command through Raft, here or at the leader; returns when it is applied here.
   Task<Result<>> propose(Command command);
+  /// Returns when every write that was acknowledged before is applied here; fails when there is no leader to ask.
+  Task<Result<>> catch_up();
   /// Waits for the store to change, or for the time to pass.
   Event& changed() { return changed_; }
   /// Leader only: adds, promotes or removes a manager of the Raft group, retrying while another change runs.
@@ -89,6 +91,7 @@ class Manager final : public raft::StateMachine {
   Task<void> send_loop(raft::Id to);
   Task<Result<std::string>> on_raft(Peer peer, std::string bytes);
   Task<Result<std::string>> on_propose(Peer peer, std::string bytes);
+  Task<Result<std::string>> on_index();
   Task<Result<>> on_session(Peer peer, RpcStream& stream);
   Task<void> session_writer(std::shared_ptr<Session> session);
   Task<Result<>> propose_here(Command command);

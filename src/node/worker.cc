@@ -218,7 +218,7 @@ Task<void> Worker::drive(TaskPtr t) {
       t->status.exit_code = exit ? exit->code : -1;
       t->status.pid = 0, t->status.healthy = false;
       if (!t->wanted) set_status(*t, TaskState::kShutdown, "shutdown");
-      else if (exit && exit->code == 0) set_status(*t, TaskState::kComplete, "finished");
+      else if (exit && exit->code == 0 && exit->error.empty()) set_status(*t, TaskState::kComplete, "finished");
       else set_status(*t, TaskState::kFailed, "started", exit ? (exit->error.empty() ? "task: non-zero exit (" + std::to_string(exit->code) + ")" : exit->error) : exit.error().message);
     }
     t->changed.notify(parts_.loop);

@@ -3,6 +3,7 @@
 #include <array>
 
 #include "model/cluster_json.h"
+#include "store/rules.h"
 
 namespace panal {
 
@@ -110,7 +111,8 @@ Result<> Store::apply(uint64_t at, const Command& command) {
     if (!c.base_version) continue;
     const Meta* now = meta_of(c.kind, c.id);
     const uint64_t version = now ? now->version : 0;
-    if (version != *c.base_version) return fail(Code::kInvalid, "rpc error: code = Unknown desc = update out of sequence");
+    if (version != *c.base_version) return out_of_sequence();
+    TRYV(admits(*this, c));
   }
   for (const auto& c : command.changes) {
     touched[c.kind].insert(c.id);
@@ -124,6 +126,7 @@ Result<> Store::apply(uint64_t at, const Command& command) {
       const Meta* old = meta_of(c.kind, c.id);
       object.meta.created = old ? old->created : command.time;
       object.meta.updated = command.time, object.meta.version = at;
+      object.meta.asked = c.base_version ? at : old ? old->asked : 0;
       table[c.id] = std::move(object);
     };
     switch (c.kind) {
@@ -137,7 +140,7 @@ Result<> Store::apply(uint64_t at, const Command& command) {
         if (c.object) {
           const WallTime created = cluster.meta.id.empty() ? command.time : cluster.meta.created;
           cluster = std::get<ClusterSettings>(*c.object);
-          cluster.meta.created = created, cluster.meta.updated = command.time, cluster.meta.version = at;
+          cluster.meta.created = created, cluster.meta.updated = command.time, cluster.meta.version = cluster.meta.asked = at;
         }
         break;
     }

@@ -15,7 +15,8 @@ enum class Kind { kNode, kService, kTask, kNetwork, kSecret, kConfig, kCluster }
 std::string_view name_of(Kind);
 bool from_name(std::string_view, Kind&);
 
-/// One object written whole, or removed. With `base_version` the write only holds if nobody else changed the object since.
+/// One object written whole, or removed. With `base_version` (what users ask for; 0: a new object) the write only holds if the object
+/// is still at this version and breaks no rule of rules.h.
 struct Change {
   Kind kind = Kind::kNode;
   std::string id;

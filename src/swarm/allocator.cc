@@ -8,18 +8,6 @@ bool uses_ingress(const ServiceSpec& spec) {
   return std::ranges::any_of(spec.ports, [](const PortConfig& p) { return p.mode == "ingress"; });
 }
 
-Result<> check_ports(const Store& store, const std::string& service_id, const std::vector<PortConfig>& ports) {
-  for (const auto& [id, other] : store.services) {
-    if (id == service_id) continue;
-    for (const auto& theirs : other.ports)
-      for (const auto& p : ports)
-        if (p.published && theirs.published == p.published && theirs.protocol == p.protocol && (theirs.mode == "ingress" || p.mode == "ingress"))
-          return fail(Code::kInvalid, "rpc error: code = InvalidArgument desc = port '" + std::to_string(p.published) + "' is already in use by service '" + other.spec.name + "' (" + id + ") as " +
-                                          (theirs.mode == "ingress" ? "an ingress" : "a host-published") + " port");
-  }
-  return {};
-}
-
 Result<> choose_overlay_subnet(const Store& store, ClusterNetwork& n) {
   std::vector<Cidr> taken;
   std::set<uint32_t> vnis;

@@ -13,8 +13,6 @@ void allocate(Draft& draft);
 
 /// A subnet for a new overlay network, or the reason against the wished one.
 Result<> choose_overlay_subnet(const Store& store, ClusterNetwork& network);
-/// Published ports must be free in the cluster: Docker's error.
-Result<> check_ports(const Store& store, const std::string& service_id, const std::vector<PortConfig>& ports);
 bool uses_ingress(const ServiceSpec& spec);
 
 }  // namespace panal

@@ -124,17 +124,6 @@ TEST_CASE("two chosen ports for one target stay as they are") {
   for (const auto& p : c.store.services.at(id).ports) CHECK(numbers.insert(p.published).second);
 }
 
-TEST_CASE("a port in use is refused with the service that holds it") {
-  Cluster c;
-  const auto id = c.service(published(c, "web", {{.target = 80, .published = 8080}}));
-  c.decide();
-  CHECK(check_ports(c.store, id, {{.target = 80, .published = 8080}}).has_value());
-  CHECK(check_ports(c.store, "new", {{.protocol = "udp", .target = 80, .published = 8080}}).has_value());
-  const auto r = check_ports(c.store, "new", {{.target = 1, .published = 8080}});
-  REQUIRE(!r.has_value());
-  CHECK(r.error().message == "rpc error: code = InvalidArgument desc = port '8080' is already in use by service 'web' (" + id + ") as an ingress port");
-}
-
 TEST_CASE("the whole port range can be given out, and no port twice") {
   Cluster c;
   ServiceSpec s = c.spec("web", 0);

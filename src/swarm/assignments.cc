@@ -70,12 +70,17 @@ Assignments assignments_for(const Store& store, const std::string& node_id) {
   };
   for (const auto& [id, t] : store.tasks) {
     if (t.node_id != node_id || t.status.state < TaskState::kAssigned) continue;
-    if (terminal(t.status.state) && t.desired > TaskState::kRunning && t.desired != TaskState::kRemove) continue;  // over and done with
+    if (terminal(t.status.state)) {  // over: named only so that its container, and with it its log, stays as long as the task's record
+      ClusterTask ended;
+      ended.meta.id = id, ended.service_id = t.service_id, ended.node_id = node_id, ended.desired = t.desired, ended.status = t.status;
+      out.tasks.push_back(std::move(ended));
+      continue;
+    }
     out.tasks.push_back(t);
     collect(t);
     for (const auto& n : t.networks) networks.insert(n.network_id);
   }
-  for (auto& t : out.tasks) t.meta = Meta{t.meta.id, 0, {}, {}}, t.status = terminal(t.status.state) ? t.status : TaskStatus{};  // a status of its own must not come back as news
+  for (auto& t : out.tasks) t.meta = Meta{.id = t.meta.id}, t.status = terminal(t.status.state) ? t.status : TaskStatus{};  // a status of its own must not come back as news
   for (const auto& id : secrets)
     if (auto it = store.secrets.find(id); it != store.secrets.end()) out.secrets.push_back(it->second);
   for (const auto& id : configs)

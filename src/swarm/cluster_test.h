@@ -83,17 +83,16 @@ class Cluster {
     put(Kind::kService, s);
     return s.meta.id;
   }
-  /// What the API does on POST /services/ID/update when tasks must be replaced.
+  /// What the API does on POST /services/ID/update.
   void update(const std::string& id, ServiceSpec spec) {
     Service s = store.services.at(id);
-    s.previous = std::exchange(s.spec, std::move(spec));
-    ++s.spec_version, s.update = UpdateStatus{"updating", "update in progress", now, {}};
+    change_spec(s, std::move(spec), false, now);
     put(Kind::kService, s);
   }
   void scale(const std::string& id, uint64_t replicas) {
-    Service s = store.services.at(id);
-    s.previous = s.spec, s.spec.replicas = replicas, s.update = std::nullopt;
-    put(Kind::kService, s);
+    ServiceSpec next = store.services.at(id).spec;
+    next.replicas = replicas;
+    update(id, std::move(next));
   }
   void available(const std::string& id, Availability a) {
     Node n = store.nodes.at(id);

@@ -59,10 +59,10 @@ void Draft::erase_task(const std::string& id) {
 Command Draft::command() const {
   Command c;
   c.time = now;
-  // What users may have written meanwhile is not overwritten: then the whole plan falls and the next one is made from what is.
-  for (const auto& [id, n] : networks_) c.put(Kind::kNetwork, n, base.network(id) ? base.network(id)->meta.version : 0);
-  for (const auto& [id, n] : nodes_) c.put(Kind::kNode, n, base.node(id) ? base.node(id)->meta.version : 0);
-  for (const auto& [id, s] : services_) c.put(Kind::kService, s, base.service(id) ? base.service(id)->meta.version : 0);
+  c.base_index = base.index;  // what is written meanwhile is not overwritten: then the whole plan falls
+  for (const auto& [id, n] : networks_) c.put(Kind::kNetwork, n);
+  for (const auto& [id, n] : nodes_) c.put(Kind::kNode, n);
+  for (const auto& [id, s] : services_) c.put(Kind::kService, s);
   for (const auto& [id, t] : tasks_) {
     if (t) c.put(Kind::kTask, *t);
     else if (base.task(id)) c.remove(Kind::kTask, id);

@@ -14,6 +14,31 @@ UpdateConfig update_config(const Service& s) {
   return c;
 }
 
+// Are the tasks of the one spec also those of the other?
+static bool same_tasks(const TaskSpec& a, const std::vector<PortConfig>& a_ports, const TaskSpec& b, const std::vector<PortConfig>& b_ports) {
+  const auto host = [](const std::vector<PortConfig>& ports) {
+    std::vector<PortConfig> out;
+    std::ranges::copy_if(ports, std::back_inserter(out), [](const PortConfig& p) { return p.mode == "host"; });
+    return out;
+  };
+  const auto ingress = [](const std::vector<PortConfig>& ports) { return std::ranges::any_of(ports, [](const PortConfig& p) { return p.mode == "ingress"; }); };
+  return a == b && ingress(a_ports) == ingress(b_ports) && host(a_ports) == host(b_ports);
+}
+
+void change_spec(Service& s, ServiceSpec next, bool back, WallTime now) {
+  const bool replace = !same_tasks(s.spec.task, s.spec.ports, next.task, next.ports);
+  s.previous = std::exchange(s.spec, std::move(next));
+  if (replace) {
+    ++s.spec_version;
+    s.update = UpdateStatus{back ? "rollback_started" : "updating", back ? "manually requested rollback" : "update in progress", now, {}};
+  } else if (s.update && s.update->completed == WallTime{}) {  // what is under way goes on, what was paused is taken up again
+    if (rolling_back(s)) s.update->state = "rollback_started";
+    else s.update->state = "updating", s.update->message = "update in progress";
+  } else {
+    s.update = std::nullopt;
+  }
+}
+
 namespace {
 
 using Tasks = std::vector<const ClusterTask*>;
@@ -45,6 +70,13 @@ class ServiceLoop {
     for (const auto& id : draft_.tasks_of(service_.meta.id))
       if (const auto* t = draft_.task(id)) all.push_back(t);
     std::ranges::sort(all, [](const ClusterTask* a, const ClusterTask* b) { return std::tuple(a->meta.created, a->spec_version, a->attempt, a->meta.id) < std::tuple(b->meta.created, b->spec_version, b->attempt, b->meta.id); });
+    for (const auto*& t : all)
+      if (t->spec_version != service_.spec_version && alive_wish(*t) && !dead(*t) && same_tasks(t->spec, t->ports, service_.spec.task, service_.spec.ports)) {
+        ClusterTask kept = *t;  // the update took back what it had changed: its task need not go
+        kept.spec_version = service_.spec_version;
+        draft_.put(kept);
+        t = draft_.task(kept.meta.id);
+      }
     for (const auto* t : all) {
       const std::string key = t->slot ? std::to_string(t->slot) : t->node_id;
       auto& slot = slots_[key];

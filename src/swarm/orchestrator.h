@@ -25,6 +25,8 @@ std::optional<WallTime> next_deadline(const Store& store, WallTime now);
 
 /// The update settings in force, defaults filled in.
 UpdateConfig update_config(const Service& service);
+/// A user's new spec: decides whether tasks must be replaced and what becomes of an update under way. `back`: asked for as a rollback.
+void change_spec(Service& service, ServiceSpec next, bool back, WallTime now);
 bool rolling_back(const Service& service);
 
 }  // namespace panal

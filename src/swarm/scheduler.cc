@@ -1,6 +1,7 @@
 #include "swarm/scheduler.h"
 
 #include <array>
+#include <numeric>
 
 #include "swarm/constraint.h"
 
@@ -12,12 +13,21 @@ bool constraints_hold(const TaskSpec& spec, const Node& node) {
   return std::ranges::all_of(*constraints, [&](const Constraint& c) { return matches(c, node); });
 }
 
+static std::string_view canonical(std::string_view architecture) {
+  return architecture == "x86_64" ? "amd64" : architecture == "aarch64" ? "arm64" : architecture.starts_with("armv") || architecture == "armhf" ? "arm" : architecture;
+}
+static bool runs_on(const std::vector<Platform>& platforms, const Node& n) {
+  return platforms.empty() || std::ranges::any_of(platforms, [&](const Platform& p) {
+    return (p.os.empty() || p.os == n.description.os) && (p.architecture.empty() || canonical(p.architecture) == canonical(n.description.architecture));
+  });
+}
+
 bool node_takes_tasks(const Node& n) { return n.state == NodeState::kReady && n.spec.availability == Availability::kActive; }
 
 namespace {
 
-enum Refusal { kAvailability, kConstraints, kResources, kMaxReplicas, kHostPorts, kRefusals };
-constexpr std::array<const char*, kRefusals> kReasons = {"not available for new tasks", "scheduling constraints not satisfied", "insufficient resources",
+enum Refusal { kAvailability, kPlatform, kConstraints, kResources, kMaxReplicas, kHostPorts, kRefusals };
+constexpr std::array<const char*, kRefusals> kReasons = {"not available for new tasks", "unsupported platform", "scheduling constraints not satisfied", "insufficient resources",
                                                           "max replicas per node limit exceed", "host-mode port already in use"};
 
 // What the tasks of a node already take.
@@ -55,8 +65,11 @@ class Scheduler {
     }
     if (fit.empty()) {
       std::string why;
-      for (size_t i = 0; i < kRefusals; ++i)
-        if (refused[i]) {  // SwarmKit's words
+      std::array<size_t, kRefusals> order{};
+      std::iota(order.begin(), order.end(), 0);
+      std::ranges::stable_sort(order, std::greater(), [&](size_t i) { return refused[i]; });  // SwarmKit: what refuses most comes first
+      for (const size_t i : order)
+        if (refused[i]) {
           const std::string nodes = std::to_string(refused[i]) + (refused[i] == 1 ? " node" : " nodes");
           why += (why.empty() ? "" : "; ") + (i == kAvailability ? nodes + " " + kReasons[i] : std::string(kReasons[i]) + " on " + nodes);
         }
@@ -77,6 +90,7 @@ class Scheduler {
  private:
   std::optional<Refusal> refusal(const ClusterTask& t, const Node& n) {
     if (!node_takes_tasks(n)) return kAvailability;
+    if (!runs_on(t.spec.placement.platforms, n)) return kPlatform;
     if (!constraints_hold(t.spec, n)) return kConstraints;
     const Load& load = loads_[n.meta.id];
     const auto& want = t.spec.reservations;

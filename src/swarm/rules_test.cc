@@ -1,0 +1,57 @@
+#include "store/rules.h"
+
+#include "swarm/cluster_test.h"
+
+namespace panal {
+using test::Cluster;
+
+static ServiceSpec published(Cluster& c, const std::string& name, std::vector<PortConfig> ports) {
+  ServiceSpec s = c.spec(name, 1);
+  s.ports = std::move(ports);
+  return s;
+}
+static Result<> ask(Cluster& c, Kind kind, Object object, uint64_t base) {
+  Command command;
+  command.put(kind, std::move(object), base);
+  return c.store.apply(c.store.index + 1, command);
+}
+static Service fresh(const std::string& id, ServiceSpec spec) {
+  Service s;
+  s.meta.id = id, s.spec = std::move(spec);
+  return s;
+}
+
+TEST_CASE("a port in use is refused with the service that holds it") {
+  Cluster c;
+  const auto id = c.service(published(c, "web", {{.target = 80, .published = 8080}}));
+  c.decide();
+  CHECK(check_ports(c.store, id, {{.target = 80, .published = 8080}}).has_value());
+  CHECK(check_ports(c.store, "new", {{.protocol = "udp", .target = 80, .published = 8080}}).has_value());
+  const auto r = check_ports(c.store, "new", {{.target = 1, .published = 8080}});
+  REQUIRE(!r.has_value());
+  CHECK(r.error().message == "rpc error: code = InvalidArgument desc = port '8080' is already in use by service 'web' (" + id + ") as an ingress port");
+}
+
+TEST_CASE("two users who ask at once for a name or a port: the second is refused where it is written") {
+  Cluster c;
+  CHECK(ask(c, Kind::kService, fresh("one", published(c, "web", {{.target = 80, .published = 8080}})), 0).has_value());
+  CHECK(ask(c, Kind::kService, fresh("two", c.spec("web", 1)), 0).error().message == "rpc error: code = AlreadyExists desc = name conflicts with an existing object: service web already exists");
+  CHECK(ask(c, Kind::kService, fresh("two", published(c, "other", {{.target = 81, .published = 8080}})), 0).error().code == Code::kInvalid);
+  CHECK(c.store.services.size() == 1);
+  CHECK(ask(c, Kind::kService, fresh("one", published(c, "web", {{.target = 81, .published = 8080}})), c.store.service("one")->meta.version).has_value());
+}
+
+TEST_CASE("a user's write is told from the system's: only the first makes what another user read old") {
+  Cluster c;
+  REQUIRE(ask(c, Kind::kService, fresh("one", c.spec("web", 1)), 0).has_value());
+  const Meta before = c.store.service("one")->meta;
+  Service s = *c.store.service("one");
+  s.vips.push_back({"net", "10.0.0.2/24"});
+  c.put(Kind::kService, s);
+  CHECK(c.store.service("one")->meta.version > before.version);
+  CHECK(c.store.service("one")->meta.asked == before.asked);
+  REQUIRE(ask(c, Kind::kService, *c.store.service("one"), c.store.service("one")->meta.version).has_value());
+  CHECK(c.store.service("one")->meta.asked > before.version);
+}
+
+}  // namespace panal
