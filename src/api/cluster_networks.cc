@@ -5,11 +5,11 @@
 
 namespace panal {
 
-static Manager* manager(ApiParts& p) { return p.swarm ? p.swarm->manager() : nullptr; }
+static ManagerPtr manager(ApiParts& p) { return p.swarm ? p.swarm->manager() : nullptr; }
 
 std::vector<Network> cluster_networks(ApiParts& p) {
   std::vector<Network> out;
-  if (Manager* m = manager(p))
+  if (const ManagerPtr m = manager(p))
     for (const auto& [id, n] : m->store().networks) {
       Network shown = n.network;
       shown.id = id, shown.scope = "swarm";
@@ -20,7 +20,7 @@ std::vector<Network> cluster_networks(ApiParts& p) {
 }
 
 Task<Result<std::string>> create_cluster_network(ApiParts& p, NetworkWish wish) {
-  Manager* m = manager(p);
+  const ManagerPtr m = manager(p);
   if (!m) co_return std::unexpected(p.swarm->not_manager());
   for (const auto& [key, value] : wish.network.options)
     co_return fail(Code::kUnsupported, key == "encrypted" ? "encrypted overlay networks are not supported yet: refused, so that nothing is sent in the clear that should not be" : "network option " + key + " is not supported yet");
@@ -45,7 +45,7 @@ Task<Result<std::string>> create_cluster_network(ApiParts& p, NetworkWish wish) 
 }
 
 Task<Result<>> remove_cluster_network(ApiParts& p, std::string id) {
-  Manager* m = manager(p);
+  const ManagerPtr m = manager(p);
   if (!m) co_return std::unexpected(p.swarm->not_manager());
   const ClusterNetwork* n = m->store().network(id);
   if (!n) co_return fail(Code::kNotFound, "network " + id + " not found");

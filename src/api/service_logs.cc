@@ -86,7 +86,7 @@ static Task<Result<>> stream_logs(Api& api, Call& call, std::function<Sources(co
   std::vector<RpcStream*> open;
   call.http.on_close([&open, &p] {
     for (auto* s : open) s->cancel();
-    if (Manager* m = p.swarm->manager()) m->changed().notify(p.loop);
+    if (const ManagerPtr m = p.swarm->manager()) m->changed().notify(p.loop);
   });
   const auto send = [&](const LogRecord& r, const TaskSource& s) -> Task<Result<>> {
     const std::string text = line_text(q, r, s);
@@ -118,7 +118,7 @@ static Task<Result<>> stream_logs(Api& api, Call& call, std::function<Sources(co
   };
   Scope scope;
   for (bool later = false; !broken && !call.http.closed(); later = true) {
-    Manager* m = p.swarm->manager();
+    const ManagerPtr m = p.swarm->manager();
     if (!m) break;
     const Sources now = sources(*m);
     for (const auto& s : now.tasks)
@@ -139,7 +139,7 @@ static std::optional<TaskSource> source_of(const Manager& m, const ClusterTask& 
 }
 
 static Task<Result<>> service_logs(Api& api, Call& call) {
-  CO_TRY(Manager* m, co_await manager_of(api));
+  CO_TRY(const ManagerPtr m, co_await manager_of(api));
   CO_TRY(const Service* s, find_service(*m, call.arg()));
   const auto sources = [id = s->meta.id](const Manager& now) {
     Sources out{{}, now.store().service(id) != nullptr};
@@ -153,7 +153,7 @@ static Task<Result<>> service_logs(Api& api, Call& call) {
 }
 
 static Task<Result<>> task_logs(Api& api, Call& call) {
-  CO_TRY(Manager* m, co_await manager_of(api));
+  CO_TRY(const ManagerPtr m, co_await manager_of(api));
   CO_TRY(const ClusterTask* t, find_task(*m, call.arg()));
   const auto sources = [id = t->meta.id](const Manager& now) {
     const ClusterTask* t = now.store().task(id);

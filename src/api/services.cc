@@ -148,7 +148,7 @@ static Json service_json(const Manager& m, const Service& s, bool status, bool d
 }
 
 static Task<Result<>> list(Api& api, Call& call) {
-  CO_TRY(Manager* m, co_await manager_of(api));
+  CO_TRY(const ManagerPtr m, co_await manager_of(api));
   CO_TRY(const Filters f, Filters::parse(call.request(), {"id", "label", "mode", "name", "runtime"}));
   JsonArray out;
   for (const auto& [id, s] : m->store().services) {
@@ -161,14 +161,14 @@ static Task<Result<>> list(Api& api, Call& call) {
 }
 
 static Task<Result<>> inspect(Api& api, Call& call) {
-  CO_TRY(Manager* m, co_await manager_of(api));
+  CO_TRY(const ManagerPtr m, co_await manager_of(api));
   CO_TRY(const Service* s, find_service(*m, call.arg()));
   co_await call.http.reply(200, dump(service_json(*m, *s, false, call.request().flag("insertDefaults"))));
   co_return Result<>{};
 }
 
 static Task<Result<>> create(Api& api, Call& call) {
-  CO_TRY(Manager* m, co_await manager_of(api));
+  CO_TRY(const ManagerPtr m, co_await manager_of(api));
   CO_TRY(const Json json, co_await read_json(call));
   CO_TRY(auto spec, from_json<ServiceSpec>(json));
   fill_defaults(spec);
@@ -187,7 +187,7 @@ static Task<Result<>> create(Api& api, Call& call) {
 }
 
 static Task<Result<>> update(Api& api, Call& call) {
-  CO_TRY(Manager* m, co_await manager_of(api));
+  CO_TRY(const ManagerPtr m, co_await manager_of(api));
   CO_TRY(const uint64_t version, version_of(call.request()));
   CO_TRY(const Json json, co_await read_json(call));
   const std::string rollback = call.request().param("rollback");
@@ -219,7 +219,7 @@ static Task<Result<>> update(Api& api, Call& call) {
 }
 
 static Task<Result<>> remove(Api& api, Call& call) {
-  CO_TRY(Manager* m, co_await manager_of(api));
+  CO_TRY(const ManagerPtr m, co_await manager_of(api));
   CO_TRY(const Service* s, find_service(*m, call.arg()));
   const std::string id = s->meta.id, name = s->spec.name;
   Command command;

@@ -10,12 +10,12 @@
 
 namespace panal {
 
-Task<Result<Manager*>> manager_of(Api& api) {
+Task<Result<ManagerPtr>> manager_of(Api& api) {
   SwarmNode* node = api.parts().swarm;
-  if (!node->manager()) co_return std::unexpected(node->not_manager());
-  CO_TRYV(co_await node->manager()->catch_up());
-  if (!node->manager()) co_return std::unexpected(node->not_manager());  // demoted meanwhile
-  co_return node->manager();
+  const ManagerPtr manager = node->manager();
+  if (!manager) co_return std::unexpected(node->not_manager());
+  CO_TRYV(co_await manager->catch_up());
+  co_return manager;
 }
 
 Task<Result<>> user_write(Api& api, Manager& m, Kind kind, uint64_t version, std::function<Result<Object>()> next) {
@@ -162,7 +162,7 @@ static Task<Result<>> leave(Api& api, Call& call) {
 }
 
 static Task<Result<>> inspect_swarm(Api& api, Call& call) {
-  CO_TRY(Manager* m, co_await manager_of(api));
+  CO_TRY(const ManagerPtr m, co_await manager_of(api));
   (void)m;
   Json info = swarm_info(api.parts().swarm);
   Json out = info.get_object()["Cluster"];
@@ -172,7 +172,7 @@ static Task<Result<>> inspect_swarm(Api& api, Call& call) {
 }
 
 static Task<Result<>> update_swarm(Api& api, Call& call) {
-  CO_TRY(Manager* m, co_await manager_of(api));
+  CO_TRY(const ManagerPtr m, co_await manager_of(api));
   CO_TRY(const uint64_t version, version_of(call.request()));
   if (call.request().flag("rotateManagerUnlockKey")) co_return fail(Code::kUnsupported, "autolock is not supported yet");
   CO_TRY(const Json json, co_await read_json(call));
@@ -232,7 +232,7 @@ static Result<const Node*> find_node(Api& api, const Manager& m, const std::stri
 }
 
 static Task<Result<>> list_nodes(Api& api, Call& call) {
-  CO_TRY(Manager* m, co_await manager_of(api));
+  CO_TRY(const ManagerPtr m, co_await manager_of(api));
   CO_TRY(const Filters f, Filters::parse(call.request(), {"id", "label", "node.label", "membership", "name", "role"}));
   NodeRole role;
   for (const auto& wanted : f.get("role"))
@@ -248,14 +248,14 @@ static Task<Result<>> list_nodes(Api& api, Call& call) {
 }
 
 static Task<Result<>> inspect_node(Api& api, Call& call) {
-  CO_TRY(Manager* m, co_await manager_of(api));
+  CO_TRY(const ManagerPtr m, co_await manager_of(api));
   CO_TRY(const Node* n, find_node(api, *m, call.arg()));
   co_await call.http.reply(200, dump(node_json(*m, *n)));
   co_return Result<>{};
 }
 
 static Task<Result<>> update_node(Api& api, Call& call) {
-  CO_TRY(Manager* m, co_await manager_of(api));
+  CO_TRY(const ManagerPtr m, co_await manager_of(api));
   CO_TRY(const uint64_t version, version_of(call.request()));
   CO_TRY(const Json json, co_await read_json(call));
   CO_TRY(const auto spec, from_json<NodeSpec>(json));
@@ -278,7 +278,7 @@ static Task<Result<>> update_node(Api& api, Call& call) {
 }
 
 static Task<Result<>> remove_node(Api& api, Call& call) {
-  CO_TRY(Manager* m, co_await manager_of(api));
+  CO_TRY(const ManagerPtr m, co_await manager_of(api));
   CO_TRY(const Node* found, find_node(api, *m, call.arg()));
   const Node n = *found;
   const bool force = call.request().flag("force");

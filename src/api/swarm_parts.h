@@ -8,7 +8,7 @@
 namespace panal {
 
 /// The manager of this node, having applied every write acknowledged before; or Docker's refusal.
-Task<Result<Manager*>> manager_of(Api& api);
+Task<Result<ManagerPtr>> manager_of(Api& api);
 /// Writes what `next` makes of the object as it is now. Refused when another user changed it since `version`; made again when only the
 /// system did: a status that moves must not cost a user the update.
 Task<Result<>> user_write(Api& api, Manager& manager, Kind kind, uint64_t version, std::function<Result<Object>()> next);

@@ -48,7 +48,7 @@ static Json task_json(const Manager& m, const ClusterTask& t) {
 }
 
 static Task<Result<>> list(Api& api, Call& call) {
-  CO_TRY(Manager* m, co_await manager_of(api));
+  CO_TRY(const ManagerPtr m, co_await manager_of(api));
   CO_TRY(const Filters f, Filters::parse(call.request(), {"desired-state", "id", "label", "name", "node", "service", "_up-to-date", "runtime"}));
   const auto service_fits = [&](const ClusterTask& t) {
     return f.any("service", [&](const std::string& v) { return t.service_id == v || t.service_name == v || t.service_id.starts_with(v); });
@@ -78,7 +78,7 @@ static Task<Result<>> list(Api& api, Call& call) {
 }
 
 static Task<Result<>> inspect(Api& api, Call& call) {
-  CO_TRY(Manager* m, co_await manager_of(api));
+  CO_TRY(const ManagerPtr m, co_await manager_of(api));
   CO_TRY(const ClusterTask* t, find_task(*m, call.arg()));
   co_await call.http.reply(200, dump(task_json(*m, *t)));
   co_return Result<>{};
@@ -129,7 +129,7 @@ static Result<const SecretObject*> find(const SecretKind& k, const Store& store,
 }
 
 static Task<Result<>> list_secrets(Api& api, Call& call, const SecretKind& k) {
-  CO_TRY(Manager* m, co_await manager_of(api));
+  CO_TRY(const ManagerPtr m, co_await manager_of(api));
   CO_TRY(const Filters f, Filters::parse(call.request(), {"id", "label", "name", "names"}));
   JsonArray out;
   for (const auto& [id, s] : k.table(m->store())) {
@@ -142,7 +142,7 @@ static Task<Result<>> list_secrets(Api& api, Call& call, const SecretKind& k) {
 }
 
 static Task<Result<>> create_secret(Api& api, Call& call, const SecretKind& k) {
-  CO_TRY(Manager* m, co_await manager_of(api));
+  CO_TRY(const ManagerPtr m, co_await manager_of(api));
   CO_TRY(const Json json, co_await read_json(call));
   CO_TRY(const auto spec, from_json<SecretSpec>(json));
   const auto data = unbase64(spec.data);
@@ -161,14 +161,14 @@ static Task<Result<>> create_secret(Api& api, Call& call, const SecretKind& k) {
 }
 
 static Task<Result<>> inspect_secret(Api& api, Call& call, const SecretKind& k) {
-  CO_TRY(Manager* m, co_await manager_of(api));
+  CO_TRY(const ManagerPtr m, co_await manager_of(api));
   CO_TRY(const SecretObject* s, find(k, m->store(), call.arg()));
   co_await call.http.reply(200, dump(secret_json(k, *s)));
   co_return Result<>{};
 }
 
 static Task<Result<>> remove_secret(Api& api, Call& call, const SecretKind& k) {
-  CO_TRY(Manager* m, co_await manager_of(api));
+  CO_TRY(const ManagerPtr m, co_await manager_of(api));
   CO_TRY(const SecretObject* s, find(k, m->store(), call.arg()));
   const std::string id = s->meta.id, name = s->name;
   std::vector<std::string> users;
@@ -184,7 +184,7 @@ static Task<Result<>> remove_secret(Api& api, Call& call, const SecretKind& k) {
 }
 
 static Task<Result<>> update_secret(Api& api, Call& call, const SecretKind& k) {
-  CO_TRY(Manager* m, co_await manager_of(api));
+  CO_TRY(const ManagerPtr m, co_await manager_of(api));
   CO_TRY(const uint64_t version, version_of(call.request()));
   CO_TRY(const Json json, co_await read_json(call));
   CO_TRY(const auto spec, from_json<SecretSpec>(json));

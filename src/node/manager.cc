@@ -8,6 +8,7 @@
 namespace panal {
 
 static constexpr Duration kNodeGrace = 5s, kLeaderGrace = 12s, kSilence = 15s, kDrainLimit = 5s;
+static constexpr const char *kRaftMethod = "/panal.Raft/Send", *kProposeMethod = "/panal.Manager/Propose", *kIndexMethod = "/panal.Manager/Index", *kSessionMethod = "/panal.Dispatcher/Session";
 
 struct StatusRow {
   std::string id;
@@ -35,7 +36,7 @@ Result<AgentMessage> decode_agent_message(const std::string& bytes) { return fro
 static uint64_t ms(MonoTime t) { return static_cast<uint64_t>(t.time_since_epoch() / 1ms); }
 
 Manager::Manager(Parts parts) : parts_(std::move(parts)) {
-  replica_ = std::make_unique<raft::Replica>(parts_.make_core(), parts_.raft_id, parts_.disk, *this, [this](raft::Message m) { send(std::move(m)); });
+  replica_ = std::make_unique<raft::Replica>(parts_.make_core(), parts_.raft_id, *parts_.disk, *this, [this](raft::Message m) { send(std::move(m)); });
   replica_->on_progress = [this] {
     schedule_tick();
     changed_.notify(parts_.loop);
@@ -49,10 +50,10 @@ Manager::Manager(Parts parts) : parts_(std::move(parts)) {
 Manager::~Manager() = default;
 
 Result<> Manager::start(Start how) {
-  parts_.transport.serve("/panal.Raft/Send", {"manager"}, [this](Peer p, std::string b) { return on_raft(std::move(p), std::move(b)); });
-  parts_.transport.serve("/panal.Manager/Propose", {"manager"}, [this](Peer p, std::string b) { return on_propose(std::move(p), std::move(b)); });
-  parts_.transport.serve("/panal.Manager/Index", {"manager"}, [this](Peer, std::string) { return on_index(); });
-  parts_.transport.serve_stream("/panal.Dispatcher/Session", {"manager", "worker"}, [this](Peer p, RpcStream& s) { return on_session(std::move(p), s); });
+  parts_.transport.serve(kRaftMethod, {"manager"}, [this](Peer p, std::string b) { return on_raft(std::move(p), std::move(b)); });
+  parts_.transport.serve(kProposeMethod, {"manager"}, [this](Peer p, std::string b) { return on_propose(std::move(p), std::move(b)); });
+  parts_.transport.serve(kIndexMethod, {"manager"}, [this](Peer, std::string) { return on_index(); });
+  parts_.transport.serve_stream(kSessionMethod, {"manager", "worker"}, [this](Peer p, RpcStream& s) { return on_session(std::move(p), s); });
   const uint64_t now = ms(parts_.loop.now());
   if (how == Start::kForceNew) return replica_->start_alone(now, parts_.address);
   raft::Configuration first;
@@ -64,10 +65,14 @@ void Manager::shutdown() {
   stopping_ = true;
   if (tick_timer_) parts_.loop.cancel(*std::exchange(tick_timer_, std::nullopt));
   for (auto& [id, s] : sessions_) s->stream->cancel(), s->ended = true, s->wake.notify(parts_.loop);
+  replica_->stop();
   changed_.notify(parts_.loop);
   work_.notify(parts_.loop);
 }
-Task<void> Manager::join() { co_await scope_.join(); }
+Task<void> Manager::join() {
+  for (const char* method : {kRaftMethod, kProposeMethod, kIndexMethod, kSessionMethod}) co_await parts_.transport.unserve(method);
+  co_await scope_.join();
+}
 
 void Manager::schedule_tick() {
   if (stopping_) return;
@@ -107,7 +112,7 @@ Task<void> Manager::send_loop(raft::Id to) {
   while (!stopping_ && !outbox_[to].messages.empty()) {
     const auto batch = std::exchange(outbox_[to].messages, {});
     const std::string address = outbox_[to].address;
-    auto sent = co_await parts_.transport.call(address, "/panal.Raft/Send", raft::encode_batch(batch), 5s);
+    auto sent = co_await parts_.transport.call(address, kRaftMethod, raft::encode_batch(batch), 5s);
     if (!sent) {
       outbox_[to].messages.clear();
       co_await parts_.loop.sleep(50ms);
@@ -175,10 +180,11 @@ Task<Result<>> Manager::propose(Command command) {
     if (replica_->leader()) co_return co_await propose_here(std::move(command));
     const std::string leader = leader_address();
     if (!leader.empty()) {
-      auto reply = co_await parts_.transport.call(leader, "/panal.Manager/Propose", encode(command), 10s);
+      auto reply = co_await parts_.transport.call(leader, kProposeMethod, encode(command), 10s);
       if (reply) {
         const uint64_t index = std::strtoull(reply->c_str(), nullptr, 10);
         while (store_.index < index && parts_.loop.now() < deadline && !stopping_) (void)co_await changed_.wait(parts_.loop, 500ms);
+        if (store_.index < index) co_return fail(Code::kTimeout, "the leader of the swarm has written the change, but it has not reached this manager in time");
         co_return Result<>{};
       }
       // Only a refusal before anything was written may be tried again; the rest is the caller's to know.
@@ -209,7 +215,7 @@ Task<Result<>> Manager::catch_up() {
   while (!stopping_) {
     if (replica_->ready()) co_return Result<>{};
     if (const std::string leader = leader_address(); !leader.empty() && !replica_->leader()) {
-      if (auto reply = co_await parts_.transport.call(leader, "/panal.Manager/Index", "", 2s)) {
+      if (auto reply = co_await parts_.transport.call(leader, kIndexMethod, "", 2s)) {
         const uint64_t index = std::strtoull(reply->c_str(), nullptr, 10);
         while (store_.index < index && parts_.loop.now() < deadline && !stopping_) (void)co_await changed_.wait(parts_.loop, 500ms);
         if (store_.index >= index) co_return Result<>{};
@@ -358,12 +364,12 @@ Task<void> Manager::promote_standbys() {
 // ---- dispatcher
 
 Task<Result<>> Manager::on_session(Peer peer, RpcStream& stream) {
-  if (!replica_->ready()) co_return fail(Code::kUnavailable, "not the leader: " + leader_address());
+  if (!replica_->ready() || stopping_) co_return fail(Code::kUnavailable, "not the leader: " + leader_address());
   if (!store_.node(peer.node_id)) co_return fail(Code::kForbidden, "node " + peer.node_id + " is not part of this swarm");
   CO_TRY(auto first, co_await stream.read());
   if (!first) co_return fail(Code::kInvalid, "a session without a greeting");
   CO_TRY(auto hello, decode_agent_message(*first));
-  if (!replica_->ready()) co_return fail(Code::kUnavailable, "not the leader: " + leader_address());  // lost while the greeting was on its way
+  if (!replica_->ready() || stopping_) co_return fail(Code::kUnavailable, "not the leader: " + leader_address());  // lost while the greeting was on its way
   auto session = std::make_shared<Session>();
   session->node_id = peer.node_id, session->stream = &stream, session->last_heard = parts_.loop.now();
   if (auto old = sessions_.find(peer.node_id); old != sessions_.end()) old->second->ended = true, old->second->stream->cancel(), old->second->wake.notify(parts_.loop);

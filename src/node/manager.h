@@ -1,7 +1,8 @@
 // A manager: the replicated state, and while it leads, the loops that move it. Pure floors decide (swarm/), this class feeds them
 // with events and carries their commands through Raft.
 //
-// Life: start() once, shutdown(), then join(). Lives on the loop's thread. The dispatcher's sessions and the acknowledgements of
+// Life: start() once, shutdown(), then join(): after it no coroutine of its own and no handler runs. Whoever keeps a ManagerPtr
+// beyond that finds its last state, and every write refused. Lives on the loop's thread. The dispatcher's sessions and the acknowledgements of
 // endpoint tables are the leader's memory only: a new leader learns them anew, steady state writes nothing to the log.
 #pragma once
 #include <functional>
@@ -33,7 +34,7 @@ class Manager final : public raft::StateMachine {
     Loop& loop;
     Entropy& entropy;
     Transport& transport;
-    raft::Disk& disk;
+    std::shared_ptr<raft::Disk> disk;
     std::function<std::unique_ptr<raft::Core>()> make_core;
     raft::Id raft_id = 0;
     std::string node_id, address;  // "192.0.2.1:2377"
@@ -116,5 +117,7 @@ class Manager final : public raft::StateMachine {
   MonoTime lead_since_;
   Scope scope_;
 };
+
+using ManagerPtr = std::shared_ptr<Manager>;
 
 }  // namespace panal

@@ -154,13 +154,12 @@ Result<> SwarmNode::start_listening() {
 }
 
 Result<> SwarmNode::start_manager(Manager::Start how) {
-  disk_ = parts_.open_disk(parts_.dir + "/raft");
   raft::Settings settings;
   settings.id = identity_.raft_id, settings.address = identity_.address + ":" + std::to_string(kManagementPort);
   settings.seed = static_cast<uint32_t>(parts_.entropy.number()), settings.election_ms = 700, settings.heartbeat_ms = 40;
   const auto make = parts_.make_core;
-  Manager::Parts parts{parts_.loop, parts_.entropy, parts_.transport, *disk_, [make, settings] { return make(settings); }, identity_.raft_id, identity_.node_id, settings.address};
-  manager_ = std::make_unique<Manager>(std::move(parts));
+  Manager::Parts parts{parts_.loop, parts_.entropy, parts_.transport, parts_.open_disk(parts_.dir + "/raft"), [make, settings] { return make(settings); }, identity_.raft_id, identity_.node_id, settings.address};
+  manager_ = std::make_shared<Manager>(std::move(parts));
   manager_->on_applied = [this](const std::map<Kind, std::set<std::string>>& touched) {
     if (on_applied) on_applied(touched);
   };
@@ -212,7 +211,7 @@ Error SwarmNode::not_manager() const {
 // ---- init
 
 Task<Result<std::string>> SwarmNode::init(SwarmInit wish) {
-  if (busy_) co_return fail(Code::kUnavailable, "another change of this node's membership is under way");
+  if (busy_ || changing_role_) co_return fail(Code::kUnavailable, "another change of this node's membership is under way");
   if (active() && !wish.force_new_cluster)
     co_return fail(Code::kUnavailable, "This node is already part of a swarm. Use \"docker swarm leave\" to leave this swarm and join another one.");
   busy_ = true;
@@ -304,9 +303,10 @@ static JoinReply reply_for(const Store& store, const std::string& node_id, NodeR
 }
 
 Task<Result<std::string>> SwarmNode::on_join(Peer, std::string bytes) {
-  if (!manager_) co_return std::unexpected(not_manager());
+  const ManagerPtr manager = manager_;
+  if (!manager) co_return std::unexpected(not_manager());
   CO_TRY(const auto wish, from_text<JoinRequest>(bytes));
-  const auto& cluster = manager_->store().cluster;
+  const auto& cluster = manager->store().cluster;
   NodeRole role;
   if (!wish.secret.empty() && wish.secret == cluster.manager_secret) role = NodeRole::kManager;
   else if (!wish.secret.empty() && wish.secret == cluster.worker_secret) role = NodeRole::kWorker;
@@ -319,8 +319,8 @@ Task<Result<std::string>> SwarmNode::on_join(Peer, std::string bytes) {
   command.time = parts_.loop.wall_now();
   command.put(Kind::kNode, n);
   const std::string id = n.meta.id;
-  CO_TRYV(co_await manager_->propose(std::move(command)));
-  const JoinReply reply = reply_for(manager_->store(), id, role, certificate);
+  CO_TRYV(co_await manager->propose(std::move(command)));
+  const JoinReply reply = reply_for(manager->store(), id, role, certificate);
   co_return to_text(reply);
 }
 
@@ -337,18 +337,21 @@ Task<Result<std::string>> SwarmNode::on_renew(Peer peer, std::string bytes) {
 }
 
 Task<Result<std::string>> SwarmNode::on_join_manager(Peer peer, std::string bytes) {
-  if (!manager_) co_return std::unexpected(not_manager());
-  if (!manager_->leads()) co_return fail(Code::kUnavailable, "not the leader: " + manager_->leader_address());
+  const ManagerPtr manager = manager_;
+  if (!manager) co_return std::unexpected(not_manager());
+  if (!manager->leads()) co_return fail(Code::kUnavailable, "not the leader: " + manager->leader_address());
   CO_TRY(const auto wish, from_text<ManagerRequest>(bytes));
-  const Node* found = manager_->store().node(peer.node_id);
-  if (!found) co_return fail(Code::kForbidden, "node " + peer.node_id + " is not part of this swarm");
+  const auto unknown = fail(Code::kForbidden, "node " + peer.node_id + " is not part of this swarm");
+  if (!manager->store().node(peer.node_id)) co_return unknown;
+  CO_TRYV(co_await manager->change_member({wish.raft_id, wish.address, raft::Role::kStandby}, wish.remove));
+  const Node* found = manager->store().node(peer.node_id);
+  if (!found) co_return unknown;
   Node n = *found;
-  CO_TRYV(co_await manager_->change_member({wish.raft_id, wish.address, raft::Role::kStandby}, wish.remove));
   n.raft_id = wish.remove ? 0 : wish.raft_id, n.manager_address = wish.remove ? "" : wish.address;
   Command command;
   command.time = parts_.loop.wall_now();
   command.put(Kind::kNode, n);
-  CO_TRYV(co_await manager_->propose(std::move(command)));
+  CO_TRYV(co_await manager->propose(std::move(command)));
   co_return std::string("{}");
 }
 
@@ -454,10 +457,7 @@ Task<void> SwarmNode::follow_role(NodeRole role) {
     if (role == NodeRole::kWorker && manager_) {
       const ManagerRequest gone{identity_.raft_id, "", true};
       CO_TRYV(co_await ask_leader("/panal.Join/Manager", to_text(gone)));
-      manager_->shutdown();
-      co_await manager_->join();
-      manager_.reset();
-      disk_.reset();
+      co_await stop_manager();
       (void)remove_tree(parts_.dir + "/raft");
       identity_.raft_id = 0;
     }
@@ -493,12 +493,15 @@ Task<void> SwarmNode::stop_parts() {
     co_await worker_->join();
     worker_.reset();
   }
-  if (manager_) {
-    manager_->shutdown();
-    co_await manager_->join();
-    manager_.reset();
-  }
-  disk_.reset();
+  co_await stop_manager();
+}
+
+// From its shutdown on nobody new finds it.
+Task<void> SwarmNode::stop_manager() {
+  const ManagerPtr manager = std::exchange(manager_, nullptr);
+  if (!manager) co_return;
+  manager->shutdown();
+  co_await manager->join();
 }
 
 Task<Result<>> SwarmNode::leave(bool force) {

@@ -35,7 +35,7 @@ class SwarmNode {
     KernelNetwork& kernel;
     TaskExecutor& executor;
     ImagePeers& images;
-    std::function<std::unique_ptr<raft::Disk>(const std::string& dir)> open_disk;
+    std::function<std::shared_ptr<raft::Disk>(const std::string& dir)> open_disk;
     std::function<std::unique_ptr<raft::Core>(const raft::Settings&)> make_core;
     std::string dir;
     std::string hostname;
@@ -53,7 +53,7 @@ class SwarmNode {
   const std::string& node_id() const { return identity_.node_id; }
   const std::string& address() const { return identity_.address; }
   /// Null on a worker and outside a swarm.
-  Manager* manager() const { return manager_.get(); }
+  const ManagerPtr& manager() const { return manager_; }
   std::string worker_error() const { return worker_ ? worker_->last_error() : ""; }
   std::vector<std::pair<std::string, std::string>> remote_managers() const { return identity_.managers; }
   std::string cluster_id() const { return identity_.cluster_id; }
@@ -89,13 +89,13 @@ class SwarmNode {
   Task<Result<std::string>> on_renew(Peer peer, std::string request);
   Task<Result<>> ask_leader(std::string method, std::string request);
   Task<void> stop_parts();
+  Task<void> stop_manager();
   std::vector<std::string> manager_addresses() const;
 
   Parts parts_;
   Identity identity_;
   std::string certificate_, key_, ca_;
-  std::unique_ptr<raft::Disk> disk_;
-  std::unique_ptr<Manager> manager_;
+  ManagerPtr manager_;
   std::unique_ptr<Worker> worker_;
   bool busy_ = false, changing_role_ = false, serving_ = false;
   Scope scope_;

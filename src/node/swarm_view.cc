@@ -16,7 +16,7 @@ Json swarm_info(const SwarmNode* swarm) {
   for (const auto& [id, address] : swarm->remote_managers()) remotes.push_back(JsonObject{{"NodeID", id}, {"Addr", address}});
   JsonObject out{{"NodeID", swarm->node_id()}, {"NodeAddr", swarm->address()}, {"LocalNodeState", "active"}, {"ControlAvailable", swarm->manager() != nullptr},
                  {"Error", swarm->worker_error()}, {"RemoteManagers", remotes}};
-  if (Manager* m = swarm->manager()) {
+  if (const ManagerPtr& m = swarm->manager()) {
     const Store& s = m->store();
     size_t managers = 0;
     for (const auto& [id, n] : s.nodes) managers += n.raft_id != 0;

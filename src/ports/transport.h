@@ -37,6 +37,8 @@ class Transport {
   /// `roles`: who may call, e.g. {"manager"}; {""} also those without a certificate.
   virtual void serve(std::string method, std::vector<std::string> roles, UnaryHandler handler) = 0;
   virtual void serve_stream(std::string method, std::vector<std::string> roles, StreamHandler handler) = 0;
+  /// Takes a method away: its calls are cancelled, and when this returns none of its handlers runs any more. Not from inside one.
+  virtual Task<void> unserve(std::string method) = 0;
   virtual Task<Result<std::string>> call(std::string address, std::string method, std::string request, Duration timeout) = 0;
   virtual Task<Result<std::unique_ptr<RpcStream>>> open(std::string address, std::string method) = 0;
   /// A call to a node whose certificate cannot be checked yet: `pin` (hex SHA-256 of the CA's DER) is checked against the CA it

@@ -20,6 +20,12 @@ void Replica::fail_stop(std::string why) {
   lose_pending();
 }
 
+void Replica::stop() {
+  if (std::exchange(failed_, true)) return;
+  failure_ = "this manager is shutting down";
+  lose_pending();
+}
+
 Result<> Replica::start(uint64_t now_ms, const Configuration& bootstrap) {
   TRY(Persistent p, disk_.load());
   if (p.term == 0 && p.entries.empty() && !p.snapshot && !bootstrap.empty()) {

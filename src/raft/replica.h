@@ -58,6 +58,8 @@ class Replica {
   void receive(uint64_t now_ms, const Message& message);
   void tick(uint64_t now_ms);
   uint64_t next_tick_ms(uint64_t now_ms) const;
+  /// For good: whoever waits is told, nothing is written, sent or applied any more.
+  void stop();
 
   using Done = std::function<void(Result<Index>)>;
   void propose(uint64_t now_ms, std::string command, Done done);
@@ -67,7 +69,7 @@ class Replica {
   void barrier(uint64_t now_ms, Done done);
   void transfer(uint64_t now_ms, Id to);
 
-  bool leader() const { return core_->state() == State::kLeader; }
+  bool leader() const { return !failed_ && core_->state() == State::kLeader; }
   /// Leader, and everything of earlier terms is applied: only now may its loops decide.
   bool ready() const { return leader() && ready_term_ == core_->term(); }
   Id leader_id() const { return core_->leader(); }

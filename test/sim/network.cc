@@ -262,22 +262,6 @@ void SimTransport::die(Death how) {
   }
 }
 
-void SimTransport::serve_stream(std::string method, std::vector<std::string> roles, StreamHandler handler) {
-  methods_[std::move(method)] = {std::move(roles), std::move(handler)};
-}
-
-static Task<Result<>> run_unary(Transport::UnaryHandler handler, Peer peer, RpcStream& stream) {
-  CO_TRY(auto request, co_await stream.read());
-  if (!request) co_return fail(Code::kInvalid, "a request without a message");
-  CO_TRY(std::string reply, co_await handler(std::move(peer), std::move(*request)));
-  co_return co_await stream.write(std::move(reply));
-}
-
-void SimTransport::serve(std::string method, std::vector<std::string> roles, UnaryHandler handler) {
-  serve_stream(std::move(method), std::move(roles),
-               [handler](Peer peer, RpcStream& stream) { return run_unary(handler, std::move(peer), stream); });
-}
-
 Task<Result<std::shared_ptr<SimConnection>>> SimTransport::connection_to(std::string address) {
   auto& slot = connecting_[address];
   if (!slot) slot = std::make_shared<AsyncMutex>();
@@ -331,17 +315,8 @@ Task<Result<std::unique_ptr<RpcStream>>> SimTransport::open(std::string address,
 
 Task<void> SimTransport::serve_one(std::shared_ptr<SimStream> stream, Peer peer) {
   if (dead_) co_return;
-  auto it = methods_.find(stream->method);
-  Result<> result;
-  if (it == methods_.end()) {
-    result = fail(Code::kUnsupported, "unknown method " + stream->method);
-  } else if (std::ranges::find(it->second.roles, peer.role) == it->second.roles.end()) {
-    result = fail(Code::kForbidden, "a " + peer.role + " may not call " + stream->method);
-  } else {
-    StreamEnd rpc(stream, kServer);
-    const StreamHandler handler = it->second.handler;
-    result = co_await handler(peer, rpc);
-  }
+  StreamEnd rpc(stream, kServer);
+  const Result<> result = co_await methods_.run(loop_, stream->method, std::move(peer), rpc);
   reply_stream(stream, result);
 }
 

@@ -7,7 +7,7 @@
 #include <set>
 
 #include "ports/mutex.h"
-#include "ports/transport.h"
+#include "ports/rpc_methods.h"
 #include "sim/random.h"
 #include "sim/timeline.h"
 
@@ -56,8 +56,9 @@ class SimTransport final : public Transport {
   SimTransport(SimNetwork& network, SimLoop& loop, int node, Peer self);
   ~SimTransport() override;
 
-  void serve(std::string method, std::vector<std::string> roles, UnaryHandler handler) override;
-  void serve_stream(std::string method, std::vector<std::string> roles, StreamHandler handler) override;
+  void serve(std::string method, std::vector<std::string> roles, UnaryHandler handler) override { methods_.serve(std::move(method), std::move(roles), std::move(handler)); }
+  void serve_stream(std::string method, std::vector<std::string> roles, StreamHandler handler) override { methods_.serve_stream(std::move(method), std::move(roles), std::move(handler)); }
+  Task<void> unserve(std::string method) override { return methods_.unserve(loop_, std::move(method)); }
   Task<Result<std::string>> call(std::string address, std::string method, std::string request, Duration timeout) override;
   Task<Result<std::unique_ptr<RpcStream>>> open(std::string address, std::string method) override;
   Task<Result<std::string>> call_pinned(std::string address, std::string method, std::string request, std::string, Duration timeout) override {
@@ -77,10 +78,6 @@ class SimTransport final : public Transport {
 
  private:
   friend struct SimConnection;
-  struct Method {
-    std::vector<std::string> roles;
-    StreamHandler handler;
-  };
   Task<Result<std::shared_ptr<SimConnection>>> connection_to(std::string address);
   Task<Result<std::shared_ptr<SimConnection>>> connect(std::string address);
   Task<void> serve_one(std::shared_ptr<struct SimStream> stream, Peer peer);
@@ -90,7 +87,7 @@ class SimTransport final : public Transport {
   const int node_;
   const Peer self_;
   bool dead_ = false;
-  std::map<std::string, Method> methods_;
+  RpcMethods methods_;
   std::map<std::string, std::shared_ptr<SimConnection>> connected_;
   std::map<std::string, std::shared_ptr<AsyncMutex>> connecting_;
   std::vector<std::string> listening_;

@@ -102,7 +102,7 @@ void SimWorld::start_process(SimNode& n, std::optional<Manager::Start> how, bool
     raft::Settings settings;
     settings.id = n.raft_id, settings.address = n.address + ":2377";
     settings.seed = static_cast<uint32_t>(p.entropy.number()), settings.election_ms = 700, settings.heartbeat_ms = 40;
-    Manager::Parts parts{p.loop, p.entropy, p.transport, p.disk, [settings] { return raft::make_libraft_core(settings); }, n.raft_id, n.node_id, settings.address};
+    Manager::Parts parts{p.loop, p.entropy, p.transport, std::shared_ptr<raft::Disk>(std::shared_ptr<void>(), &p.disk), [settings] { return raft::make_libraft_core(settings); }, n.raft_id, n.node_id, settings.address};
     p.manager = std::make_unique<Manager>(std::move(parts));
     if (auto started = p.manager->start(*how); !started) violate("manager does not start: " + started.error().message);
     (void)p.transport.listen(n.address, 2377);

@@ -144,6 +144,16 @@ TEST_CASE("a lower index cuts the log there, also across reopening") {
   CHECK(text(s.load()) == "1: a z");
 }
 
+TEST_CASE("a write on its way when its log is closed tells nobody") {
+  Folder f;
+  Store s(f);
+  s.load();
+  s.append(1, {"a"});
+  s.disk.reset();
+  s.loop.run();
+  CHECK(s.acknowledged == 0);
+}
+
 TEST_CASE("a torn tail is cut off at any byte, and the log goes on after it") {
   Folder whole;
   size_t first = 0;

@@ -52,6 +52,29 @@ TEST_CASE("a minority writes nothing and forgets what it tried") {
   CHECK(g.at(old).machine.words == std::vector<std::string>{"a", "b"});
 }
 
+TEST_CASE("a replica that stops tells whoever waits, and takes part no more") {
+  Group g;
+  g.form(3);
+  const Id first = g.leader();
+  std::optional<Result<Index>> waiting, late, change;
+  g.lose = [](const Message&) { return true; };
+  g[first].propose(g.now, "a", [&](Result<Index> r) { waiting = r; });
+  CHECK(!waiting.has_value());
+  g[first].stop();
+  REQUIRE(waiting.has_value());
+  CHECK(!waiting->has_value());
+  CHECK(!g[first].leader());
+  g[first].propose(g.now, "b", [&](Result<Index> r) { late = r; });
+  g[first].change(g.now, {9, address(9), Role::kStandby}, false, [&](Result<Index> r) { change = r; });
+  REQUIRE(late.has_value());
+  CHECK(!late->has_value());
+  REQUIRE(change.has_value());
+  CHECK(!change->has_value());
+  g.lose = [](const Message&) { return false; };
+  g.crash(first);
+  CHECK(g.write("c").has_value());
+}
+
 TEST_CASE("a write to a follower is refused, not lost") {
   Group g;
   g.form(3);

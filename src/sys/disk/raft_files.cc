@@ -180,7 +180,8 @@ class RaftFiles final : public raft::Disk {
     auto calls = std::make_shared<std::vector<std::function<void(Result<>)>>>(std::exchange(waiting_, {}));
     auto result = std::make_shared<Result<>>();
     loop_.offload([file, data = std::exchange(buffer_, {}), result] { *result = write_durably(file->get(), data); },
-                  [this, file, calls, result] {
+                  [this, here = std::weak_ptr<char>(here_), file, calls, result] {
+                    if (here.expired()) return;  // its manager is gone
                     writing_ = false;
                     if (file == file_)
                       for (auto& call : *calls) call(*result);
@@ -194,6 +195,7 @@ class RaftFiles final : public raft::Disk {
   std::shared_ptr<Fd> file_;
   std::vector<Index> segments_;
   bool writing_ = false, roll_ = false;
+  std::shared_ptr<char> here_ = std::make_shared<char>();
 };
 
 }  // namespace

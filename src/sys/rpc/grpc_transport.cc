@@ -4,8 +4,6 @@
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 
-#include <algorithm>
-
 #include "base/log.h"
 #include "base/text.h"
 
@@ -51,21 +49,6 @@ void tune(int fd) {
 }
 
 }  // namespace
-
-void GrpcTransport::serve_stream(std::string method, std::vector<std::string> roles, StreamHandler handler) {
-  methods_[std::move(method)] = {std::move(roles), std::move(handler)};
-}
-
-static Task<Result<>> run_unary(Transport::UnaryHandler handler, Peer peer, RpcStream& stream) {
-  CO_TRY(auto request, co_await stream.read());
-  if (!request) co_return fail(Code::kInvalid, "a request without a message");
-  CO_TRY(std::string reply, co_await handler(std::move(peer), std::move(*request)));
-  co_return co_await stream.write(std::move(reply));
-}
-
-void GrpcTransport::serve(std::string method, std::vector<std::string> roles, UnaryHandler handler) {
-  serve_stream(std::move(method), std::move(roles), [handler](Peer peer, RpcStream& stream) { return run_unary(handler, std::move(peer), stream); });
-}
 
 Result<> GrpcTransport::set_identity(const std::string& certificate, const std::string& key, const std::string& ca) {
   TRY(context_, make_tls_context(certificate, key, ca));
@@ -129,17 +112,8 @@ Task<void> GrpcTransport::serve_connection(Fd fd, std::string address) {
 Task<void> GrpcTransport::serve_one(std::shared_ptr<H2Connection> connection, std::shared_ptr<H2Stream> stream, Peer peer) {
   co_await loop_.yield();  // not from inside nghttp2's callback
   connection->start_response(*stream);
-  auto it = methods_.find(stream->path);
-  Result<> result;
-  if (it == methods_.end()) {
-    result = fail(Code::kUnsupported, "unknown method " + stream->path);
-  } else if (std::ranges::find(it->second.roles, peer.role) == it->second.roles.end() && std::ranges::find(it->second.roles, "") == it->second.roles.end()) {
-    result = fail(Code::kForbidden, "a " + (peer.role.empty() ? std::string("node without a certificate") : peer.role) + " may not call " + stream->path);
-  } else {
-    ServerStream rpc(connection, stream);
-    const StreamHandler handler = it->second.handler;
-    result = co_await handler(peer, rpc);
-  }
+  ServerStream rpc(connection, stream);
+  const Result<> result = co_await methods_.run(loop_, stream->path, std::move(peer), rpc);
   connection->reply(*stream, result);
 }
 

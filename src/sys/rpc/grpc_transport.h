@@ -3,8 +3,8 @@
 #include <list>
 #include <map>
 
-#include "ports/transport.h"
 #include "ports/mutex.h"
+#include "ports/rpc_methods.h"
 #include "sys/rpc/h2.h"
 #include "sys/tls/tls_stream.h"
 
@@ -14,8 +14,9 @@ class GrpcTransport final : public Transport {
  public:
   explicit GrpcTransport(AsioLoop& loop) : loop_(loop) {}
 
-  void serve(std::string method, std::vector<std::string> roles, UnaryHandler handler) override;
-  void serve_stream(std::string method, std::vector<std::string> roles, StreamHandler handler) override;
+  void serve(std::string method, std::vector<std::string> roles, UnaryHandler handler) override { methods_.serve(std::move(method), std::move(roles), std::move(handler)); }
+  void serve_stream(std::string method, std::vector<std::string> roles, StreamHandler handler) override { methods_.serve_stream(std::move(method), std::move(roles), std::move(handler)); }
+  Task<void> unserve(std::string method) override { return methods_.unserve(loop_, std::move(method)); }
   Task<Result<std::string>> call(std::string address, std::string method, std::string request, Duration timeout) override;
   Task<Result<std::unique_ptr<RpcStream>>> open(std::string address, std::string method) override;
   Task<Result<std::string>> call_pinned(std::string address, std::string method, std::string request, std::string pin, Duration timeout) override;
@@ -26,10 +27,6 @@ class GrpcTransport final : public Transport {
   void stop();
 
  private:
-  struct Method {
-    std::vector<std::string> roles;
-    StreamHandler handler;
-  };
   Task<void> accept_loop(std::shared_ptr<AsyncFd> listener);
   Task<void> serve_connection(Fd fd, std::string address);
   Task<void> serve_one(std::shared_ptr<H2Connection> connection, std::shared_ptr<H2Stream> stream, Peer peer);
@@ -39,7 +36,7 @@ class GrpcTransport final : public Transport {
 
   AsioLoop& loop_;
   TlsContext context_;
-  std::map<std::string, Method> methods_;
+  RpcMethods methods_;
   std::map<std::string, std::shared_ptr<H2Connection>> connections_;
   std::map<std::string, std::shared_ptr<AsyncMutex>> connecting_;
   std::list<std::weak_ptr<H2Connection>> served_;

@@ -160,6 +160,7 @@ H2Connection::H2Connection(AsioLoop& loop, std::shared_ptr<Stream> stream, Side 
 H2Connection::~H2Connection() { nghttp2_session_del(session_); }
 
 void H2Connection::pump() {
+  if (closed_) return;  // the streams that nghttp2 would read from are gone
   for (;;) {
     const uint8_t* data;
     const ssize_t n = nghttp2_session_mem_send(session_, &data);
@@ -234,6 +235,7 @@ Result<std::shared_ptr<H2Stream>> H2Connection::open(const std::string& authorit
 }
 
 void H2Connection::start_response(H2Stream& s) {
+  if (closed_ || s.closed) return;
   const std::array<nghttp2_nv, 2> headers = {header(":status", "200"), header("content-type", "application/grpc")};
   nghttp2_data_provider provider{{.ptr = &s}, &Callbacks::read_out};
   nghttp2_submit_response(session_, s.id, headers.data(), headers.size(), &provider);
