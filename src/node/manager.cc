@@ -39,6 +39,8 @@ Manager::Manager(Parts parts) : parts_(std::move(parts)) {
   replica_ = std::make_unique<raft::Replica>(parts_.make_core(), parts_.raft_id, *parts_.disk, *this, [this](raft::Message m) { send(std::move(m)); });
   replica_->on_progress = [this] {
     schedule_tick();
+    const Progress now{replica_->applied(), replica_->leader_id(), replica_->ready(), replica_->failed(), promotable() != nullptr};
+    if (std::exchange(progress_, now) == now) return;  // a heartbeat
     changed_.notify(parts_.loop);
     if (replica_->ready() && !leading_ && !stopping_) {
       leading_ = true;
@@ -336,6 +338,8 @@ Task<void> Manager::lead() {
     scope_.spawn(promote_standbys());
     std::optional<Duration> left = 2s;
     if (auto due = next_deadline(store_, now)) left = std::min<Duration>(*left, std::max<Duration>(*due - now, 10ms));
+    for (const auto& [id, since] : gone_since_)
+      if (const Duration due = std::max(since + kNodeGrace, lead_since_ + kLeaderGrace) - parts_.loop.now(); due > 0s) left = std::min(*left, due);
     (void)co_await work_.wait(parts_.loop, left);
     co_await parts_.loop.sleep(10ms);  // news come in flocks
   }
@@ -345,19 +349,21 @@ Task<void> Manager::lead() {
 }
 
 // A new manager votes once its log has caught up.
-Task<void> Manager::promote_standbys() {
-  if (promoting_) co_return;
-  promoting_ = true;
-  const raft::Configuration now = replica_->configuration();
-  for (const auto& server : now) {
+const raft::Server* Manager::promotable() const {
+  for (const auto& server : replica_->configuration()) {
     if (server.role == raft::Role::kVoter) continue;
-    const auto match = replica_->match_index(server.id);
-    if (!match || *match + 8 < replica_->last_index()) continue;
-    raft::Server voter = server;
-    voter.role = raft::Role::kVoter;
-    (void)co_await change_member(voter, false);
-    break;
+    if (const auto match = replica_->match_index(server.id); match && *match + 8 >= replica_->last_index()) return &server;
   }
+  return nullptr;
+}
+
+Task<void> Manager::promote_standbys() {
+  const raft::Server* server = promoting_ ? nullptr : promotable();
+  if (!server) co_return;
+  promoting_ = true;
+  raft::Server voter = *server;
+  voter.role = raft::Role::kVoter;
+  (void)co_await change_member(voter, false);
   promoting_ = false;
 }
 

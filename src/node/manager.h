@@ -102,6 +102,7 @@ class Manager final : public raft::StateMachine {
   void note_nodes(Command& command, WallTime now);
   bool out_of_tables(const ClusterTask& task) const;
   Task<void> promote_standbys();
+  const raft::Server* promotable() const;
 
   Parts parts_;
   Store store_;
@@ -112,6 +113,12 @@ class Manager final : public raft::StateMachine {
   std::map<std::string, std::map<std::string, TaskStatus>> statuses_;  // node -> task -> latest news
   std::map<std::string, AgentMessage> hellos_;
   std::map<std::string, MonoTime> gone_since_;
+  struct Progress {
+    raft::Index applied = 0;
+    raft::Id leader = 0;
+    bool ready = false, failed = false, promotable = false;
+    bool operator==(const Progress&) const = default;
+  } progress_;
   std::optional<TimerId> tick_timer_;
   bool leading_ = false, promoting_ = false, stopping_ = false;
   MonoTime lead_since_;

@@ -1,5 +1,7 @@
 #include "ports/rpc_methods.h"
 
+#include <deque>
+
 #undef CHECK
 #include <doctest/doctest.h>
 
@@ -64,7 +66,7 @@ TEST_CASE("a method taken away has no handler running when its owner goes on, an
   int running_then = -1;
   Scope scope;
   auto end = [&]() -> Task<void> {
-    co_await methods.unserve("/stream");
+    co_await methods.unserve(loop, "/stream");
     gone = true, running_then = running;
   };
   scope.spawn(end());

@@ -82,7 +82,7 @@ class Replica {
   std::optional<Index> match_index(Id id) const { return core_->match_index(id); }
   bool failed() const { return failed_; }
   const std::string& failure() const { return failure_; }
-  /// Called after each event that may have changed leadership or applied something.
+  /// Called after each event, heartbeats too.
   std::function<void()> on_progress;
   /// Entry at `index` while it is in memory: for checkers.
   const Entry* entry(Index index) const;

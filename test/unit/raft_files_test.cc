@@ -154,6 +154,20 @@ TEST_CASE("a write on its way when its log is closed tells nobody") {
   CHECK(s.acknowledged == 0);
 }
 
+TEST_CASE("an append without entries is acknowledged after what came before it") {
+  Folder f;
+  Store s(f);
+  s.load();
+  s.append(1, {"a"});
+  s.append(2, {});
+  CHECK(s.acknowledged == 0);
+  s.loop.run();
+  CHECK(s.acknowledged == 2);
+  s.append(2, {});
+  s.loop.run();
+  CHECK(s.acknowledged == 3);
+}
+
 TEST_CASE("a torn tail is cut off at any byte, and the log goes on after it") {
   Folder whole;
   size_t first = 0;

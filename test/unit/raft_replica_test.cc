@@ -52,6 +52,49 @@ TEST_CASE("a minority writes nothing and forgets what it tried") {
   CHECK(g.at(old).machine.words == std::vector<std::string>{"a", "b"});
 }
 
+TEST_CASE("a configuration that is none, from a peer or the disk, is not taken and breaks nothing") {
+  const std::string word(7, '\0');
+  const std::string one = std::string("\x01\x01") + word + std::string("\x07\0\0\0\0\0\0\0", 8);
+  std::vector<std::string> bad = {"", "x", "\x01", std::string("\x01\xff") + word, one, one + "address", one + std::string("address\0", 8), one + std::string("address\0\x09", 9)};
+  std::string twice = std::string("\x01\x02") + word;
+  for (const char* address : {"a", "b"}) twice += std::string("\x07\0\0\0\0\0\0\0", 8) + address + std::string("\0\x01", 2);
+  bad.push_back(twice);
+  for (const auto& data : bad) {
+    Group g;
+    g.form(3);
+    g.write("a");
+    const Id leader = g.leader(), follower = leader == 1 ? 2 : 1;
+    g.agree({1, 2, 3});
+    const Index last = g[follower].last_index();
+    Message m{.type = MessageType::kAppend, .from = leader, .to = follower, .address = address(leader), .term = g[leader].term(), .prev_index = last, .prev_term = g[leader].term(), .commit = last};
+    m.entries = {{g[leader].term(), EntryType::kChange, data}};
+    g[follower].receive(g.now, m);
+    CHECK(g[follower].last_index() == last);
+    g.write("b");
+    g.agree({1, 2, 3});
+    g.crash(follower);
+    auto& stable = g.at(follower).disk.stable;
+    stable.entries.push_back({stable.term, EntryType::kChange, data});
+    g.build(follower);
+    CHECK(!g.at(follower).replica->start(g.now, {}).has_value());
+  }
+}
+
+TEST_CASE("a snapshot whose configuration names a server twice is not taken") {
+  Group g;
+  g.form(3);
+  g.write("a");
+  g.agree({1, 2, 3});
+  const Id leader = g.leader(), follower = leader == 1 ? 2 : 1;
+  Message m{.type = MessageType::kInstall, .from = leader, .to = follower, .address = address(leader), .term = g[leader].term()};
+  m.snapshot = {g[leader].last_index() + 100, g[leader].term(), {{1, "a", Role::kVoter}, {1, "b", Role::kVoter}}, 1, "x\n"};
+  g[follower].receive(g.now, m);
+  CHECK(!g[follower].failed());
+  CHECK(g.at(follower).machine.words == std::vector<std::string>{"a"});
+  g.write("b");
+  g.agree({1, 2, 3});
+}
+
 TEST_CASE("a replica that stops tells whoever waits, and takes part no more") {
   Group g;
   g.form(3);

@@ -174,7 +174,7 @@ class RaftFiles final : public raft::Disk {
 
   // One write at a time; what gathers meanwhile goes with the next one.
   void flush() {
-    if (writing_ || buffer_.empty()) return;
+    if (writing_ || waiting_.empty()) return;
     writing_ = true;
     auto file = file_;
     auto calls = std::make_shared<std::vector<std::function<void(Result<>)>>>(std::exchange(waiting_, {}));

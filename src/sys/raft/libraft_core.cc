@@ -23,11 +23,12 @@ class LibraftCore final : public Core {
 
   Result<> start(uint64_t now, Term term, Id vote, const Snapshot* snapshot, Index log_start, const std::vector<Entry>& entries, Effects& out) override {
     out_ = &out;
+    TRYV(check_changes(entries));
     const auto flat = flatten(entries);
     std::string configuration;
     praft_snapshot s{};
     if (snapshot) {
-      configuration = encode(snapshot->configuration);
+      TRY(configuration, pack(snapshot->configuration));
       s = {snapshot->index, snapshot->term, snapshot->configuration_index, configuration.data(), configuration.size()};
     }
     return check(praft_start(raft_, now, term, vote, snapshot ? &s : nullptr, log_start, flat.data(), static_cast<unsigned>(flat.size())));
@@ -46,8 +47,11 @@ class LibraftCore final : public Core {
       }
     }
     std::string configuration;
+    if (auto sound = check_changes(m.entries); !sound) return refused(m, sound.error());
     if (m.type == MessageType::kInstall) {
-      configuration = encode(m.snapshot.configuration);
+      auto packed = pack(m.snapshot.configuration);
+      if (!packed) return refused(m, packed.error());
+      configuration = std::move(*packed);
       flat.snapshot = {m.snapshot.index, m.snapshot.term, m.snapshot.configuration_index, configuration.data(), configuration.size()};
       incoming_ = &m.snapshot;
     }
@@ -103,14 +107,9 @@ class LibraftCore final : public Core {
   }
 
   std::string encode(const Configuration& configuration) const override {
-    std::vector<praft_server> servers;
-    for (const auto& s : configuration) servers.push_back({s.id, s.address.c_str(), static_cast<int>(s.role)});
-    void* data = nullptr;
-    size_t size = 0;
-    CHECK(praft_encode(servers.data(), static_cast<unsigned>(servers.size()), &data, &size) == 0);
-    std::string out(static_cast<const char*>(data), size);
-    praft_release(data);
-    return out;
+    auto packed = pack(configuration);
+    CHECK(packed);
+    return *packed;
   }
   Result<Configuration> decode(const std::string& bytes) const override {
     Configuration out;
@@ -121,6 +120,27 @@ class LibraftCore final : public Core {
   }
 
  private:
+  // What another manager, or the disk, says may be anything.
+  static std::unexpected<Error> refused(const Message& m, const Error& why) {
+    log::warn("msg=\"a manager's message is not taken\" raft_id={} error=\"{}\"", m.from, why.message);
+    return fail(Code::kInvalid, why.message);
+  }
+  Result<> check_changes(const std::vector<Entry>& entries) const {
+    for (const auto& e : entries)
+      if (e.type == EntryType::kChange) TRYV(decode(e.data));
+    return {};
+  }
+  static Result<std::string> pack(const Configuration& configuration) {
+    std::vector<praft_server> servers;
+    for (const auto& s : configuration) servers.push_back({s.id, s.address.c_str(), static_cast<int>(s.role)});
+    void* data = nullptr;
+    size_t size = 0;
+    if (const int code = praft_encode(servers.data(), static_cast<unsigned>(servers.size()), &data, &size); code != 0) return fail(Code::kInvalid, std::string("raft: ") + praft_error(code));
+    std::string out(static_cast<const char*>(data), size);
+    praft_release(data);
+    return out;
+  }
+
   // libraft's decoder checks no bounds: version 1, count, then per server id, NUL-terminated address, role.
   static bool well_formed(const std::string& bytes) {
     if (bytes.size() < 9 || bytes[0] != 1) return false;
@@ -130,7 +150,7 @@ class LibraftCore final : public Core {
     for (; left > 0; --left) {
       if (bytes.size() - at < 8 + 1 + 1) return false;
       const size_t end = bytes.find('\0', at + 8);
-      if (end == std::string::npos || end + 1 >= bytes.size()) return false;
+      if (end == std::string::npos || end + 1 >= bytes.size() || static_cast<unsigned char>(bytes[end + 1]) > 1) return false;
       at = end + 2;
     }
     for (; at < bytes.size(); ++at)  // libraft pads to whole words
