@@ -3,7 +3,6 @@
 #include "base/log.h"
 #include "model/cluster_json.h"
 #include "raft/codec.h"
-#include "swarm/assignments.h"
 
 namespace panal {
 
@@ -91,6 +90,7 @@ Result<> Manager::apply(raft::Index index, const std::string& bytes) {
   TRY(const Command command, decode_command(bytes));
   auto applied = store_.apply(index, command);
   auto touched = std::exchange(store_.touched, {});
+  if (leading_) board_.update(store_, touched);
   if (applied && on_applied) on_applied(touched);
   return applied;
 }
@@ -314,6 +314,7 @@ Command Manager::step(WallTime now) {
 Task<void> Manager::lead() {
   lead_since_ = parts_.loop.now();
   gone_since_.clear();
+  board_.rebuild(store_);
   log::info("msg=\"leading the swarm\" node={} term={}", parts_.node_id, replica_->term());
   while (replica_->ready() && !stopping_) {
     const WallTime now = parts_.loop.wall_now();
@@ -377,7 +378,7 @@ Task<Result<>> Manager::on_session(Peer peer, RpcStream& stream) {
   CO_TRY(auto hello, decode_agent_message(*first));
   if (!replica_->ready() || stopping_) co_return fail(Code::kUnavailable, "not the leader: " + leader_address());  // lost while the greeting was on its way
   auto session = std::make_shared<Session>();
-  session->node_id = peer.node_id, session->stream = &stream, session->last_heard = parts_.loop.now();
+  session->node_id = session->reader.node_id = peer.node_id, session->stream = &stream, session->last_heard = parts_.loop.now();
   if (auto old = sessions_.find(peer.node_id); old != sessions_.end()) old->second->ended = true, old->second->stream->cancel(), old->second->wake.notify(parts_.loop);
   sessions_[peer.node_id] = session;
   hellos_[peer.node_id] = hello;
@@ -409,22 +410,12 @@ Task<void> Manager::session_writer(std::shared_ptr<Session> s) {
   while (!s->ended && !stopping_) {
     if (!replica_->ready()) co_return s->stream->cancel();
     if (s->checked < store_.index || s->sent == 0) {
-      const uint64_t index = store_.index;
-      Assignments content = assignments_for(store_, s->node_id);
-      content.index = 0;
-      std::string text = encode(content);
-      if (text != s->content || s->sent == 0) {
-        s->content = text;
-        content.index = index;
-        s->sent = index, s->checked = index;
-        auto sent = co_await s->stream->write(encode(content));
-        if (!sent) {
-          s->stream->cancel();
-          co_return;
-        }
+      const uint64_t index = s->checked = store_.index;
+      if (auto news = board_.news(s->reader, index)) {
+        s->sent = index;
+        if (auto sent = co_await s->stream->write(std::move(*news)); !sent) co_return s->stream->cancel();
         continue;
       }
-      s->checked = index;
       work_.notify(parts_.loop);
       continue;
     }

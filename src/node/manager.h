@@ -12,6 +12,7 @@
 #include "ports/transport.h"
 #include "raft/replica.h"
 #include "store/store.h"
+#include "swarm/board.h"
 #include "swarm/orchestrator.h"
 
 namespace panal {
@@ -75,7 +76,7 @@ class Manager final : public raft::StateMachine {
   struct Session {
     std::string node_id;
     RpcStream* stream = nullptr;
-    std::string content;        // last assignments sent, without their index
+    Board::Reader reader;
     uint64_t sent = 0, acked = 0, checked = 0;
     MonoTime last_heard;
     bool ended = false;
@@ -106,6 +107,7 @@ class Manager final : public raft::StateMachine {
 
   Parts parts_;
   Store store_;
+  Board board_;  // kept while leading_
   std::unique_ptr<raft::Replica> replica_;
   Event changed_, work_;
   std::map<raft::Id, Outbox> outbox_;

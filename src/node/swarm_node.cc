@@ -12,6 +12,7 @@
 namespace panal {
 
 static constexpr uint16_t kManagementPort = 2377, kPeerPort = 7946;
+static constexpr size_t kMaxTables = 256 << 20;
 
 struct ManagerRow {
   std::string id, address;
@@ -184,6 +185,11 @@ void SwarmNode::start_worker() {
                       [this] {
                         return manager_ ? std::pair{identity_.address + ":" + std::to_string(kManagementPort), identity_.raft_id} : std::pair{std::string(), uint64_t{0}};
                       }};
+  parts.on_programmed = [this](const Assignments& a) { keep_tables(a); };
+  if (auto text = read_file(tables_file(), kMaxTables)) {
+    if (auto last = decode_assignments(*text)) parts.last = std::move(*last);
+    else log::warn("msg=\"the last network tables are lost\" error=\"{}\"", last.error().message);
+  }
   worker_ = std::make_unique<Worker>(std::move(parts));
   worker_->start();
 }
@@ -435,6 +441,24 @@ void SwarmNode::on_assignments(const Assignments& a) {
   }
 }
 
+// Tasks and secrets stay out: a task is only run on a manager's word, and a secret never touches a disk.
+void SwarmNode::keep_tables(const Assignments& a) {
+  tables_ = a;
+  tables_->tasks.clear(), tables_->secrets.clear(), tables_->configs.clear();
+  if (std::exchange(writing_tables_, true)) return;
+  scope_.spawn(write_tables());
+}
+
+Task<void> SwarmNode::write_tables() {
+  co_await parts_.loop.sleep(200ms);  // changes come in flocks
+  while (tables_) {
+    const std::string path = tables_file(), text = encode(*std::exchange(tables_, std::nullopt));
+    auto written = co_await blocking(parts_.loop, [path, text] { return write_file_atomic(path, text, 0600); });
+    if (!written) log::warn("msg=\"keep network tables\" error=\"{}\"", written.error().message);
+  }
+  writing_tables_ = false;
+}
+
 Task<Result<>> SwarmNode::renew_certificate() {
   CO_TRY(const KeyPair request, parts_.crypto.make_request());
   const JoinRequest ask{"", request.certificate, ""};
@@ -492,6 +516,8 @@ Task<void> SwarmNode::stop_parts() {
     worker_->shutdown();
     co_await worker_->join();
     worker_.reset();
+    tables_.reset();
+    while (writing_tables_) co_await parts_.loop.sleep(10ms);  // its folder may go next
   }
   co_await stop_manager();
 }

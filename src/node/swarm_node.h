@@ -1,5 +1,5 @@
 // This node's part in a swarm: identity, membership, and the manager and worker that follow from it.
-// State on disk (below the data root): swarm/identity.json, certificates, raft/. Lives on the loop's thread.
+// State on disk (below the data root): swarm/identity.json, certificates, tables.json (what serves without managers), raft/. Lives on the loop's thread.
 #pragma once
 #include <functional>
 
@@ -82,6 +82,8 @@ class SwarmNode {
   void start_worker();
   void serve_joins();
   void on_assignments(const Assignments& a);
+  void keep_tables(const Assignments& a);
+  Task<void> write_tables();
   Task<void> follow_role(NodeRole role);
   Task<Result<>> renew_certificate();
   Task<Result<std::string>> on_join(Peer peer, std::string request);
@@ -92,12 +94,15 @@ class SwarmNode {
   Task<void> stop_manager();
   std::vector<std::string> manager_addresses() const;
 
+  std::string tables_file() const { return parts_.dir + "/tables.json"; }
+
   Parts parts_;
   Identity identity_;
   std::string certificate_, key_, ca_;
   ManagerPtr manager_;
   std::unique_ptr<Worker> worker_;
-  bool busy_ = false, changing_role_ = false, serving_ = false;
+  std::optional<Assignments> tables_;  // to be written
+  bool busy_ = false, changing_role_ = false, serving_ = false, writing_tables_ = false;
   Scope scope_;
 };
 

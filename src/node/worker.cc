@@ -7,6 +7,8 @@ namespace panal {
 static constexpr Duration kLeaderSilence = 15s;
 
 void Worker::start() {
+  latest_ = std::exchange(parts_.last, std::nullopt);
+  if (latest_) latest_->index = 0;  // nothing to acknowledge: another leader may count anew
   scope_.spawn(run());
   scope_.spawn(programmer());
 }
@@ -59,6 +61,7 @@ Task<Result<>> Worker::session(std::string address) {
   Scope scope;
   std::optional<Error> why;
   MonoTime heard = parts_.loop.now();
+  AssignmentView view(parts_.node_id);
   auto read_all = [&]() -> Task<void> {
     for (;;) {
       auto message = co_await stream->read();
@@ -69,16 +72,16 @@ Task<Result<>> Worker::session(std::string address) {
       if (!*message) break;
       heard = parts_.loop.now();
       if ((*message)->empty()) continue;
-      auto a = decode_assignments(**message);
-      if (!a) {
-        log::error("msg=\"assignments not understood\" error=\"{}\"", a.error().message);
+      if (auto taken = view.take(**message); !taken) {
+        log::error("msg=\"assignments not understood\" error=\"{}\"", taken.error().message);
         break;
       }
+      const Assignments& a = view.now();
       connected_ = true;
       last_error_.clear();
-      parts_.on_assignments(*a);
-      assign(*a);
-      latest_ = std::move(*a);
+      parts_.on_assignments(a);
+      assign(a);
+      latest_ = a;
       program_work_.notify(parts_.loop);
     }
     ended = true;
@@ -121,6 +124,7 @@ Task<void> Worker::programmer() {
       continue;
     }
     programmed_ = a.index;
+    parts_.on_programmed(a);
     news_.notify(parts_.loop);
   }
 }

@@ -19,6 +19,8 @@ class Worker {
     std::function<std::vector<std::string>()> managers;               // addresses to try, the likely leader first
     std::function<void(const Assignments&)> on_assignments;           // role, managers
     std::function<std::pair<std::string, uint64_t>()> manager_identity;  // {manager address, raft id}, empty when this node is none
+    std::function<void(const Assignments&)> on_programmed = [](const Assignments&) {};  // what now serves
+    std::optional<Assignments> last = std::nullopt;  // what served before: until a manager answers, the tables are programmed from it
   };
   explicit Worker(Parts parts) : parts_(std::move(parts)) {}
 

@@ -2,134 +2,112 @@
 
 #include <algorithm>
 
-#include "model/cluster_json.h"
+#include "swarm/assignments_json.h"
+#include "wire.pb.h"
 
 namespace panal {
 
-static std::string bare(const std::string& cidr) { return cidr.substr(0, cidr.find('/')); }
-
-static std::string task_name(const ClusterTask& t) { return t.service_name + "." + (t.slot ? std::to_string(t.slot) : t.node_id) + "." + t.meta.id; }
-
-static bool in_tables(const ClusterTask& t) { return t.status.state == TaskState::kRunning || (t.status.state >= TaskState::kAssigned && !terminal(t.status.state)); }
-static bool serves(const Store& store, const ClusterTask& t) {
-  const Node* n = store.node(t.node_id);
-  return t.serving && t.status.state == TaskState::kRunning && t.status.healthy && t.desired <= TaskState::kRunning && n && n->state == NodeState::kReady;
-}
-
-static NetworkTable table_of(const Store& store, const ClusterNetwork& network, const std::string& node_id) {
-  NetworkTable out{network, {}, {}};
-  for (const auto& [id, t] : store.tasks) {
-    if (t.node_id.empty() || !in_tables(t)) continue;
-    for (const auto& n : t.networks) {
-      if (n.network_id != network.meta.id) continue;
-      const Node* node = store.node(t.node_id);
-      EndpointRow row{id, t.service_id, t.service_name, bare(n.address), node ? node->address : "", {t.service_name}, task_name(t), t.node_id == node_id, serves(store, t)};
-      row.names.insert(row.names.end(), n.aliases.begin(), n.aliases.end());
-      out.rows.push_back(std::move(row));
-    }
-  }
-  for (const auto& [id, s] : store.services)
-    for (const auto& v : s.vips)
-      if (v.network_id == network.meta.id) out.vips.emplace_back(id, bare(v.address));
-  return out;
-}
-
-static void add_mesh(const Store& store, Assignments& out) {
-  const ClusterNetwork* ingress = nullptr;
-  for (const auto& [id, n] : store.networks)
-    if (n.network.ingress) ingress = &n;
-  if (!ingress) return;
-  out.mesh_subnet = ingress->network.pools.at(0).subnet;
-  for (const auto& [id, n] : store.nodes) {
-    Node row;
-    row.meta.id = id, row.address = n.address, row.mesh_index = n.mesh_index, row.mesh_address = n.mesh_address;
-    out.mesh_nodes.push_back(std::move(row));
-  }
-  for (const auto& [id, t] : store.tasks) {
-    if (t.node_id.empty() || !in_tables(t)) continue;
-    const Node* node = store.node(t.node_id);
-    for (const auto& n : t.networks)
-      if (n.network_id == ingress->meta.id) out.mesh_rows.push_back({id, t.service_id, bare(n.address), t.node_id, node ? node->mesh_index : 0, serves(store, t)});
-  }
-  for (const auto& [id, s] : store.services) {
-    if (std::ranges::none_of(s.ports, [](const PortConfig& p) { return p.mode == "ingress"; })) continue;
-    Service row;
-    row.meta.id = id, row.ports = s.ports;
-    out.mesh_services.push_back(std::move(row));
-  }
-}
-
-Assignments assignments_for(const Store& store, const std::string& node_id) {
-  Assignments out;
-  out.index = store.index;
-  std::set<std::string> secrets, configs, networks;
-  const auto collect = [&](const ClusterTask& t) {
-    if (t.desired > TaskState::kRunning) return;
-    for (const auto& r : t.spec.container.secrets) secrets.insert(r.id);
-    for (const auto& r : t.spec.container.configs) configs.insert(r.id);
-  };
-  for (const auto& [id, t] : store.tasks) {
-    if (t.node_id != node_id || t.status.state < TaskState::kAssigned) continue;
-    if (terminal(t.status.state)) {  // over: named only so that its container, and with it its log, stays as long as the task's record
-      ClusterTask ended;
-      ended.meta.id = id, ended.service_id = t.service_id, ended.node_id = node_id, ended.desired = t.desired, ended.status = t.status;
-      out.tasks.push_back(std::move(ended));
-      continue;
-    }
-    out.tasks.push_back(t);
-    collect(t);
-    for (const auto& n : t.networks) networks.insert(n.network_id);
-  }
-  for (auto& t : out.tasks) t.meta = Meta{.id = t.meta.id}, t.status = terminal(t.status.state) ? t.status : TaskStatus{};  // a status of its own must not come back as news
-  for (const auto& id : secrets)
-    if (auto it = store.secrets.find(id); it != store.secrets.end()) out.secrets.push_back(it->second);
-  for (const auto& id : configs)
-    if (auto it = store.configs.find(id); it != store.configs.end()) out.configs.push_back(it->second);
-  for (const auto& id : networks)
-    if (const auto* n = store.network(id)) out.networks.push_back(table_of(store, *n, node_id));
-  add_mesh(store, out);
-  for (const auto& [id, n] : store.nodes) {
-    if (!n.manager_address.empty() && n.spec.role == NodeRole::kManager) out.managers.emplace_back(id, n.manager_address);
-    if (id == node_id) out.role = n.spec.role;
-  }
-  return out;
-}
-
-template <class A>
-void fields(A& a, EndpointRow& r) {
-  a("Task", r.task_id), a("Service", r.service_id), a("ServiceName", r.service_name), a("Address", r.address), a("NodeAddress", r.node_address);
-  a("Names", r.names), a("TaskName", r.task_name), a("Local", r.local), a("Serving", r.serving);
-}
-struct VipRow {
-  std::string service, address;
-};
-template <class A>
-void fields(A& a, VipRow& r) {
-  a("Service", r.service), a("Address", r.address);
-}
-template <class R, class A>
-void pairs(A& a, std::string_view key, std::vector<std::pair<std::string, std::string>>& list) {
-  std::vector<R> rows;
-  for (auto& [x, y] : list) rows.push_back({x, y});
-  a(key, rows);
-  list.clear();
-  for (auto& r : rows) list.emplace_back(r.service, r.address);
-}
-template <class A>
-void fields(A& a, NetworkTable& t) {
-  a("Network", t.network), a("Rows", t.rows), pairs<VipRow>(a, "Vips", t.vips);
-}
-template <class A>
-void fields(A& a, MeshRow& r) {
-  a("Task", r.task_id), a("Service", r.service_id), a("Address", r.address), a("Node", r.node_id), a("Index", r.node_index), a("Serving", r.serving);
-}
-template <class A>
-void fields(A& a, Assignments& s) {
-  a("Index", s.index), a("Tasks", s.tasks), a("Secrets", s.secrets), a("Configs", s.configs), a("Networks", s.networks), a("MeshSubnet", s.mesh_subnet);
-  a("MeshNodes", s.mesh_nodes), a("MeshRows", s.mesh_rows), a("MeshServices", s.mesh_services), pairs<VipRow>(a, "Managers", s.managers), a("Role", s.role);
-}
-
 std::string encode(const Assignments& assignments) { return to_text(assignments); }
 Result<Assignments> decode_assignments(const std::string& bytes) { return from_text<Assignments>(bytes); }
+
+namespace {
+
+const std::string& id_of(const ClusterTask& t) { return t.meta.id; }
+const std::string& id_of(const SecretObject& s) { return s.meta.id; }
+const std::string& id_of(const Node& n) { return n.meta.id; }
+const std::string& id_of(const Service& s) { return s.meta.id; }
+const std::string& id_of(const NetworkTable& t) { return t.network.meta.id; }
+const std::string& id_of(const EndpointRow& r) { return r.task_id; }
+const std::string& id_of(const MeshRow& r) { return r.task_id; }
+const std::string& id_of(const std::pair<std::string, std::string>& p) { return p.first; }
+const auto kById = [](const auto& item) -> const std::string& { return id_of(item); };
+
+void read(const std::string& id, std::string text, std::pair<std::string, std::string>& out) { out = {id, std::move(text)}; }
+template <class T>
+void read(const std::string&, T value, T& out) {
+  out = std::move(value);
+}
+
+template <class T>
+void erase(std::vector<T>& list, const std::string& id) {
+  std::erase_if(list, [&](const T& item) { return id_of(item) == id; });
+}
+
+template <class T>
+T& at(std::vector<T>& list, const std::string& id) {
+  auto it = std::ranges::lower_bound(list, id, {}, kById);
+  return it != list.end() && id_of(*it) == id ? *it : *list.insert(it, T{});
+}
+
+template <class Value, class T>
+Result<> set_from(std::vector<T>& list, const std::string& id, const std::string& json) {
+  if (json.empty()) return erase(list, id), Result<>{};
+  TRY(Value value, from_text<Value>(json));
+  read(id, std::move(value), at(list, id));
+  return {};
+}
+template <class T>
+Result<> set(std::vector<T>& list, const std::string& id, const std::string& json) {
+  return set_from<T>(list, id, json);
+}
+
+std::pair<std::string, std::string> cut(const std::string& text) {
+  const size_t slash = text.find('/');
+  return slash == std::string::npos ? std::pair{text, std::string()} : std::pair{text.substr(0, slash), text.substr(slash + 1)};
+}
+
+}  // namespace
+
+void AssignmentView::drop(const std::string& scope) {
+  const auto [area, owner] = cut(scope);
+  if (area == "secret") erase(now_.secrets, owner);
+  if (area == "config") erase(now_.configs, owner);
+  if (area == "network") erase(now_.networks, owner);
+  if (area == "node") now_.tasks.clear(), now_.role = NodeRole::kWorker;
+}
+
+Result<> AssignmentView::put(const std::string& scope, const std::string& key, const std::string& json) {
+  const auto [area, owner] = cut(scope);
+  const auto [kind, id] = cut(key);
+  if (area == "secret") return set(now_.secrets, owner, json);
+  if (area == "config") return set(now_.configs, owner, json);
+  if (area == "network") {
+    if (kind == "network") {
+      TRY(auto network, from_text<ClusterNetwork>(json));
+      at(now_.networks, owner).network = std::move(network);
+      return {};
+    }
+    const auto table = std::ranges::find(now_.networks, owner, kById);
+    if (table == now_.networks.end()) return fail(Code::kInvalid, "assignments: rows of an unknown network " + owner);
+    if (kind == "vip") return set_from<std::string>(table->vips, id, json);
+    if (kind != "task") return {};
+    TRYV(set(table->rows, id, json));
+    for (auto& row : table->rows) row.local = row.node_id == node_id_;
+    return {};
+  }
+  if (kind == "task") return set(now_.tasks, id, json);
+  if (kind == "mesh-node") return set(now_.mesh_nodes, id, json);
+  if (kind == "mesh-task") return set(now_.mesh_rows, id, json);
+  if (kind == "mesh-service") return set(now_.mesh_services, id, json);
+  if (kind == "manager") return set_from<std::string>(now_.managers, id, json);
+  if (kind == "mesh") {
+    TRY(now_.mesh_subnet, json.empty() ? Result<std::string>("") : from_text<std::string>(json));
+  }
+  if (kind == "role" && !json.empty()) {
+    TRY(now_.role, from_text<NodeRole>(json));
+  }
+  return {};  // what a newer manager says beyond this is not for us
+}
+
+Result<> AssignmentView::take(const std::string& bytes) {
+  AssignmentNews news;
+  if (!news.ParseFromString(bytes) || news.index() == 0) return fail(Code::kInvalid, "malformed assignments");
+  if (news.base() == 0) now_ = {};
+  if (news.base() != now_.index) return fail(Code::kConflict, "assignments do not follow on those that are here");
+  for (const auto& scope : news.dropped()) drop(scope);
+  for (const auto& row : news.rows()) TRYV(put(row.scope(), row.key(), row.json()));
+  now_.index = news.index();
+  return {};
+}
 
 }  // namespace panal
