@@ -274,6 +274,30 @@ class DaemonTest(_Failover):
         self.assertEqual(load.failures, [])
         self.assertEqual(self.pids("web"), before)
 
+    def test_worker_s_daemon_begins_anew_while_no_manager_is_there(self):
+        self.docker("network", "create", "-d", "overlay", "hive").check()
+        self.create("web", "--replicas", "2", "-p", "8080:3000", "--network", "hive", "--constraint", "node.role==worker")
+        self.create("box", "--network", "hive", "--constraint", "node.hostname==node4", image="alpine", command=["sh", "-c", "trap 'exit 0' TERM; sleep 100000 & wait"])
+        self.cluster.wait_tasks("web", 2)
+        self.cluster.wait_tasks("box", 1)
+        addresses = lambda name: sorted(word for word in self.cluster.exec("box", "nslookup", name, "127.0.0.11").out.split() if word.startswith("10."))
+        answers = lambda: {self.cluster.exec("box", "timeout", "5", "wget", "-q", "-O", "-", "http://web:3000/").out for _ in range(10)}
+        until(lambda: len(addresses("tasks.web")) == 2 and len(answers()) == 2, "the box reaches both")
+        before = addresses("web"), addresses("tasks.web"), answers()
+        for number in (1, 2, 3):
+            self.cluster.power_off(number)
+        self.cluster.host(4).kill9()
+        self.cluster.host(4).start()
+        until(lambda: addresses("web") == before[0], "the name leads where it led")
+        self.assertEqual((addresses("tasks.web"), answers()), before[1:])
+        self.assertIn("Saludos", self.cluster.get_when_up(4, 8080))
+        for number in (1, 2, 3):
+            self.cluster.power_on(number)
+        self.cluster.wait_manager(1)
+        self.cluster.wait_nodes(5)
+        self.cluster.wait_tasks("web", 2)
+        self.assertEqual(answers(), before[2])
+
     def test_task_that_ends_while_its_daemon_is_away(self):
         self.create("web", "--replicas", "1", "--constraint", "node.hostname==node4", "--restart-delay", "100ms", image="alpine", command=["sh", "-c", "while [ ! -e /go ]; do sleep 0.05; done; exit 7"])
         self.cluster.wait_tasks("web", 1)
