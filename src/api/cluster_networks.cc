@@ -1,5 +1,6 @@
 #include "api/cluster_networks.h"
 
+#include "base/text.h"
 #include "node/swarm_node.h"
 #include "swarm/allocator.h"
 
@@ -28,6 +29,7 @@ Task<Result<std::string>> create_cluster_network(ApiParts& p, NetworkWish wish) 
   if (wish.network.internal) co_return fail(Code::kUnsupported, "internal overlay networks are not supported yet");
   if (wish.network.enable_ipv6) co_return fail(Code::kUnsupported, "EnableIPv6 is not supported yet");
   if (wish.network.name.empty()) co_return fail(Code::kInvalid, "network name cannot be empty");
+  if (!valid_dns_component(wish.network.name)) co_return fail(Code::kInvalid, "rpc error: code = InvalidArgument desc = name must be valid as a DNS name component");
   for (const auto& [id, n] : m->store().networks)
     if (n.network.name == wish.network.name) co_return fail(Code::kConflict, "network with name " + wish.network.name + " already exists");
   if (p.networks.find(wish.network.name)) co_return fail(Code::kConflict, "network with name " + wish.network.name + " already exists");

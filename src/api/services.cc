@@ -29,15 +29,9 @@ Result<const Service*> find_service(const Manager& m, const std::string& name) {
 
 static std::unexpected<Error> invalid(const std::string& why) { return fail(Code::kInvalid, "rpc error: code = InvalidArgument desc = " + why); }
 
-// SwarmKit's rule: letters and digits, with dashes and underscores only between them.
-static bool dns_component(const std::string& name) {
-  const auto plain = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9'); };
-  return !name.empty() && plain(name.front()) && plain(name.back()) && std::ranges::all_of(name, [&](char c) { return plain(c) || c == '-' || c == '_'; });
-}
-
 static Result<> check_spec(ApiParts& parts, const Manager& m, const ServiceSpec& s, const std::string& own_id) {
   if (s.name.empty()) return invalid("meta: name must be provided");
-  if (!dns_component(s.name) || s.name.size() > 63) return invalid("name must be valid as a DNS name component");
+  if (!valid_dns_component(s.name)) return invalid("name must be valid as a DNS name component");
   const ContainerSpec& c = s.task.container;
   if (c.image.empty()) return invalid("ContainerSpec: image reference must be provided");
   if (auto ref = parse_tagged(c.image); !ref) return invalid("ContainerSpec: \"" + c.image + "\" is not a valid repository/tag");

@@ -205,10 +205,8 @@ static Json node_json(const Manager& m, const Node& n) {
   o["Status"] = JsonObject{{"State", name_of(n.state)}, {"Addr", n.address}};
   if (!n.message.empty()) o["Status"].get_object()["Message"] = n.message;
   if (n.raft_id != 0) {
-    // What this manager sees of the others: the leader, those in the configuration whose node is up.
     const bool leader = const_cast<Manager&>(m).replica().leader_id() == n.raft_id;
-    const bool reachable = leader || n.meta.id == "" || n.state == NodeState::kReady;
-    o["ManagerStatus"] = JsonObject{{"Reachability", reachable ? "reachable" : "unreachable"}, {"Addr", n.manager_address}};
+    o["ManagerStatus"] = JsonObject{{"Reachability", leader || n.reachable ? "reachable" : "unreachable"}, {"Addr", n.manager_address}};
     if (leader) o["ManagerStatus"].get_object()["Leader"] = true;
   }
   return out;

@@ -32,8 +32,7 @@ static Json task_json(const Manager& m, const ClusterTask& t) {
   if (!t.status.error.empty()) status["Err"] = t.status.error;
   if (!t.status.container_id.empty()) status["ContainerStatus"] = JsonObject{{"ContainerID", t.status.container_id}, {"PID", t.status.pid}, {"ExitCode", t.status.exit_code.value_or(0)}};
   JsonArray ports;
-  for (const auto& p : t.ports)
-    if (p.mode == "host") ports.push_back(to_json(p));
+  for (const auto& p : t.status.ports) ports.push_back(to_json(p));
   status["PortStatus"] = ports.empty() ? Json(JsonObject{}) : Json(JsonObject{{"Ports", ports}});
   o["Status"] = status, o["DesiredState"] = name_of(t.desired);
   JsonArray attachments;
@@ -148,7 +147,7 @@ static Task<Result<>> create_secret(Api& api, Call& call, const SecretKind& k) {
   const auto data = unbase64(spec.data);
   if (!data) co_return fail(Code::kInvalid, "invalid JSON: Data must be base64");
   if (!valid_name(spec.name + "0") || spec.name.size() > 64) co_return fail(Code::kInvalid, "rpc error: code = InvalidArgument desc = invalid name, only 64 [a-zA-Z0-9-_.] characters allowed, and the start and end character must be [a-zA-Z0-9]");
-  if (data->empty() || data->size() > k.limit_bytes) co_return fail(Code::kInvalid, std::string("rpc error: code = InvalidArgument desc = ") + k.word + " data must be larger than 0 and less than " + std::to_string(k.limit_bytes) + " bytes");
+  if (data->empty() || data->size() >= k.limit_bytes) co_return fail(Code::kInvalid, std::string("rpc error: code = InvalidArgument desc = ") + k.word + " data must be larger than 0 and less than " + std::to_string(k.limit_bytes) + " bytes");
   SecretObject s;
   s.meta.id = api.parts().entropy.swarm_id(), s.name = spec.name, s.data = *data, s.labels = spec.labels;
   const std::string id = s.meta.id;

@@ -203,4 +203,9 @@ std::optional<int64_t> parse_bytes(std::string_view text) {
   return static_cast<int64_t>(value * scale);
 }
 
+bool valid_dns_component(std::string_view name) {
+  const auto plain = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9'); };
+  return !name.empty() && name.size() <= 63 && plain(name.front()) && plain(name.back()) && std::ranges::all_of(name, [&](char c) { return plain(c) || c == '-' || c == '_'; });
+}
+
 }  // namespace panal

@@ -15,6 +15,8 @@ std::string join(std::span<const std::string> parts, std::string_view separator)
 std::string to_utf8(std::string_view bytes);
 std::string_view trim(std::string_view text);
 std::string lower(std::string_view text);
+/// What Swarm takes as a name: at most 63 letters and digits, with dashes and underscores only between them.
+bool valid_dns_component(std::string_view name);
 std::string hex(std::string_view bytes);
 std::optional<std::string> unhex(std::string_view text);
 std::string base64(std::string_view bytes);

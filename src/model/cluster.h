@@ -50,6 +50,7 @@ struct Node {
   // A manager's place in Raft; 0 when it is none.
   uint64_t raft_id = 0;
   std::string manager_address;  // "192.0.2.1:2377"
+  bool reachable = true;        // a manager, and the leader hears from it
   uint32_t mesh_index = 0;      // its number in the routing mesh, never reused while it lives
   std::string mesh_address;     // its address in the ingress network
 };
@@ -183,6 +184,7 @@ struct TaskStatus {
   int pid = 0;
   std::optional<int> exit_code;
   bool healthy = false;  // no health check, or it passed
+  std::vector<PortConfig> ports;  // of the node, with the numbers it chose
   bool operator==(const TaskStatus&) const = default;
 };
 

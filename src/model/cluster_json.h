@@ -194,7 +194,7 @@ void fields(A& a, NodeDescription& d) {
 template <class A>
 void fields(A& a, Node& n) {
   a("Meta", n.meta), a("Spec", n.spec), a("Description", n.description), a("State", n.state), a("Message", n.message), a("Address", n.address);
-  a("RaftID", n.raft_id), a("ManagerAddress", n.manager_address), a("MeshIndex", n.mesh_index), a("MeshAddress", n.mesh_address);
+  a("RaftID", n.raft_id), a("ManagerAddress", n.manager_address), a("Reachable", n.reachable), a("MeshIndex", n.mesh_index), a("MeshAddress", n.mesh_address);
 }
 template <class A>
 void fields(A& a, Service& s) {
@@ -205,7 +205,7 @@ void fields(A& a, TaskStatus& s) {
   a("State", s.state), time_field(a, "Time", s.time), a("Message", s.message), a.opt("Error", s.error), a.opt("ContainerID", s.container_id), a.opt("PID", s.pid);
   if constexpr (A::kReading) a("ExitCode", s.exit_code);
   else if (s.exit_code) a("ExitCode", s.exit_code);
-  a("Healthy", s.healthy);
+  a("Healthy", s.healthy), a.opt("Ports", s.ports);
 }
 template <class A>
 void fields(A& a, TaskNetwork& n) {

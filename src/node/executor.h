@@ -27,6 +27,8 @@ class Executor {
   /// Containers of tasks that exist on this node: task id -> container id, running or not.
   virtual std::map<std::string, std::string> existing() = 0;
   virtual bool running(const std::string& container_id) = 0;
+  /// Ports of this node that lead to the container.
+  virtual std::vector<PortConfig> host_ports(const std::string&) { return {}; }
   /// Programs networks, endpoint tables and the mesh as the assignments say.
   virtual Task<Result<>> program(const Assignments& assignments) = 0;
   virtual NodeDescription describe() = 0;

@@ -128,6 +128,7 @@ Task<Result<std::string>> Manager::on_raft(Peer peer, std::string bytes) {
   for (const auto& given : messages) {
     raft::Message m = given;
     if (m.to != parts_.raft_id) continue;
+    heard_[m.from] = parts_.loop.now();
     m.address = peer.address + ":2377";  // until the configuration tells it: the management port is fixed
     for (const auto& s : replica_->configuration())
       if (s.id == m.from) m.address = s.address;
@@ -295,7 +296,11 @@ void Manager::note_nodes(Command& command, WallTime) {
       const auto [it, fresh] = gone_since_.try_emplace(id, now);
       if (now - it->second >= kNodeGrace && now - lead_since_ >= kLeaderGrace && n.state != NodeState::kDown) next.state = NodeState::kDown, next.message = "heartbeat failure";
     }
-    if (next.state != n.state || next.message != n.message || !(next.description == n.description) || next.address != n.address || next.manager_address != n.manager_address ||
+    if (n.raft_id != 0) {  // a follower answers every heartbeat; who was silent when this manager was elected is gone until it speaks
+      const Duration silence = now - heard_[n.raft_id];
+      next.reachable = n.raft_id == parts_.raft_id || silence < 1s || (silence < 3s && heard_[n.raft_id] >= lead_since_);
+    }
+    if (next.state != n.state || next.reachable != n.reachable || next.message != n.message || !(next.description == n.description) || next.address != n.address || next.manager_address != n.manager_address ||
         next.raft_id != n.raft_id)
       command.put(Kind::kNode, next);
   }

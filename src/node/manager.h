@@ -115,6 +115,7 @@ class Manager final : public raft::StateMachine {
   std::map<std::string, std::map<std::string, TaskStatus>> statuses_;  // node -> task -> latest news
   std::map<std::string, AgentMessage> hellos_;
   std::map<std::string, MonoTime> gone_since_;
+  std::map<raft::Id, MonoTime> heard_;  // of the other managers
   struct Progress {
     raft::Index applied = 0;
     raft::Id leader = 0;

@@ -6,6 +6,7 @@
 
 #include "base/fd.h"
 #include "base/log.h"
+#include "base/text.h"
 #include "network/address.h"
 
 namespace panal {
@@ -47,9 +48,12 @@ Task<Result<>> TaskExecutor::ensure_egress_bridge() {
 }
 
 Task<Result<>> TaskExecutor::ensure_networks(const ClusterTask& task) {
-  // The task may be here before the tables that came with it are programmed.
+  // The task may be here before the tables, secrets and configs that came with it.
+  const auto have = [](const std::vector<NamedReference>& refs, const std::vector<SecretObject>& objects) {
+    return std::ranges::all_of(refs, [&](const NamedReference& r) { return std::ranges::any_of(objects, [&](const SecretObject& o) { return o.meta.id == r.id; }); });
+  };
   const auto known = [&] {
-    return std::ranges::all_of(task.networks, [&](const TaskNetwork& n) { return std::ranges::any_of(now_.networks, [&](const NetworkTable& t) { return t.network.meta.id == n.network_id; }); });
+    return have(task.spec.container.secrets, now_.secrets) && have(task.spec.container.configs, now_.configs) && std::ranges::all_of(task.networks, [&](const TaskNetwork& n) { return std::ranges::any_of(now_.networks, [&](const NetworkTable& t) { return t.network.meta.id == n.network_id; }); });
   };
   const MonoTime deadline = parts_.loop.now() + 15s;
   while (!known() && !interrupted_ && parts_.loop.now() < deadline) (void)co_await programmed_.wait(parts_.loop, 1s);
@@ -76,7 +80,9 @@ std::optional<std::vector<std::string>> TaskExecutor::names(const std::string& n
   for (const auto& table : now_.networks) {
     if (table.network.meta.id != network_id) continue;
     const bool all = name.starts_with("tasks.");
-    const std::string wanted = all ? name.substr(6) : name;
+    std::string wanted = all ? name.substr(6) : name;
+    const std::string suffix = "." + lower(table.network.network.name);  // "web.front" is web in the network front
+    if (wanted.ends_with(suffix)) wanted.erase(wanted.size() - suffix.size());
     std::vector<std::string> addresses;
     std::string service;
     bool known = false;
@@ -344,6 +350,16 @@ std::map<std::string, std::string> TaskExecutor::existing() {
   std::map<std::string, std::string> out;
   for (const auto& [id, live] : parts_.containers.all())
     if (auto label = live->c.config.labels.find(kTaskLabel); live->c.managed_by_swarm && label != live->c.config.labels.end()) out[label->second] = id;
+  return out;
+}
+
+std::vector<PortConfig> TaskExecutor::host_ports(const std::string& id) {
+  std::vector<PortConfig> out;
+  if (auto live = parts_.containers.find(id))
+    for (const auto& p : (*live)->c.ports) {
+      PortConfig port{.protocol = p.protocol, .mode = "host", .target = p.port, .published = p.host_port};
+      if (std::ranges::find(out, port) == out.end()) out.push_back(std::move(port));
+    }
   return out;
 }
 

@@ -213,14 +213,14 @@ Task<void> Worker::drive(TaskPtr t) {
     const auto on_health = [this, t](bool healthy, int pid) {
       if (terminal(t->status.state)) return;
       if (t->status.state == TaskState::kRunning && t->status.healthy == healthy) return;
-      t->status.healthy = healthy, t->status.pid = pid;
+      t->status.healthy = healthy, t->status.pid = pid, t->status.ports = parts_.executor.host_ports(t->container_id);
       // With a health check a task counts as running from its first pass, as in Swarm.
       if (healthy || t->status.state == TaskState::kRunning) set_status(*t, TaskState::kRunning, "started");
     };
     auto exit = co_await parts_.executor.wait(t->container_id, on_health);
     if (!stopping_) {
       t->status.exit_code = exit ? exit->code : -1;
-      t->status.pid = 0, t->status.healthy = false;
+      t->status.pid = 0, t->status.healthy = false, t->status.ports.clear();
       if (!t->wanted) set_status(*t, TaskState::kShutdown, "shutdown");
       else if (exit && exit->code == 0 && exit->error.empty()) set_status(*t, TaskState::kComplete, "finished");
       else set_status(*t, TaskState::kFailed, "started", exit ? (exit->error.empty() ? "task: non-zero exit (" + std::to_string(exit->code) + ")" : exit->error) : exit.error().message);

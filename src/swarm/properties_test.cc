@@ -1,5 +1,6 @@
 // Properties over thousands of seeded random clusters: whatever is asked and whatever breaks, once faults stop the plan comes to rest
-// where the specs want it, and on the way nothing is ever given twice or moves back. A failure names its seed: run(seed) repeats it.
+// where the specs want it, and on the way nothing is ever given twice or moves back. A failure names its seed:
+// PANAL_SEED=446 PANAL_SEEDS=446 PANAL_TRACE=1 repeats it and shows what stood there at the end.
 #include "network/address.h"
 #include "swarm/cluster_test.h"
 
@@ -36,10 +37,17 @@ class Trial {
     faults_ = false;
     come_to_rest();
     if (wrong_.empty()) at_rest();
+    if (!wrong_.empty() && std::getenv("PANAL_TRACE")) tell();
     return wrong_;
   }
 
  private:
+  void tell() const {  // PANAL_TRACE=1 with one seed: what stood there at the end
+    for (const auto& [id, s] : cluster_.store.services)
+      MESSAGE(s.spec.name << " v" << s.spec_version << " replicas " << s.spec.replicas << (s.spec.mode == ServiceMode::kGlobal ? " global" : "") << " " << update_config(s).order << " " << update_config(s).failure_action << " update " << (s.update ? s.update->state : "none"));
+    for (const auto& [id, t] : cluster_.store.tasks)
+      MESSAGE(t.service_name << "." << t.slot << " " << id.substr(0, 6) << " on " << t.node_id << " v" << t.spec_version << " " << name_of(t.status.state) << " wanted " << name_of(t.desired) << (t.serving ? " serving " : " ") << t.status.error);
+  }
   void say(const std::string& what) {
     if (wrong_.empty()) wrong_ = what;
   }
@@ -243,7 +251,8 @@ class Trial {
 TEST_CASE("random clusters come to rest where the specs want them, and nothing is given twice on the way") {
   std::map<std::string, std::vector<uint64_t>> failures;
   const uint64_t seeds = seed_count();
-  for (uint64_t seed = 1; seed <= seeds; ++seed)
+  const char* only = std::getenv("PANAL_SEED");
+  for (uint64_t seed = only ? std::strtoull(only, nullptr, 10) : 1; seed <= seeds; ++seed)
     if (const std::string wrong = Trial(seed).run(); !wrong.empty()) failures[wrong].push_back(seed);
   for (const auto& [what, which] : failures) CHECK_MESSAGE(which.empty(), what << ": " << which.size() << " of " << seeds << " seeds, first " << which.front());
 }
