@@ -110,6 +110,7 @@ static Result<> read_spec(const Json& json, ClusterSettings& settings) {
   if (error) return std::unexpected(*error);
   if (settings.heartbeat_ns == 0) settings.heartbeat_ns = 5'000'000'000;
   if (settings.cert_expiry_ns == 0) settings.cert_expiry_ns = 7'776'000'000'000'000;
+  if (settings.cert_expiry_ns < 3'600'000'000'000) return fail(Code::kInvalid, "rpc error: code = InvalidArgument desc = minimum certificate expiry time is: 1h0m0s");
   if (settings.name.empty()) settings.name = "default";
   return {};
 }

@@ -5,8 +5,8 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/text.h"
-#include "model/cluster_json.h"
 #include "network/address.h"
+#include "node/join_messages.h"
 #include "swarm/allocator.h"
 
 namespace panal {
@@ -14,52 +14,10 @@ namespace panal {
 static constexpr uint16_t kManagementPort = 2377, kPeerPort = 7946;
 static constexpr size_t kMaxTables = 256 << 20;
 
-struct ManagerRow {
-  std::string id, address;
-};
-template <class A>
-void fields(A& a, ManagerRow& r) {
-  a("ID", r.id), a("Addr", r.address);
-}
-template <class A>
-void manager_list(A& a, std::string_view key, std::vector<std::pair<std::string, std::string>>& list) {
-  std::vector<ManagerRow> rows;
-  for (auto& [id, address] : list) rows.push_back({id, address});
-  a(key, rows);
-  list.clear();
-  for (auto& r : rows) list.emplace_back(r.id, r.address);
-}
 template <class A>
 void fields(A& a, SwarmNode::Identity& i) {
   a("NodeID", i.node_id), a("ClusterID", i.cluster_id), a("Address", i.address), a("Listen", i.listen), a("RaftID", i.raft_id), a("Role", i.role);
   manager_list(a, "Managers", i.managers);
-}
-
-struct JoinRequest {
-  std::string secret, request, availability;
-};
-template <class A>
-void fields(A& a, JoinRequest& j) {
-  a("Secret", j.secret), a("Request", j.request), a("Availability", j.availability);
-}
-struct JoinReply {
-  std::string node_id, cluster_id, certificate, ca;
-  NodeRole role = NodeRole::kWorker;
-  std::vector<std::pair<std::string, std::string>> managers;
-};
-template <class A>
-void fields(A& a, JoinReply& j) {
-  a("NodeID", j.node_id), a("ClusterID", j.cluster_id), a("Certificate", j.certificate), a("CA", j.ca), a("Role", j.role);
-  manager_list(a, "Managers", j.managers);
-}
-struct ManagerRequest {
-  uint64_t raft_id = 0;
-  std::string address;
-  bool remove = false;
-};
-template <class A>
-void fields(A& a, ManagerRequest& m) {
-  a("RaftID", m.raft_id), a("Address", m.address), a("Remove", m.remove);
 }
 
 // ---- tokens
@@ -128,16 +86,9 @@ Result<std::string> SwarmNode::choose_address(const std::string& advertise) cons
 
 Result<> SwarmNode::save_identity() {
   TRYV(make_dirs(parts_.dir, 0700));
-  TRYV(write_file_atomic(parts_.dir + "/certificate.pem", certificate_, 0600));
-  TRYV(write_file_atomic(parts_.dir + "/key.pem", key_, 0600));
+  TRYV(write_file_atomic(parts_.dir + "/certificate.pem", certificate_ + key_, 0600));  // in one: they change together
   TRYV(write_file_atomic(parts_.dir + "/ca.pem", ca_, 0600));
   return write_file_atomic(parts_.dir + "/identity.json", to_text(identity_), 0600);
-}
-
-Result<> SwarmNode::use_certificate(const std::string& certificate, const std::string& key, const std::string& ca) {
-  TRYV(parts_.transport.set_identity(certificate, key, ca));
-  certificate_ = certificate, key_ = key, ca_ = ca;
-  return {};
 }
 
 Result<> SwarmNode::start_listening() {
@@ -146,11 +97,15 @@ Result<> SwarmNode::start_listening() {
     parts_.images.serve();
     serve_joins();
   }
+  if (listening_as_ == identity_.role) return {};
+  parts_.transport.stop_listening();
+  listening_as_.reset();
   const size_t colon = identity_.listen.rfind(':');
   const std::string host = identity_.listen.substr(0, colon);
   const auto port = parse_int(identity_.listen.substr(colon + 1));
   TRYV(parts_.transport.listen(host, kPeerPort));
   if (identity_.role == NodeRole::kManager) TRYV(parts_.transport.listen(host, static_cast<uint16_t>(port.value_or(kManagementPort))));
+  listening_as_ = identity_.role;
   return {};
 }
 
@@ -199,9 +154,12 @@ Task<Result<>> SwarmNode::resume() {
   if (!text) co_return Result<>{};
   CO_TRY(identity_, from_text<Identity>(*text));
   CO_TRY(const std::string certificate, read_file(parts_.dir + "/certificate.pem"));
-  CO_TRY(const std::string key, read_file(parts_.dir + "/key.pem"));
   CO_TRY(const std::string ca, read_file(parts_.dir + "/ca.pem"));
-  CO_TRYV(use_certificate(certificate, key, ca));
+  const size_t key = certificate.find("-----BEGIN PRIVATE KEY-----");
+  CO_TRYV(use_certificate(certificate.substr(0, key), key == std::string::npos ? "" : certificate.substr(key), ca));
+  // The certificate decides what this node may be; a change of role that a crash cut short is made again.
+  CO_TRY(const auto subject, parts_.crypto.subject(certificate));
+  identity_.role = subject.role == name_of(NodeRole::kManager) && identity_.raft_id != 0 ? NodeRole::kManager : NodeRole::kWorker;
   if (identity_.role == NodeRole::kManager) CO_TRYV(start_manager(Manager::Start::kRestart));
   CO_TRYV(start_listening());
   start_worker();
@@ -225,7 +183,6 @@ Task<Result<std::string>> SwarmNode::init(SwarmInit wish) {
     if (wish.force_new_cluster) {
       if (!active() || identity_.raft_id == 0) co_return fail(Code::kInvalid, "--force-new-cluster needs a node that was a manager");
       co_await stop_parts();
-      parts_.transport.stop_listening();
       CO_TRYV(start_manager(Manager::Start::kForceNew));
     } else {
       CO_TRY(identity_.address, choose_address(wish.advertise));
@@ -234,12 +191,14 @@ Task<Result<std::string>> SwarmNode::init(SwarmInit wish) {
       identity_.raft_id = parts_.entropy.number() >> 1 | 1;
       CO_TRY(const KeyPair ca, parts_.crypto.make_ca());
       CO_TRY(const KeyPair request, parts_.crypto.make_request());
-      CO_TRY(const std::string certificate, parts_.crypto.sign(request.certificate, ca, identity_.node_id, "manager", identity_.cluster_id, parts_.loop.wall_now(), Duration(wish.spec.cert_expiry_ns)));
+      wish.spec.ca_certificate = ca.certificate, wish.spec.ca_key = ca.key, wish.spec.meta.id = identity_.cluster_id;
+      Store first;
+      first.cluster = wish.spec;
+      CO_TRY(const std::string certificate, certify(first, request.certificate, identity_.node_id, NodeRole::kManager));
       CO_TRYV(use_certificate(certificate, request.key, ca.certificate));
       CO_TRYV(save_identity());
       CO_TRYV(start_manager(Manager::Start::kBootstrap));
       CO_TRYV(start_listening());
-      wish.spec.ca_certificate = ca.certificate, wish.spec.ca_key = ca.key;
     }
     for (int tries = 0; !manager_->leads() && tries < 100; ++tries) (void)co_await manager_->changed().wait(parts_.loop, 100ms);
     if (!manager_->leads()) co_return fail(Code::kTimeout, "the new swarm did not come up");
@@ -255,7 +214,6 @@ Task<Result<std::string>> SwarmNode::init(SwarmInit wish) {
       CO_TRYV(start_listening());
     } else {
       ClusterSettings settings = wish.spec;
-      settings.meta.id = identity_.cluster_id;
       settings.worker_secret = parts_.entropy.swarm_id(), settings.manager_secret = parts_.entropy.swarm_id();
       if (!wish.default_pool.empty()) settings.default_pool = wish.default_pool;
       settings.subnet_size = wish.subnet_size;
@@ -283,8 +241,7 @@ Task<Result<std::string>> SwarmNode::init(SwarmInit wish) {
   if (!done) {
     if (!wish.force_new_cluster) {
       co_await stop_parts();
-      parts_.transport.clear_identity();
-      identity_ = {};
+      forget_identity();
       (void)remove_tree(parts_.dir);
     }
     co_return std::unexpected(done.error());
@@ -300,14 +257,6 @@ void SwarmNode::serve_joins() {
   parts_.transport.serve("/panal.Join/Renew", {"worker", "manager"}, [this](Peer p, std::string r) { return on_renew(std::move(p), std::move(r)); });
 }
 
-static JoinReply reply_for(const Store& store, const std::string& node_id, NodeRole role, std::string certificate) {
-  JoinReply reply;
-  reply.node_id = node_id, reply.cluster_id = store.cluster.meta.id, reply.certificate = std::move(certificate), reply.ca = store.cluster.ca_certificate, reply.role = role;
-  for (const auto& [id, n] : store.nodes)
-    if (!n.manager_address.empty()) reply.managers.emplace_back(id, n.manager_address);
-  return reply;
-}
-
 Task<Result<std::string>> SwarmNode::on_join(Peer, std::string bytes) {
   const ManagerPtr manager = manager_;
   if (!manager) co_return std::unexpected(not_manager());
@@ -320,25 +269,13 @@ Task<Result<std::string>> SwarmNode::on_join(Peer, std::string bytes) {
   Node n;
   n.meta.id = parts_.entropy.swarm_id(), n.spec.role = role;
   if (!wish.availability.empty() && !from_name(wish.availability, n.spec.availability)) co_return fail(Code::kInvalid, "invalid availability " + wish.availability);
-  CO_TRY(const std::string certificate, parts_.crypto.sign(wish.request, {cluster.ca_certificate, cluster.ca_key}, n.meta.id, std::string(name_of(role)), cluster.meta.id, parts_.loop.wall_now(), Duration(cluster.cert_expiry_ns)));
+  CO_TRY(const std::string certificate, certify(manager->store(), wish.request, n.meta.id, role));
   Command command;
   command.time = parts_.loop.wall_now();
   command.put(Kind::kNode, n);
   const std::string id = n.meta.id;
   CO_TRYV(co_await manager->propose(std::move(command)));
   const JoinReply reply = reply_for(manager->store(), id, role, certificate);
-  co_return to_text(reply);
-}
-
-// A node whose role has changed asks for a certificate that says so.
-Task<Result<std::string>> SwarmNode::on_renew(Peer peer, std::string bytes) {
-  if (!manager_) co_return std::unexpected(not_manager());
-  CO_TRY(const auto wish, from_text<JoinRequest>(bytes));
-  const Node* n = manager_->store().node(peer.node_id);
-  if (!n) co_return fail(Code::kForbidden, "node " + peer.node_id + " is not part of this swarm");
-  const auto& cluster = manager_->store().cluster;
-  CO_TRY(const std::string certificate, parts_.crypto.sign(wish.request, {cluster.ca_certificate, cluster.ca_key}, n->meta.id, std::string(name_of(n->spec.role)), cluster.meta.id, parts_.loop.wall_now(), Duration(cluster.cert_expiry_ns)));
-  const JoinReply reply = reply_for(manager_->store(), n->meta.id, n->spec.role, certificate);
   co_return to_text(reply);
 }
 
@@ -349,10 +286,13 @@ Task<Result<std::string>> SwarmNode::on_join_manager(Peer peer, std::string byte
   CO_TRY(const auto wish, from_text<ManagerRequest>(bytes));
   const auto unknown = fail(Code::kForbidden, "node " + peer.node_id + " is not part of this swarm");
   if (!manager->store().node(peer.node_id)) co_return unknown;
-  CO_TRYV(co_await manager->change_member({wish.raft_id, wish.address, raft::Role::kStandby}, wish.remove));
+  const auto& members = manager->replica().configuration();
+  const bool is_member = std::ranges::any_of(members, [&](const raft::Server& s) { return s.id == wish.raft_id && s.address == wish.address; });
+  if (wish.remove || !is_member) CO_TRYV(co_await manager->change_member({wish.raft_id, wish.address, raft::Role::kStandby}, wish.remove));
   const Node* found = manager->store().node(peer.node_id);
   if (!found) co_return unknown;
   Node n = *found;
+  if (!wish.remove && n.raft_id == wish.raft_id && n.manager_address == wish.address) co_return std::string("{}");
   n.raft_id = wish.remove ? 0 : wish.raft_id, n.manager_address = wish.remove ? "" : wish.address;
   Command command;
   command.time = parts_.loop.wall_now();
@@ -421,8 +361,7 @@ Task<Result<>> SwarmNode::join(SwarmJoin wish) {
   busy_ = false;
   if (!done) {
     co_await stop_parts();
-    parts_.transport.clear_identity();
-    identity_ = {};
+    forget_identity();
     (void)remove_tree(parts_.dir);
   }
   co_return done;
@@ -435,10 +374,16 @@ void SwarmNode::on_assignments(const Assignments& a) {
     identity_.managers = a.managers;
     (void)save_identity();
   }
-  if (a.role != identity_.role && !changing_role_ && !busy_) {
-    changing_role_ = true;
-    scope_.spawn(follow_role(a.role));
-  }
+  wanted_role_ = a.role;
+  follow_wanted_role();
+}
+
+void SwarmNode::follow_wanted_role() {
+  if (!wanted_role_ || busy_ || changing_role_) return;
+  const auto takes_part = [&] { return std::ranges::any_of(manager_->replica().configuration(), [&](const raft::Server& s) { return s.id == identity_.raft_id; }); };
+  if (identity_.role == *wanted_role_ && (identity_.role == NodeRole::kWorker ? !manager_ : manager_ && takes_part())) return;
+  changing_role_ = true;
+  scope_.spawn(follow_role(*wanted_role_));
 }
 
 // Tasks and secrets stay out: a task is only run on a manager's word, and a secret never touches a disk.
@@ -459,24 +404,9 @@ Task<void> SwarmNode::write_tables() {
   writing_tables_ = false;
 }
 
-Task<Result<>> SwarmNode::renew_certificate() {
-  CO_TRY(const KeyPair request, parts_.crypto.make_request());
-  const JoinRequest ask{"", request.certificate, ""};
-  Result<std::string> reply = fail(Code::kUnavailable, "no manager answered");
-  for (const auto& address : manager_addresses()) {
-    reply = co_await parts_.transport.call(address, "/panal.Join/Renew", to_text(ask), 10s);
-    if (reply) break;
-  }
-  if (!reply) co_return std::unexpected(reply.error());
-  CO_TRY(const auto renewed, from_text<JoinReply>(*reply));
-  identity_.role = renewed.role;
-  parts_.transport.stop_listening();
-  CO_TRYV(use_certificate(renewed.certificate, request.key, renewed.ca));
-  co_return save_identity();
-}
-
 // Promotion and demotion. Tasks are not touched: only this node's part in the management changes.
 Task<void> SwarmNode::follow_role(NodeRole role) {
+  const bool changes = identity_.role != role;
   auto work = [&]() -> Task<Result<>> {
     if (role == NodeRole::kWorker && manager_) {
       const ManagerRequest gone{identity_.raft_id, "", true};
@@ -485,12 +415,14 @@ Task<void> SwarmNode::follow_role(NodeRole role) {
       (void)remove_tree(parts_.dir + "/raft");
       identity_.raft_id = 0;
     }
-    CO_TRYV(co_await renew_certificate());
-    if (identity_.role == NodeRole::kManager && !manager_) {
-      identity_.raft_id = parts_.entropy.number() >> 1 | 1;
-      (void)remove_tree(parts_.dir + "/raft");
-      CO_TRYV(save_identity());
-      CO_TRYV(start_manager(Manager::Start::kJoin));
+    if (identity_.role != role) CO_TRYV(co_await renew_certificate(role));
+    if (role == NodeRole::kManager) {
+      if (!manager_) {
+        identity_.raft_id = parts_.entropy.number() >> 1 | 1;
+        (void)remove_tree(parts_.dir + "/raft");
+        CO_TRYV(save_identity());
+        CO_TRYV(start_manager(Manager::Start::kJoin));
+      }
       CO_TRYV(start_listening());
       const ManagerRequest add{identity_.raft_id, identity_.address + ":" + std::to_string(kManagementPort), false};
       CO_TRYV(co_await ask_leader("/panal.Join/Manager", to_text(add)));
@@ -500,13 +432,13 @@ Task<void> SwarmNode::follow_role(NodeRole role) {
     co_return Result<>{};
   };
   auto done = co_await work();
+  changing_role_ = false;
+  if (done && changes) log::info("msg=\"role changed\" role={}", name_of(role));
   if (!done) {
     log::warn("msg=\"change of role failed\" role={} error=\"{}\"", name_of(role), done.error().message);
     co_await parts_.loop.sleep(2s);
-  } else {
-    log::info("msg=\"role changed\" role={}", name_of(role));
   }
-  changing_role_ = false;
+  if (!done || wanted_role_ != role) follow_wanted_role();
 }
 
 // ---- leave
@@ -564,9 +496,7 @@ Task<Result<>> SwarmNode::leave(bool force) {
     (void)co_await parts_.executor.remove(container);
   }
   co_await parts_.executor.leave();
-  parts_.transport.clear_identity();
-  identity_ = {};
-  certificate_.clear(), key_.clear(), ca_.clear();
+  forget_identity();
   auto removed = remove_tree(parts_.dir);
   busy_ = false;
   co_return removed;

@@ -1,5 +1,5 @@
 // This node's part in a swarm: identity, membership, and the manager and worker that follow from it.
-// State on disk (below the data root): swarm/identity.json, certificates, tables.json (what serves without managers), raft/. Lives on the loop's thread.
+// State on disk (below the data root): swarm/identity.json, certificate.pem (with its key), ca.pem, tables.json (what serves without managers), raft/. Lives on the loop's thread.
 #pragma once
 #include <functional>
 
@@ -85,7 +85,12 @@ class SwarmNode {
   void keep_tables(const Assignments& a);
   Task<void> write_tables();
   Task<void> follow_role(NodeRole role);
-  Task<Result<>> renew_certificate();
+  void forget_identity();
+  void watch_certificate(Duration pause);
+  Task<void> renew_in_time();
+  Task<Result<>> renew_certificate(NodeRole role);
+  Result<std::string> certify(const Store& store, const std::string& request, const std::string& node_id, NodeRole role) const;
+  void follow_wanted_role();
   Task<Result<std::string>> on_join(Peer peer, std::string request);
   Task<Result<std::string>> on_join_manager(Peer peer, std::string request);
   Task<Result<std::string>> on_renew(Peer peer, std::string request);
@@ -99,12 +104,18 @@ class SwarmNode {
   Parts parts_;
   Identity identity_;
   std::string certificate_, key_, ca_;
+  WallTime renew_at_;
+  std::optional<TimerId> renewal_timer_;
+  std::optional<NodeRole> listening_as_, wanted_role_;  // what the managers say
   ManagerPtr manager_;
   std::unique_ptr<Worker> worker_;
   std::optional<Assignments> tables_;  // to be written
   bool busy_ = false, changing_role_ = false, serving_ = false, writing_tables_ = false;
   Scope scope_;
 };
+
+/// When to renew: between half and four fifths of a certificate's life, as in Swarm, so that nodes do not come all at once.
+WallTime renewal_time(WallTime issued, WallTime expires, uint64_t random);
 
 /// "SWMTKN-1-<CA digest, base 36>-<secret>".
 std::string make_token(const std::string& ca_fingerprint_hex, const std::string& secret);

@@ -23,7 +23,7 @@ class Crypto {
   /// {CN, role, O} of a certificate.
   struct Subject {
     std::string node_id, role, cluster;
-    WallTime expires;
+    WallTime issued, expires;
   };
   virtual Result<Subject> subject(const std::string& certificate) = 0;
 };

@@ -2,10 +2,15 @@
 
 import base64
 import json
+import os
 import re
+import shutil
 import socket
 import ssl
+import subprocess
+import tempfile
 import threading
+import time
 import unittest
 
 import net
@@ -141,6 +146,13 @@ class InitTest(_Bare):
         self.assertEqual(self.docker("swarm", "update", "--task-history-limit", "2").check().out, "Swarm updated.\n")
         self.assertIn("   Task History Retention Limit: 2\n", self.docker("info").check().out)
         self.assertIn("   Expiry Duration: 4 weeks\n", self.docker("info").check().out)
+
+    def test_life_of_certificates(self):
+        self.init()
+        self.assertFails(self.docker("swarm", "update", "--cert-expiry", "59m59s"), "rpc error: code = InvalidArgument desc = minimum certificate expiry time is: 1h0m0s")
+        self.assertEqual(self.docker("swarm", "update", "--cert-expiry", "48h").check().out, "Swarm updated.\n")
+        self.assertIn("   Expiry Duration: 2 days\n", self.docker("info").check().out)
+        self.assertFails(self.docker("swarm", "ca", "--rotate", "--detach"), "ForceRotate is not supported yet")
 
     def test_authority(self):
         self.init()
@@ -543,6 +555,67 @@ class ChangeTest(OwnClusterCase):
         until(lambda: sorted(row["ManagerStatus"] for row in self.cluster.nodes().values()) == ["Leader"] + ["Reachable"] * 4, "five managers")
         self.create("web", "--replicas", "5", node=5)
         self.cluster.wait_tasks("web", 5, node=4)
+
+
+class CertificateTest(OwnClusterCase):
+    managers, workers = 1, 1
+    images = ()
+
+    def swarm_file(self, number, name):
+        return os.path.join(self.cluster.host(number).data_root, "swarm", name)
+
+    def life(self, number):
+        """When the node's certificate began and when it ends."""
+        out = subprocess.run(["openssl", "x509", "-in", self.swarm_file(number, "certificate.pem"), "-noout", "-dates"], check=True, capture_output=True, text=True).stdout
+        return tuple(ssl.cert_time_to_seconds(line.partition("=")[2]) for line in out.splitlines())
+
+    def age(self, number, days, left):
+        """The node's certificate is exchanged for one of the same authority that is old and ends soon."""
+        folder = os.path.join(self.cluster.host(1).data_root, "swarm", "raft")
+        log = b"".join(open(os.path.join(folder, name), "rb").read() for name in os.listdir(folder)).decode("latin-1")
+        key = re.search(r"-----BEGIN PRIVATE KEY-----.*?-----END PRIVATE KEY-----", log)[0].replace("\\n", "\n") + "\n"
+        here = tempfile.mkdtemp()
+        self.addCleanup(shutil.rmtree, here)
+        for name, text in (("ca.key", key), ("index", ""), ("serial", "77\n"), ("config", f"[ca]\ndefault_ca=x\n[x]\ndatabase={here}/index\nserial={here}/serial\nnew_certs_dir={here}\ndefault_md=sha256\npolicy=p\n"
+                            "[p]\norganizationName=optional\norganizationalUnitName=optional\ncommonName=supplied\n")):
+            with open(os.path.join(here, name), "w") as file:
+                file.write(text)
+        own, authority = self.swarm_file(number, "certificate.pem"), self.swarm_file(1, "ca.pem")
+        day = lambda days: time.strftime("%Y%m%d%H%M%SZ", time.gmtime(time.time() + days * 86400))
+        openssl = lambda *arguments: subprocess.run(["openssl", *arguments], check=True, capture_output=True, text=True).stdout
+        subject = openssl("x509", "-in", own, "-noout", "-subject", "-nameopt", "compat").strip().removeprefix("subject=").replace(", ", "/").replace(" = ", "=")
+        openssl("req", "-new", "-key", own, "-subj", "/" + subject.lstrip("/"), "-out", here + "/request")
+        made = openssl("ca", "-batch", "-notext", "-config", here + "/config", "-cert", authority, "-keyfile", here + "/ca.key", "-in", here + "/request", "-startdate", day(-days), "-enddate", day(left))
+        with open(own) as file:
+            secret = file.read().partition("-----BEGIN PRIVATE KEY-----")
+        with open(own, "w") as file:
+            file.write(made + "".join(secret[1:]))
+
+    def test_renewed_before_it_ends(self):
+        self.docker("swarm", "update", "--cert-expiry", "240h").check()
+        for number in (2, 1):
+            with self.subTest(number):
+                self.cluster.host(number).stop()
+                self.age(number, days=89, left=1)
+                old = self.life(number)
+                self.assertLess(old[1], time.time() + 2 * 86400)
+                self.cluster.host(number).start()
+                until(lambda: self.life(number) != old, "the certificate is a new one")
+                self.assertAlmostEqual(self.life(number)[1], time.time() + 10 * 86400, delta=300)
+        self.cluster.wait_manager(1)
+        self.cluster.wait_nodes(2)
+        self.cluster.host(2).restart()  # what is on its disk is good
+        self.cluster.wait_nodes(2)
+        self.docker("node", "update", "--label-add", "a=b", "node2").check()
+
+    def test_one_with_a_life_before_it_stays(self):
+        self.cluster.host(2).stop()
+        self.age(2, days=10, left=80)
+        old = self.life(2)
+        self.cluster.host(2).start()
+        self.cluster.wait_nodes(2)
+        time.sleep(8)
+        self.assertEqual(self.life(2), old)
 
 
 class WireTest(SwarmCase):

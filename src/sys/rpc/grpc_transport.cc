@@ -9,6 +9,8 @@
 
 namespace panal {
 
+static constexpr Duration kLinger = 30s;
+
 namespace {
 
 class ClientStream final : public RpcStream {
@@ -52,7 +54,11 @@ void tune(int fd) {
 
 Result<> GrpcTransport::set_identity(const std::string& certificate, const std::string& key, const std::string& ca) {
   TRY(context_, make_tls_context(certificate, key, ca));
-  for (auto& [address, connection] : std::exchange(connections_, {})) connection->close();
+  // New calls go under the new name; those that run may end under the old one.
+  for (auto& [address, connection] : std::exchange(connections_, {}))
+    loop_.call_after(kLinger, [weak = std::weak_ptr(connection)] {
+      if (auto c = weak.lock()) c->close();
+    });
   return {};
 }
 

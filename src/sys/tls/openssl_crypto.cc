@@ -13,6 +13,8 @@
 namespace panal {
 namespace {
 
+constexpr int64_t kBackdated = 3600;  // clocks of nodes differ
+
 template <class T, void (*F)(T*)>
 struct Free {
   void operator()(T* p) const { F(p); }
@@ -111,7 +113,7 @@ class OpensslCrypto final : public Crypto {
     if (!issuer || !issuer_key || !c) return broken("sign certificate");
     X509_set_version(c.get(), 2);
     set_serial(c.get());
-    time_t from = now.time_since_epoch() / 1s - 3600, until = (now + validity).time_since_epoch() / 1s;
+    time_t from = now.time_since_epoch() / 1s - kBackdated, until = now.time_since_epoch() / 1s + validity / 1s;
     X509_time_adj_ex(X509_getm_notBefore(c.get()), 0, 0, &from);
     X509_time_adj_ex(X509_getm_notAfter(c.get()), 0, 0, &until);
     X509_NAME* name = X509_get_subject_name(c.get());
@@ -145,11 +147,17 @@ class OpensslCrypto final : public Crypto {
       X509_NAME_get_text_by_NID(X509_get_subject_name(c.get()), nid, text, sizeof text);
       return std::string(text);
     };
-    Subject s{part(NID_commonName), part(NID_organizationalUnitName), part(NID_organizationName), {}};
+    Subject s{part(NID_commonName), part(NID_organizationalUnitName), part(NID_organizationName), {}, {}};
     if (s.role.starts_with("swarm-")) s.role = s.role.substr(6);
-    tm expiry{};
-    ASN1_TIME_to_tm(X509_get0_notAfter(c.get()), &expiry);
-    s.expires = WallTime(std::chrono::seconds(timegm(&expiry)));
+    const auto seconds = [](const ASN1_TIME* time) {
+      tm parts{};
+      ASN1_TIME_to_tm(time, &parts);
+      return timegm(&parts);
+    };
+    // Beyond what nanoseconds can count, "never" is far enough.
+    static constexpr int64_t kFar = 9'000'000'000;
+    s.issued = WallTime(std::chrono::seconds(seconds(X509_get0_notBefore(c.get())) + kBackdated));
+    s.expires = WallTime(std::chrono::seconds(std::min(seconds(X509_get0_notAfter(c.get())), kFar)));
     return s;
   }
 };
