@@ -251,6 +251,18 @@ Task<Result<>> Manager::change_member(raft::Server server, bool remove) {
   }
 }
 
+Task<bool> Manager::hand_over() {
+  raft::Id heir = 0;
+  raft::Index furthest = 0;
+  for (const auto& s : replica_->configuration())
+    if (const auto match = replica_->match_index(s.id); s.id != parts_.raft_id && s.role == raft::Role::kVoter && match && *match >= furthest) heir = s.id, furthest = *match;
+  if (heir == 0) co_return false;
+  replica_->transfer(ms(parts_.loop.now()), heir);
+  const MonoTime deadline = parts_.loop.now() + 2s;
+  while (replica_->leader() && parts_.loop.now() < deadline) (void)co_await changed_.wait(parts_.loop, 100ms);
+  co_return !replica_->leader();
+}
+
 // ---- the leader's loop
 
 bool Manager::out_of_tables(const ClusterTask& task) const {

@@ -62,6 +62,8 @@ class Manager final : public raft::StateMachine {
   Event& changed() { return changed_; }
   /// Leader only: adds, promotes or removes a manager of the Raft group, retrying while another change runs.
   Task<Result<>> change_member(raft::Server server, bool remove);
+  /// Leader only: makes the voter that is furthest lead instead; false when that does not come about soon.
+  Task<bool> hand_over();
   /// Called after each applied command, with what it touched.
   std::function<void(const std::map<Kind, std::set<std::string>>&)> on_applied;
   /// A chain of reasons when nothing can be written; empty when all is well.

@@ -286,6 +286,8 @@ Task<Result<std::string>> SwarmNode::on_join_manager(Peer peer, std::string byte
   CO_TRY(const auto wish, from_text<ManagerRequest>(bytes));
   const auto unknown = fail(Code::kForbidden, "node " + peer.node_id + " is not part of this swarm");
   if (!manager->store().node(peer.node_id)) co_return unknown;
+  // A leader that is to go lets another one do it: once out of the group it would know nobody who could write the rest.
+  if (wish.remove && wish.raft_id == manager->raft_id() && co_await manager->hand_over()) co_return fail(Code::kUnavailable, "not the leader: " + manager->leader_address());
   const auto& members = manager->replica().configuration();
   const bool is_member = std::ranges::any_of(members, [&](const raft::Server& s) { return s.id == wish.raft_id && s.address == wish.address; });
   if (wish.remove || !is_member) CO_TRYV(co_await manager->change_member({wish.raft_id, wish.address, raft::Role::kStandby}, wish.remove));
