@@ -146,78 +146,94 @@ TEST_CASE("differences that do not follow on what is here are refused") {
   CHECK(!view.take(*second).has_value());
 }
 
-TEST_CASE("whatever happens, differences lead to what a new session would be told") {
-  for (uint64_t seed = 1; seed <= 60; ++seed) {
-    Cluster c(seed);
-    test::SeededEntropy dice(seed * 31);
-    Board board;
-    struct Listener {
-      Board::Reader reader;
-      AssignmentView view;
-    };
-    std::map<std::string, Listener> listeners;
-    board.rebuild(c.store);
-    std::string wrong;
-    const auto hear = [&](const std::string& id) {
-      auto& l = listeners.try_emplace(id, Listener{{id}, AssignmentView(id)}).first->second;
-      if (const auto news = board.news(l.reader, c.store.index))
-        if (auto taken = l.view.take(*news); !taken) wrong = taken.error().message;
-      Assignments is = l.view.now(), should = assignments_for(c.store, id);
-      is.index = should.index = 0;
-      if (encode(is) != encode(should)) wrong = id + ": " + encode(is) + " should be " + encode(should);
-    };
-    c.check = [&](const Store&) {
-      board.update(c.store, std::exchange(c.store.touched, {}));
-      for (const auto& [id, n] : c.store.nodes)
+namespace {
+
+/// A cluster to which anything may happen, and its nodes, which listen now and then.
+struct Storm {
+  explicit Storm(uint64_t seed) : cluster(seed), dice(seed * 31), crowd(seed % 10 == 0 ? 150 : 6) {
+    board.rebuild(cluster.store);
+    cluster.check = [this](const Store&) {
+      board.update(cluster.store, std::exchange(cluster.store.touched, {}));
+      for (const auto& [id, n] : cluster.store.nodes)
         if (dice.chance(50)) hear(id);
     };
-    c.network("ingress", "10.0.0.0/24", true), c.network("front", ""), c.network("back", "");
-    int names = 0;
-    for (int i = 0; i < 25 && wrong.empty(); ++i) {
-      std::vector<std::string> services, nodes;
-      for (const auto& [id, s] : c.store.services) services.push_back(id);
-      for (const auto& [id, n] : c.store.nodes) nodes.push_back(id);
-      const auto service = services.empty() ? "" : services[dice.below(services.size())];
-      const auto node = nodes.empty() ? "" : nodes[dice.below(nodes.size())];
-      const uint64_t what = dice.below(10);
-      if (nodes.size() < 2 || what == 0) {
-        c.node("n" + std::to_string(++names));
-      } else if (service.empty() || what == 1) {
-        SecretObject secret;
-        secret.meta.id = "s" + std::to_string(++names), secret.name = secret.meta.id, secret.data = "x";
-        c.put(dice.chance(50) ? Kind::kSecret : Kind::kConfig, secret);
-        ServiceSpec s = c.spec("web" + std::to_string(names), dice.below(seed % 10 == 0 ? 150 : 6));
-        if (dice.chance(50)) s.task.networks = {{dice.chance(50) ? "front" : "back", {"alias"}}};
-        if (dice.chance(50)) s.ports = {{.target = 80, .published = static_cast<uint32_t>(8000 + names)}};
-        s.task.container.secrets = {{.file_name = "p", .id = secret.meta.id, .name = secret.meta.id}}, s.task.container.configs = s.task.container.secrets;
-        c.service(s);
-      } else if (what == 2) {
-        c.scale(service, dice.below(6));
-      } else if (what == 3) {
-        ServiceSpec next = c.store.services.at(service).spec;
-        next.task.container.image += "x";
-        if (dice.chance(50)) next.task.networks = {{"back", {}}};
-        c.update(service, next);
-      } else if (what == 4) {
-        c.remove(Kind::kService, service);
-      } else if (what == 5) {
-        c.available(node, dice.chance(50) ? Availability::kDrain : Availability::kActive);
-      } else if (what == 6) {
-        c.state(node, dice.chance(50) ? NodeState::kDown : NodeState::kReady);
-      } else if (what == 7) {
-        Node n = c.store.nodes.at(node);
-        n.spec.role = dice.chance(50) ? NodeRole::kManager : NodeRole::kWorker, n.manager_address = dice.chance(50) ? "192.0.2.9:2377" : "", n.address = "198.51.100." + std::to_string(dice.below(9));
-        c.put(Kind::kNode, n);
-      } else if (what == 8) {
-        c.remove(Kind::kNode, node);
-      } else if (dice.chance(20)) {
-        board.rebuild(c.store);  // another leader, or a snapshot from one
-      }
-      for (uint64_t k = dice.below(8); k > 0; --k) dice.chance(60) ? void(c.decide()) : void(c.act(static_cast<int>(1 + dice.below(8))));
-      if (dice.chance(30)) c.now += Duration(dice.below(8'000'000'000));
+    cluster.network("ingress", "10.0.0.0/24", true), cluster.network("front", ""), cluster.network("back", "");
+  }
+
+  void hear(const std::string& id) {
+    auto& l = listeners.try_emplace(id, Listener{{id}, AssignmentView(id)}).first->second;
+    if (const auto news = board.news(l.reader, cluster.store.index))
+      if (auto taken = l.view.take(*news); !taken) wrong = taken.error().message;
+    Assignments is = l.view.now(), should = assignments_for(cluster.store, id);
+    is.index = should.index = 0;
+    if (encode(is) != encode(should)) wrong = id + ": " + encode(is) + " should be " + encode(should);
+  }
+
+  void new_service() {
+    SecretObject secret;
+    secret.meta.id = "s" + std::to_string(++names), secret.name = secret.meta.id, secret.data = "x";
+    cluster.put(dice.chance(50) ? Kind::kSecret : Kind::kConfig, secret);
+    ServiceSpec s = cluster.spec("web" + std::to_string(names), dice.below(crowd));
+    if (dice.chance(50)) s.task.networks = {{dice.chance(50) ? "front" : "back", {"alias"}}};
+    if (dice.chance(50)) s.ports = {{.target = 80, .published = static_cast<uint32_t>(8000 + names)}};
+    s.task.container.secrets = {{.file_name = "p", .id = secret.meta.id, .name = secret.meta.id}}, s.task.container.configs = s.task.container.secrets;
+    cluster.service(s);
+  }
+
+  template <class T>
+  std::string any_of(const std::map<std::string, T>& table) {
+    return table.empty() ? "" : std::next(table.begin(), static_cast<long>(dice.below(table.size())))->first;
+  }
+
+  void happen() {
+    const std::string service = any_of(cluster.store.services), node = any_of(cluster.store.nodes);
+    const uint64_t what = dice.below(10);
+    if (cluster.store.nodes.size() < 2 || what == 0) return void(cluster.node("n" + std::to_string(++names)));
+    if (service.empty() || what == 1) return new_service();
+    if (what == 2) cluster.scale(service, dice.below(6));
+    if (what == 3) {
+      ServiceSpec next = cluster.store.services.at(service).spec;
+      next.task.container.image += "x";
+      if (dice.chance(50)) next.task.networks = {{"back", {}}};
+      cluster.update(service, next);
     }
-    for (const auto& [id, n] : c.store.nodes) hear(id);
-    CHECK_MESSAGE(wrong.empty(), "seed " << seed << ": " << wrong);
+    if (what == 4) cluster.remove(Kind::kService, service);
+    if (what == 5) cluster.available(node, dice.chance(50) ? Availability::kDrain : Availability::kActive);
+    if (what == 6) cluster.state(node, dice.chance(50) ? NodeState::kDown : NodeState::kReady);
+    if (what == 7) {
+      Node n = cluster.store.nodes.at(node);
+      n.spec.role = dice.chance(50) ? NodeRole::kManager : NodeRole::kWorker, n.manager_address = dice.chance(50) ? "192.0.2.9:2377" : "", n.address = "198.51.100." + std::to_string(dice.below(9));
+      cluster.put(Kind::kNode, n);
+    }
+    if (what == 8) cluster.remove(Kind::kNode, node);
+    if (what == 9 && dice.chance(20)) board.rebuild(cluster.store);  // another leader, or a snapshot from one
+  }
+
+  struct Listener {
+    Board::Reader reader;
+    AssignmentView view;
+  };
+  Cluster cluster;
+  test::SeededEntropy dice;
+  Board board;
+  std::map<std::string, Listener> listeners;
+  std::string wrong;
+  const uint64_t crowd;
+  int names = 0;
+};
+
+}  // namespace
+
+TEST_CASE("whatever happens, differences lead to what a new session would be told") {
+  for (uint64_t seed = 1; seed <= 60; ++seed) {
+    Storm storm(seed);
+    for (int i = 0; i < 25 && storm.wrong.empty(); ++i) {
+      storm.happen();
+      for (uint64_t k = storm.dice.below(8); k > 0; --k) storm.dice.chance(60) ? void(storm.cluster.decide()) : void(storm.cluster.act(static_cast<int>(1 + storm.dice.below(8))));
+      if (storm.dice.chance(30)) storm.cluster.now += Duration(storm.dice.below(8'000'000'000));
+    }
+    for (const auto& [id, n] : storm.cluster.store.nodes) storm.hear(id);
+    CHECK_MESSAGE(storm.wrong.empty(), "seed " << seed << ": " << storm.wrong);
   }
 }
 
