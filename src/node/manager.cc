@@ -11,7 +11,7 @@ static constexpr const char *kRaftMethod = "/panal.Raft/Send", *kProposeMethod =
 static uint64_t ms(MonoTime t) { return static_cast<uint64_t>(t.time_since_epoch() / 1ms); }
 
 Manager::Manager(Parts parts) : parts_(std::move(parts)) {
-  replica_ = std::make_unique<raft::Replica>(parts_.make_core(), parts_.raft_id, *parts_.disk, *this, [this](raft::Message m) { send(std::move(m)); });
+  replica_ = std::make_unique<raft::Replica>(parts_.make_core(), parts_.raft_id, *parts_.disk, *this, [this](raft::Message m) { send(std::move(m)); }, parts_.retention);
   replica_->on_progress = [this] {
     schedule_tick();
     const Progress now{replica_->applied(), replica_->leader_id(), replica_->ready(), replica_->failed(), promotable() != nullptr};

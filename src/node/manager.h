@@ -39,6 +39,7 @@ class Manager final : public raft::StateMachine {
     std::function<std::unique_ptr<raft::Core>()> make_core;
     raft::Id raft_id = 0;
     std::string node_id, address;  // "192.0.2.1:2377"
+    raft::Retention retention{};
   };
   explicit Manager(Parts parts);
   ~Manager() override;

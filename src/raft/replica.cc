@@ -9,8 +9,8 @@ namespace panal::raft {
 
 static constexpr uint64_t kLeaderTickMs = 100;
 
-Replica::Replica(std::unique_ptr<Core> core, Id id, Disk& disk, StateMachine& machine, std::function<void(Message)> send)
-    : core_(std::move(core)), id_(id), disk_(disk), machine_(machine), send_(std::move(send)) {}
+Replica::Replica(std::unique_ptr<Core> core, Id id, Disk& disk, StateMachine& machine, std::function<void(Message)> send, Retention retention)
+    : core_(std::move(core)), id_(id), disk_(disk), machine_(machine), send_(std::move(send)), retention_(retention) {}
 
 void Replica::fail_stop(std::string why) {
   if (failed_) return;
@@ -319,7 +319,7 @@ void Replica::apply_committed(uint64_t now_ms) {
     finish(index, now.term, result);
   }
   const Index last_snapshot = snapshot_ ? snapshot_->index : 0;
-  if (!failed_ && applied_ >= last_snapshot + kSnapshotEvery && applied_ <= durable_) take_snapshot(now_ms);
+  if (!failed_ && applied_ >= last_snapshot + retention_.snapshot_every && applied_ <= durable_) take_snapshot(now_ms);
 }
 
 void Replica::take_snapshot(uint64_t now_ms) {
@@ -328,10 +328,10 @@ void Replica::take_snapshot(uint64_t now_ms) {
   Snapshot s{applied_, e->term, configuration_, configuration_index_, machine_.snapshot()};
   if (auto saved = disk_.save_snapshot(s, false); !saved) return fail_stop(saved.error().message);
   Effects effects;
-  if (auto told = core_->snapshot_taken(now_ms, s, kTrailing, effects); !told) return fail_stop(told.error().message);
+  if (auto told = core_->snapshot_taken(now_ms, s, retention_.trailing, effects); !told) return fail_stop(told.error().message);
   snapshot_ = std::move(s);
-  if (applied_ > kTrailing && applied_ - kTrailing >= log_start_) {
-    const Index drop = applied_ - kTrailing;
+  if (applied_ > retention_.trailing && applied_ - retention_.trailing >= log_start_) {
+    const Index drop = applied_ - retention_.trailing;
     log_.erase(log_.begin(), log_.begin() + static_cast<long>(drop - log_start_ + 1));
     log_start_ = drop + 1;
     disk_.drop_prefix(drop);

@@ -44,12 +44,17 @@ class StateMachine {
   virtual Result<> restore(const std::string& data) = 0;
 };
 
+/// A snapshot after so many applied entries; the last `trailing` before it stay in the log, for managers that lag a little.
+struct Retention {
+  uint32_t snapshot_every = 4096, trailing = 1024;
+};
+
 class Replica {
  public:
-  static constexpr size_t kSnapshotEvery = 4096, kTrailing = 1024, kMaxPending = 4096;
+  static constexpr size_t kMaxPending = 4096;
   static constexpr size_t kMaxMessageBytes = 1 << 20;
 
-  Replica(std::unique_ptr<Core> core, Id id, Disk& disk, StateMachine& machine, std::function<void(Message)> send);
+  Replica(std::unique_ptr<Core> core, Id id, Disk& disk, StateMachine& machine, std::function<void(Message)> send, Retention retention = {});
 
   /// `bootstrap`: the first configuration of a new cluster; empty for a node that joins or restarts.
   Result<> start(uint64_t now_ms, const Configuration& bootstrap);
@@ -107,6 +112,7 @@ class Replica {
   Disk& disk_;
   StateMachine& machine_;
   std::function<void(Message)> send_;
+  const Retention retention_;
   std::deque<Entry> log_;  // log_[0] has index log_start_
   Index log_start_ = 1, applied_ = 0, durable_ = 0;
   uint64_t epoch_ = 0;     // counts installs: completions of older appends are void

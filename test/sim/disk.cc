@@ -51,6 +51,7 @@ Result<> SimDisk::save_snapshot(const raft::Snapshot& snapshot, bool reset) {
   if (dead_) return {};
   platter_.state.snapshot = snapshot;
   if (reset) {
+    ++platter_.installs;
     ++epoch_;
     waiting_.clear();
     platter_.state.entries.clear();

@@ -11,6 +11,7 @@ namespace panal::sim {
 struct Platter {
   raft::Persistent state;
   Duration slowest = 3ms;
+  int installs = 0;
   void write(raft::Index index, const raft::Entry& entry);
 };
 

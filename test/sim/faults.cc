@@ -21,12 +21,14 @@ Faults::Faults(SimWorld& world, FaultPlan plan) : world_(world), plan_(plan), ra
 
 void Faults::begin() {
   on_ = true;
+  lagged_ = world_.shape.managers < 3;
   if (plan_.loss) world_.network.weather = {100us, Duration(random_.between(Duration(2ms), Duration(60ms))), 0.02, 0.001};
   if (plan_.disks)
     for (auto& n : world_.nodes) n->platter.slowest = random_.between(Duration(3ms), Duration(60ms));
   if (plan_.trouble)
     for (auto& n : world_.nodes) n->machine->trouble = random_.chance(0.5) ? 0.05 : 0.2;
   next();
+  world_.loop.call_after(random_.between(Duration(1s), Duration(8s)), [this] { lag(); });
 }
 
 void Faults::next() {
@@ -79,6 +81,33 @@ void Faults::crash() {
   }
 }
 
+// In every run one manager is away for so long that the others have nothing left for it but their snapshot.
+void Faults::lag() {
+  if (!on_) return;
+  SimNode* leader = world_.leader();
+  std::vector<int> followers;
+  for (auto& n : world_.nodes)
+    if (n->manager() && n.get() != leader) followers.push_back(n->index);
+  if (!leader || followers.size() < 2) {
+    world_.loop.call_after(1s, [this] { lag(); });
+    return;
+  }
+  const int victim = random_.pick(followers);
+  const raft::Index had = world_.node(victim).manager()->replica().last_index();
+  world_.crash(victim, random_.chance(0.5) ? SimWorld::Crash::kMachine : SimWorld::Crash::kProcess);
+  await_compaction(victim, had);
+}
+
+void Faults::await_compaction(int victim, raft::Index had) {
+  world_.loop.call_after(500ms, [this, victim, had] {
+    if (!on_) return;
+    if (world_.up(victim)) return lag();  // another fault's end brought it back too early
+    SimNode* leader = world_.leader();
+    if (leader && leader->manager()->replica().applied() > had && !leader->manager()->replica().entry(had + 1)) lagged_ = true, world_.restart(victim);
+    else await_compaction(victim, had);
+  });
+}
+
 void Faults::partition() {
   const int count = static_cast<int>(world_.nodes.size());
   std::set<int> away;
@@ -111,6 +140,10 @@ void Faults::heal() {
   world_.note("---- faults stop");
   world_.network.heal();
   world_.network.weather = {};
+  std::vector<int> with_snapshot;
+  for (auto& n : world_.nodes)
+    if (n->platter.state.snapshot) with_snapshot.push_back(n->index);
+  if (!with_snapshot.empty()) world_.crash(random_.pick(with_snapshot), SimWorld::Crash::kProcess);
   for (auto& n : world_.nodes) {
     n->machine->trouble = 0;
     n->platter.slowest = 3ms;

@@ -23,6 +23,7 @@ struct Outcome {
   double settle_seconds = 0;
   int acknowledged = 0, refused = 0;
   uint64_t entries = 0, leaders = 0;
+  int installs = 0, snapshot_starts = 0;
 };
 
 void print_trace(const SimWorld& world) {
@@ -39,7 +40,8 @@ void on_crash(int signal) {
 
 Outcome run(uint64_t seed, bool verbose) {
   Random shape_random(seed);
-  Shape shape{shape_random.chance(0.6) ? 3 : shape_random.chance(0.8) ? 5 : 1, shape_random.between(2, 4)};
+  Shape shape{shape_random.chance(0.6) ? 3 : shape_random.chance(0.8) ? 5 : 1, shape_random.between(2, 4), {}};
+  shape.retention = {static_cast<uint32_t>(shape_random.chance(0.7) ? shape_random.between(20, 60) : shape_random.between(60, 200)), static_cast<uint32_t>(shape_random.between(10, 40))};
   SimWorld world(seed, shape, verbose);
   g_world = &world;
   RaftChecker raft(world);
@@ -60,6 +62,7 @@ Outcome run(uint64_t seed, bool verbose) {
       raft.compare_logs();
       if (i % 5 == 0) raft.compare_tables();
     }
+    world.run_until([&] { return faults.lagged(); }, 60s);
     workload.stop();
     faults.heal();
     const MonoTime healed = world.timeline.now;
@@ -72,7 +75,8 @@ Outcome run(uint64_t seed, bool verbose) {
   }
   if (!why.empty()) world.violate(why);
   out.violation = world.violation(), out.hash = world.trace_hash(), out.events = world.timeline.events;
-  out.acknowledged = workload.acknowledged, out.refused = workload.refused, out.entries = raft.last(), out.leaders = raft.leaders();
+  out.acknowledged = workload.acknowledged, out.refused = workload.refused, out.entries = raft.last(), out.leaders = raft.leaders(), out.snapshot_starts = world.snapshot_starts;
+  for (const auto& n : world.nodes) out.installs += n->platter.installs;
   if (!out.violation.empty()) {
     if (!verbose) print_trace(world);
     std::fprintf(stderr, "%s%s", world.describe().c_str(), describe(world, raft.tables().store()).c_str());
@@ -110,7 +114,7 @@ int main(int argc, char** argv) {
     Outcome o = run(seed, verbose);
     if (o.violation.empty() && seed % 10 == 0 && run(seed, false).hash != o.hash) o.violation = "two runs of this seed differ";
     g_world = nullptr;
-    if (chatty) std::printf("seed %llu: %s, %llu events, %llu entries, %llu leaders, %d acknowledged, %d refused, settled in %.1f s\n", static_cast<unsigned long long>(seed), o.violation.empty() ? "passed" : "FAILED", static_cast<unsigned long long>(o.events), static_cast<unsigned long long>(o.entries), static_cast<unsigned long long>(o.leaders), o.acknowledged, o.refused, o.settle_seconds);
+    if (chatty) std::printf("seed %llu: %s, %llu events, %llu entries, %llu leaders, %d installs, %d starts from a snapshot, %d acknowledged, %d refused, settled in %.1f s\n", static_cast<unsigned long long>(seed), o.violation.empty() ? "passed" : "FAILED", static_cast<unsigned long long>(o.events), static_cast<unsigned long long>(o.entries), static_cast<unsigned long long>(o.leaders), o.installs, o.snapshot_starts, o.acknowledged, o.refused, o.settle_seconds);
     if (o.violation.empty()) {
       ++g_passed;
       continue;

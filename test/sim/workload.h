@@ -43,20 +43,24 @@ class Faults {
  public:
   Faults(SimWorld& world, FaultPlan plan);
   void begin();
-  /// Everything works again from here on.
+  /// The manager that was kept away is back. Asked before heal(), so that every run installs a snapshot.
+  bool lagged() const { return lagged_; }
+  /// Everything works again from here on; one manager starts anew from its snapshot.
   void heal();
 
  private:
   void next();
   void strike();
   void crash();
+  void lag();
+  void await_compaction(int victim, raft::Index had);
   void partition();
   void step_clock();
 
   SimWorld& world_;
   const FaultPlan plan_;
   Random random_;
-  bool on_ = false;
+  bool on_ = false, lagged_ = false;
 };
 
 }  // namespace panal::sim

@@ -22,8 +22,8 @@ Process::Process(SimWorld& world, SimNode& node)
       disk(loop, node.platter, world.random.fork(2)),
       executor(*node.machine, loop) {}
 
-SimWorld::SimWorld(uint64_t s, Shape shape, bool verbose)
-    : seed(s), loop(timeline, kWorldLoop, &world_offset), random(s * 0x9e3779b97f4a7c15ull + 1), network(timeline, loop, random.fork(3)), verbose_(verbose) {
+SimWorld::SimWorld(uint64_t s, Shape how, bool verbose)
+    : seed(s), shape(how), loop(timeline, kWorldLoop, &world_offset), random(s * 0x9e3779b97f4a7c15ull + 1), network(timeline, loop, random.fork(3)), verbose_(verbose) {
   timeline.now = MonoTime(1000s);
   SimEntropy ids(random.fork(4));
   for (int i = 0; i < shape.managers + shape.workers; ++i) {
@@ -99,10 +99,11 @@ void SimWorld::start_process(SimNode& n, std::optional<Manager::Start> how, bool
   n.process = std::make_unique<Process>(*this, n);
   Process& p = *n.process;
   if (how) {
+    snapshot_starts += n.platter.state.snapshot.has_value();
     raft::Settings settings;
     settings.id = n.raft_id, settings.address = n.address + ":2377";
     settings.seed = static_cast<uint32_t>(p.entropy.number()), settings.election_ms = 700, settings.heartbeat_ms = 40;
-    Manager::Parts parts{p.loop, p.entropy, p.transport, std::shared_ptr<raft::Disk>(std::shared_ptr<void>(), &p.disk), [settings] { return raft::make_libraft_core(settings); }, n.raft_id, n.node_id, settings.address};
+    Manager::Parts parts{p.loop, p.entropy, p.transport, std::shared_ptr<raft::Disk>(std::shared_ptr<void>(), &p.disk), [settings] { return raft::make_libraft_core(settings); }, n.raft_id, n.node_id, settings.address, shape.retention};
     p.manager = std::make_unique<Manager>(std::move(parts));
     if (auto started = p.manager->start(*how); !started) violate("manager does not start: " + started.error().message);
     (void)p.transport.listen(n.address, 2377);

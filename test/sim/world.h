@@ -44,6 +44,7 @@ struct SimNode {
 
 struct Shape {
   int managers = 3, workers = 2;
+  raft::Retention retention{};
 };
 
 class SimWorld {
@@ -52,6 +53,7 @@ class SimWorld {
   ~SimWorld();
 
   const uint64_t seed;
+  const Shape shape;
   Timeline timeline;
   Duration world_offset{};
   SimLoop loop;  // the world's own events: packets, faults, ends of containers
@@ -66,6 +68,7 @@ class SimWorld {
   bool run_until(const std::function<bool()>& done, Duration limit);
 
   enum class Crash { kProcess, kMachine };
+  int snapshot_starts = 0;  // managers that began from a snapshot of their own
   void crash(int node, Crash how);
   void restart(int node);
   bool up(int node) const { return nodes[static_cast<size_t>(node)]->process != nullptr; }

@@ -172,7 +172,7 @@ TEST_CASE("a follower that lags too far gets the snapshot, and a restart finds i
   g.form(3);
   const Id behind = g.leader() == 3 ? 2 : 3;
   g.crash(behind);
-  for (size_t i = 0; i < Replica::kSnapshotEvery + 200; ++i) {
+  for (size_t i = 0; i < Retention{}.snapshot_every + 200; ++i) {
     const Id l = g.leader();
     g[l].propose(g.now, "w" + std::to_string(i), [](Result<Index>) {});
     if (i % 100 == 99) g.tick();
@@ -183,13 +183,13 @@ TEST_CASE("a follower that lags too far gets the snapshot, and a restart finds i
   g.boot(behind);
   g.agree({1, 2, 3});
   CHECK(g.at(behind).disk.stable.snapshot.has_value());
-  CHECK(g.at(behind).machine.words.size() == Replica::kSnapshotEvery + 201);
+  CHECK(g.at(behind).machine.words.size() == Retention{}.snapshot_every + 201);
   for (const Id id : {1, 2, 3}) g.crash(id);
   for (const Id id : {1, 2, 3}) g.boot(id);
   g.write("again");
   g.agree({1, 2, 3});
   CHECK(g.at(behind).machine.words.back() == "again");
-  CHECK(g.at(behind).machine.words.size() == Replica::kSnapshotEvery + 202);
+  CHECK(g.at(behind).machine.words.size() == Retention{}.snapshot_every + 202);
 }
 
 TEST_CASE("a crash between a received snapshot and the emptied log is repaired at start") {
