@@ -13,6 +13,7 @@ struct Meta {
   uint64_t version = 0;  // index of the write that last changed the object
   WallTime created, updated;
   uint64_t asked = 0;    // index of the last write that a user asked for: what a stale reader is judged by
+  uint64_t born = 0;     // index of the write that made it: what is older does not hang on a clock
 };
 
 // ---- nodes

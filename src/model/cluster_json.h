@@ -184,7 +184,7 @@ void fields(A& a, VirtualIp& v) {
 
 template <class A>
 void fields(A& a, Meta& m) {
-  a("ID", m.id), a("Version", m.version), a("Asked", m.asked), time_field(a, "Created", m.created), time_field(a, "Updated", m.updated);
+  a("ID", m.id), a("Version", m.version), a("Asked", m.asked), a("Born", m.born), time_field(a, "Created", m.created), time_field(a, "Updated", m.updated);
 }
 template <class A>
 void fields(A& a, NodeDescription& d) {

@@ -241,26 +241,39 @@ Task<bool> Manager::hand_over() {
 
 // ---- the leader's loop
 
+// In this leader's memory, by its monotonic clock: no step of a wall clock makes a task stop early, or keeps it.
+void Manager::note_draining() {
+  const auto known = std::exchange(draining_, {});
+  for (const auto& [id, t] : store_.tasks) {
+    if (t.serving || t.desired > TaskState::kRunning) continue;
+    auto it = known.find(id);
+    draining_[id] = it == known.end() ? parts_.loop.now() : it->second;
+  }
+}
+
 bool Manager::out_of_tables(const ClusterTask& task) const {
-  if (parts_.loop.wall_now() - task.meta.updated > kDrainLimit) return true;
+  if (auto since = draining_.find(task.meta.id); since != draining_.end() && parts_.loop.now() - since->second >= kDrainLimit) return true;
   // Tables without the task are those made from an index at or past the write that took it out.
   for (const auto& [id, n] : store_.nodes) {
     if (n.state != NodeState::kReady) continue;
     auto it = sessions_.find(id);
-    if (it == sessions_.end()) continue;  // gone: it will be down soon, or comes back and gets the tables first
+    if (it == sessions_.end()) return false;  // its kernel goes on with the tables it had
     const Session& s = *it->second;
     if (s.checked < task.meta.version || s.acked < s.sent) return false;
   }
   return true;
 }
 
-void Manager::note_statuses(Command& command) {
+// The time of a status is when the leader heard of it: restarts and updates wait by it, and a worker's clock may be hours off.
+void Manager::note_statuses(Command& command, WallTime now) {
   for (auto& [node_id, news] : std::exchange(statuses_, {}))
     for (auto& [task_id, status] : news) {
       const ClusterTask* t = store_.task(task_id);
-      if (!t || t->node_id != node_id || status.state < t->status.state || status == t->status) continue;  // a state never moves back
+      if (!t) continue;
+      status.time = t->status.time;
+      if (t->node_id != node_id || status.state < t->status.state || status == t->status) continue;  // a state never moves back
       ClusterTask next = *t;
-      next.status = status;
+      next.status = status, next.status.time = now;
       command.put(Kind::kTask, next);
     }
 }
@@ -297,16 +310,17 @@ void Manager::note_nodes(Command& command, WallTime) {
 Command Manager::step(WallTime now) {
   Command command;
   command.time = now;
-  note_statuses(command);
+  note_statuses(command, now);
   note_nodes(command, now);
   if (!command.empty()) return command;  // news first: what follows from them is decided on the next turn
+  note_draining();
   const Situation situation{[this](const ClusterTask& t) { return out_of_tables(t); }};
   return reconcile(store_, now, parts_.entropy, situation);
 }
 
 Task<void> Manager::lead() {
   lead_since_ = parts_.loop.now();
-  gone_since_.clear();
+  gone_since_.clear(), draining_.clear();
   board_.rebuild(store_);
   log::info("msg=\"leading the swarm\" node={} term={}", parts_.node_id, replica_->term());
   while (replica_->ready() && !stopping_) {

@@ -102,8 +102,9 @@ class Manager final : public raft::StateMachine {
   Task<Result<>> propose_here(Command command);
   Task<void> lead();
   Command step(WallTime now);
-  void note_statuses(Command& command);
+  void note_statuses(Command& command, WallTime now);
   void note_nodes(Command& command, WallTime now);
+  void note_draining();
   bool out_of_tables(const ClusterTask& task) const;
   Task<void> promote_standbys();
   const raft::Server* promotable() const;
@@ -117,7 +118,7 @@ class Manager final : public raft::StateMachine {
   std::map<std::string, std::shared_ptr<Session>> sessions_;
   std::map<std::string, std::map<std::string, TaskStatus>> statuses_;  // node -> task -> latest news
   std::map<std::string, AgentMessage> hellos_;
-  std::map<std::string, MonoTime> gone_since_;
+  std::map<std::string, MonoTime> gone_since_, draining_;  // node -> since when it is silent; task -> since when it is out of the tables
   std::map<raft::Id, MonoTime> heard_;  // of the other managers
   struct Progress {
     raft::Index applied = 0;

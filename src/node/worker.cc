@@ -131,7 +131,7 @@ Task<void> Worker::programmer() {
 
 void Worker::set_status(LocalTask& t, TaskState state, std::string message, std::string error) {
   t.status.state = state, t.status.message = std::move(message), t.status.error = std::move(error);
-  t.status.time = parts_.loop.wall_now(), t.status.container_id = t.container_id;
+  t.status.container_id = t.container_id;
   unsent_[t.task.meta.id] = t.status;
   news_.notify(parts_.loop);
 }

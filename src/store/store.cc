@@ -124,7 +124,7 @@ Result<> Store::apply(uint64_t at, const Command& command) {
       }
       T object = std::get<T>(*c.object);
       const Meta* old = meta_of(c.kind, c.id);
-      object.meta.created = old ? old->created : command.time;
+      object.meta.created = old ? old->created : command.time, object.meta.born = old ? old->born : at;
       object.meta.updated = command.time, object.meta.version = at;
       object.meta.asked = c.base_version ? at : old ? old->asked : 0;
       table[c.id] = std::move(object);

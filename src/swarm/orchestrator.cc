@@ -69,7 +69,8 @@ class ServiceLoop {
     Tasks all;
     for (const auto& id : draft_.tasks_of(service_.meta.id))
       if (const auto* t = draft_.task(id)) all.push_back(t);
-    std::ranges::sort(all, [](const ClusterTask* a, const ClusterTask* b) { return std::tuple(a->meta.created, a->spec_version, a->attempt, a->meta.id) < std::tuple(b->meta.created, b->spec_version, b->attempt, b->meta.id); });
+    const auto age = [](const ClusterTask* t) { return std::tuple(t->meta.born ? t->meta.born : UINT64_MAX, t->spec_version, t->attempt, t->meta.id); };  // unborn: of this plan
+    std::ranges::sort(all, {}, age);
     for (const auto*& t : all)
       if (t->spec_version != service_.spec_version && alive_wish(*t) && !dead(*t) && same_tasks(t->spec, t->ports, service_.spec.task, service_.spec.ports)) {
         ClusterTask kept = *t;  // the update took back what it had changed: its task need not go
@@ -175,7 +176,7 @@ class ServiceLoop {
       vacant &= dead(*t) || !alive_wish(*t);
       if (t->spec_version == service_.spec_version) {
         touched = true;
-        done |= good(*t) && running_well(*t) && draft_.now - t->status.time >= Duration(config_.delay);
+        done |= good(*t) && running_well(*t) && elapsed(draft_.now, t->status.time, Duration(config_.delay));
       } else if (!dead(*t) && (!t->serving || !alive_wish(*t))) {
         leaving = true;
       }
@@ -344,7 +345,7 @@ class ServiceLoop {
         if (t->spec_version != service_.spec_version) continue;
         const bool broke = t->status.state == TaskState::kFailed || t->status.state == TaskState::kRejected || (t->status.state == TaskState::kComplete && service_.spec.task.restart.condition == "any");
         if (broke && t->status.time - t->meta.created < Duration(config_.monitor) + 60s) bad = true;
-        if (good(*t) && running_well(*t) && draft_.now - t->status.time >= Duration(config_.monitor)) ok = true;
+        if (good(*t) && running_well(*t) && elapsed(draft_.now, t->status.time, Duration(config_.monitor))) ok = true;
       }
       failed += bad, settled += ok;
     }

@@ -109,7 +109,7 @@ class Scheduler {
     for (const auto& id : draft_.tasks_of(t.service_id)) {
       const auto* other = draft_.task(id);
       if (other && other->node_id == n.meta.id && (other->status.state == TaskState::kFailed || other->status.state == TaskState::kRejected) &&
-          draft_.now - other->status.time < 5min)
+          !elapsed(draft_.now, other->status.time, 5min))
         ++count;
     }
     return count >= 5 ? count : 0;
@@ -151,7 +151,7 @@ void schedule(Draft& draft) {
   std::vector<std::string> waiting;
   draft.each_task([&](const ClusterTask& t) {
     const bool unplaced = t.status.state == TaskState::kPending;  // a new task has no addresses yet
-    if (unplaced && t.desired <= TaskState::kRunning && t.not_before <= draft.now) waiting.push_back(t.meta.id);
+    if (unplaced && t.desired <= TaskState::kRunning && elapsed(draft.now, t.not_before - Duration(t.spec.restart.delay), Duration(t.spec.restart.delay))) waiting.push_back(t.meta.id);
   });
   if (waiting.empty()) return;
   Scheduler scheduler(draft);

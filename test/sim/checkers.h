@@ -20,12 +20,15 @@ class TableChecker {
   void task_step(const ClusterTask& old, const ClusterTask& next);
   void after(const Command& command);
   void fresh_task(const ClusterTask& task);
+  void drained(const ClusterTask& old, const ClusterTask& next);
+  void paced(const ClusterTask& old, const ClusterTask& next);
   void addresses();
 
   SimWorld& world_;
   Store store_;
   std::map<std::string, uint64_t> fit_since_;  // node -> index of the write that made it active or ready again
   std::set<std::string> known_, buried_;  // ids of tasks that were ever made, and removed
+  std::map<std::string, MonoTime> left_;  // task -> when it left the endpoint tables
 };
 
 class RaftChecker {

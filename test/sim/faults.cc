@@ -4,7 +4,7 @@ namespace panal::sim {
 
 FaultPlan FaultPlan::draw(Random& random) {
   FaultPlan p;
-  p.crashes = random.chance(0.6), p.partitions = random.chance(0.5), p.loss = random.chance(0.5), p.clocks = random.chance(0.3);
+  p.crashes = random.chance(0.6), p.partitions = random.chance(0.5), p.loss = random.chance(0.5), p.clocks = random.chance(0.3), p.skew = random.chance(0.4);
   p.stalls = random.chance(0.3), p.disks = random.chance(0.3), p.trouble = random.chance(0.4);
   p.pause = random.between(Duration(1s), Duration(10s));
   return p;
@@ -13,7 +13,7 @@ FaultPlan FaultPlan::draw(Random& random) {
 std::string FaultPlan::text() const {
   std::string out;
   const auto add = [&](bool on, const char* name) { out += on ? std::string(out.empty() ? "" : " ") + name : ""; };
-  add(crashes, "crashes"), add(partitions, "partitions"), add(loss, "loss"), add(clocks, "clocks"), add(stalls, "stalls"), add(disks, "disks"), add(trouble, "trouble");
+  add(crashes, "crashes"), add(partitions, "partitions"), add(loss, "loss"), add(clocks, "clocks"), add(skew, "skew"), add(stalls, "stalls"), add(disks, "disks"), add(trouble, "trouble");
   return out.empty() ? "none" : out;
 }
 
@@ -27,6 +27,9 @@ void Faults::begin() {
     for (auto& n : world_.nodes) n->platter.slowest = random_.between(Duration(3ms), Duration(60ms));
   if (plan_.trouble)
     for (auto& n : world_.nodes) n->machine->trouble = random_.chance(0.5) ? 0.05 : 0.2;
+  if (plan_.skew)  // workers whose clocks are wrong all the time
+    for (auto& n : world_.nodes)
+      if (n->role == NodeRole::kWorker && random_.chance(0.6)) step_clock(*n, hours_off());
   next();
   world_.loop.call_after(random_.between(Duration(1s), Duration(8s)), [this] { lag(); });
 }
@@ -48,7 +51,11 @@ void Faults::strike() {
       if (plan_.partitions) partition();
       break;
     case 2:
-      if (plan_.clocks) step_clock();
+      if (plan_.clocks) {
+        const auto roll = random_.below(10);
+        const Duration by = roll < 5 ? random_.between(Duration(-2s), Duration(2s)) : roll < 7 ? random_.between(Duration(-30s), Duration(30s)) : hours_off();
+        step_clock(*random_.pick(world_.nodes), by);
+      }
       break;
     case 3:
       if (plan_.stalls) {
@@ -127,12 +134,16 @@ void Faults::partition() {
   });
 }
 
-void Faults::step_clock() {
-  auto& n = random_.pick(world_.nodes);
-  const int64_t most = random_.chance(0.2) ? 30'000 : 2'000;
-  const Duration by = std::chrono::milliseconds(random_.between(static_cast<int>(-most), static_cast<int>(most)));
-  n->wall_offset += by;
-  world_.note("clock of n" + std::to_string(n->index + 1) + " steps by " + std::to_string(by / 1ms) + " ms");
+// An hour to ten days, either way.
+Duration Faults::hours_off() {
+  const Duration by = random_.chance(0.5) ? random_.between(Duration(1h), Duration(23h)) : random_.between(Duration(24h), Duration(240h));
+  return random_.chance(0.5) ? by : -by;
+}
+
+void Faults::step_clock(SimNode& n, Duration by) {
+  n.wall_offset += by;
+  if (n.role == NodeRole::kManager) world_.manager_clocks_true = false;
+  world_.note("clock of n" + std::to_string(n.index + 1) + " steps by " + std::to_string(by / 1ms) + " ms");
 }
 
 void Faults::heal() {

@@ -35,6 +35,7 @@ void Machine::start(Container& c) {
 }
 
 void Machine::lose_power() {
+  tables.reset();
   for (auto it = containers.begin(); it != containers.end();) {
     auto& c = it->second;
     if (c.running) c.running = c.healthy = false, c.exit_code = 137;
@@ -130,7 +131,7 @@ Task<Result<>> FakeExecutor::program(const Assignments& a) {
   co_await loop_.sleep(random.chance(0.02) ? random.between(Duration(100ms), Duration(3s)) : random.between(Duration(1ms), Duration(30ms)));
   if (dead_) co_return gone();
   if (random.chance(machine_.trouble)) co_return fail(Code::kInternal, "netlink: device or resource busy");
-  tables_ = wanted;
+  machine_.tables = wanted;
   co_return Result<>{};
 }
 

@@ -22,6 +22,8 @@ class Machine {
   Machine(SimLoop& world, Random random, std::string hostname) : world_(world), random_(random), hostname_(std::move(hostname)) {}
 
   std::map<std::string, Container> containers;
+  /// What the kernel was last told; stands while no process runs.
+  std::optional<Assignments> tables;
   /// Failures that are nobody's wish: of preparing, starting, programming, and of running containers.
   double trouble = 0;
   void lose_power();
@@ -61,15 +63,12 @@ class FakeExecutor final : public Executor {
     dead_ = true;
     changed_.notify(loop_);
   }
-  /// What the node's kernel was last told.
-  const std::optional<Assignments>& tables() const { return tables_; }
 
  private:
   friend class Machine;
   Machine& machine_;
   SimLoop& loop_;
   Event changed_;
-  std::optional<Assignments> tables_;
   bool dead_ = false;
 };
 

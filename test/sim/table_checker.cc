@@ -4,6 +4,8 @@
 
 namespace panal::sim {
 
+static constexpr Duration kDrainLimit = 5s;
+
 static bool wanted(const ClusterTask& t) { return t.desired <= TaskState::kRunning; }
 
 bool TableChecker::apply(raft::Index index, const std::string& bytes) {
@@ -38,6 +40,48 @@ void TableChecker::task_step(const ClusterTask& old, const ClusterTask& next) {
   if (!old.node_id.empty() && old.node_id != next.node_id) world_.violate(who + "moved to another node");
   if (old.desired > TaskState::kRunning && next.desired < old.desired) world_.violate(who + "wanted again after it was told to stop");
   if (old.slot != next.slot || old.service_id != next.service_id || next.spec_version < old.spec_version) world_.violate(who + "changed its slot or service, or its version went back");
+  drained(old, next);
+  paced(old, next);
+}
+
+static bool routes_to(const Assignments& tables, const std::string& task) {
+  for (const auto& row : tables.mesh_rows)
+    if (row.task_id == task && row.serving) return true;
+  for (const auto& n : tables.networks)
+    for (const auto& row : n.rows)
+      if (row.task_id == task && row.serving) return true;
+  return false;
+}
+
+// A running task is told to stop when no ready node's kernel sends to it any more, or five seconds after it left the tables.
+void TableChecker::drained(const ClusterTask& old, const ClusterTask& next) {
+  const std::string& id = next.meta.id;
+  const MonoTime now = world_.timeline.now;
+  if (next.serving) left_.erase(id);
+  else left_.try_emplace(id, now);
+  if (!wanted(old) || wanted(next) || old.status.state != TaskState::kRunning) return;
+  const Node* home = store_.node(old.node_id);
+  if (!home || home->state != NodeState::kReady || now - left_.at(id) >= kDrainLimit) return;
+  for (const auto& n : world_.nodes) {
+    const Node* object = store_.node(n->node_id);
+    if (object && object->state == NodeState::kReady && n->machine->tables && routes_to(*n->machine->tables, id))
+      world_.violate("task " + id + " of " + next.service_name + " was told to stop while n" + std::to_string(n->index + 1) + " still sends to it");
+  }
+}
+
+// Statuses carry the leader's time, and a task that follows one that ended by itself waits for the restart delay. As long as the managers'
+// own clocks are right.
+void TableChecker::paced(const ClusterTask& old, const ClusterTask& next) {
+  if (!world_.manager_clocks_true) return;
+  const WallTime now = world_.true_time();
+  if (!(next.status.time == old.status.time) && (next.status.time > now || next.status.time < now - 1min))
+    world_.violate("a status of task " + next.meta.id + " carries " + rfc3339(next.status.time) + " at " + rfc3339(now));
+  if (next.attempt == 0 || old.status.state >= TaskState::kAssigned || next.status.state != TaskState::kAssigned) return;
+  const ClusterTask* last = nullptr;
+  for (const auto& [id, t] : store_.tasks)
+    if (t.service_id == next.service_id && t.slot == next.slot && (t.slot || t.node_id == next.node_id) && t.meta.born < next.meta.born && (!last || t.meta.born > last->meta.born)) last = &t;
+  if (last && terminal(last->status.state) && last->attempt + 1 == next.attempt && now - last->status.time < Duration(next.spec.restart.delay))
+    world_.violate("task " + next.meta.id + " of " + next.service_name + "." + std::to_string(next.slot) + " began " + std::to_string((now - last->status.time) / 1ms) + " ms after the end of the one before it");
 }
 
 void TableChecker::after(const Command& command) {

@@ -33,7 +33,7 @@ class Workload {
 };
 
 struct FaultPlan {
-  bool crashes = false, partitions = false, loss = false, clocks = false, stalls = false, disks = false, trouble = false;
+  bool crashes = false, partitions = false, loss = false, clocks = false, skew = false, stalls = false, disks = false, trouble = false;
   Duration pause = 4s;  // between faults, on average
   static FaultPlan draw(Random& random);
   std::string text() const;
@@ -55,7 +55,8 @@ class Faults {
   void lag();
   void await_compaction(int victim, raft::Index had);
   void partition();
-  void step_clock();
+  Duration hours_off();
+  void step_clock(SimNode& node, Duration by);
 
   SimWorld& world_;
   const FaultPlan plan_;

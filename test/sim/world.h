@@ -68,6 +68,8 @@ class SimWorld {
   bool run_until(const std::function<bool()>& done, Duration limit);
 
   enum class Crash { kProcess, kMachine };
+  bool manager_clocks_true = true;  // so far
+  WallTime true_time() const { return loop.wall_now(); }
   int snapshot_starts = 0;  // managers that began from a snapshot of their own
   void crash(int node, Crash how);
   void restart(int node);
