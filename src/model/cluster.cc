@@ -4,6 +4,15 @@
 
 namespace panal {
 
+PANAL_RECORD_MEMBERS(Node);
+PANAL_RECORD_MEMBERS(ContainerSpec);
+PANAL_RECORD_MEMBERS(TaskSpec);
+PANAL_RECORD_MEMBERS(ServiceSpec);
+PANAL_RECORD_MEMBERS(Service);
+PANAL_RECORD_MEMBERS(ClusterTask);
+PANAL_RECORD_MEMBERS(ClusterSettings);
+bool ContainerSpec::operator==(const ContainerSpec&) const = default;
+
 template <class E, size_t N>
 static bool lookup(const std::array<std::string_view, N>& names, std::string_view name, E& out) {
   for (size_t i = 0; i < N; ++i)

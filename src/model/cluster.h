@@ -43,6 +43,7 @@ struct NodeDescription {
 };
 
 struct Node {
+  PANAL_RECORD(Node);
   Meta meta;
   NodeSpec spec;
   NodeDescription description;
@@ -65,6 +66,7 @@ struct NamedReference {  // SecretReference, ConfigReference
 };
 
 struct ContainerSpec {
+  PANAL_RECORD(ContainerSpec);
   std::string image, hostname, dir, user, stop_signal, isolation;
   Labels labels;
   std::vector<std::string> command, args, env, groups, hosts, cap_add, cap_drop;
@@ -77,7 +79,7 @@ struct ContainerSpec {
   std::optional<bool> init;
   std::map<std::string, std::string> sysctls;
   std::vector<Ulimit> ulimits;
-  bool operator==(const ContainerSpec&) const = default;
+  bool operator==(const ContainerSpec&) const;
 };
 
 struct ResourceLimits {
@@ -111,6 +113,7 @@ struct NetworkAttachment {
 };
 
 struct TaskSpec {
+  PANAL_RECORD(TaskSpec);
   ContainerSpec container;
   ResourceLimits limits, reservations;
   TaskRestartPolicy restart;
@@ -138,6 +141,7 @@ struct PortConfig {
 enum class ServiceMode { kReplicated, kGlobal };
 
 struct ServiceSpec {
+  PANAL_RECORD(ServiceSpec);
   std::string name;
   Labels labels;
   TaskSpec task;
@@ -158,6 +162,7 @@ struct VirtualIp {
 };
 
 struct Service {
+  PANAL_RECORD(Service);
   Meta meta;
   ServiceSpec spec;
   std::optional<ServiceSpec> previous;
@@ -195,6 +200,7 @@ struct TaskNetwork {
 };
 
 struct ClusterTask {
+  PANAL_RECORD(ClusterTask);
   Meta meta;
   std::string service_id, service_name, node_id;
   uint64_t slot = 0;  // 1..n; 0 for global
@@ -224,6 +230,7 @@ struct SecretObject {  // also configs
 };
 
 struct ClusterSettings {
+  PANAL_RECORD(ClusterSettings);
   Meta meta;
   std::string name = "default";
   Labels labels;

@@ -237,4 +237,18 @@ void fields(A& a, ClusterSettings& c) {
   a("DefaultPool", c.default_pool), a("SubnetSize", c.subnet_size);
 }
 
+PANAL_JSON(extern, NodeSpec)
+PANAL_JSON(extern, ContainerSpec)
+PANAL_JSON(extern, Placement)
+PANAL_JSON(extern, TaskSpec)
+PANAL_JSON(extern, PortConfig)
+PANAL_JSON(extern, ServiceSpec)
+PANAL_JSON(extern, TaskStatus)
+PANAL_JSON(extern, Node)
+PANAL_JSON(extern, Service)
+PANAL_JSON(extern, ClusterTask)
+PANAL_JSON(extern, ClusterNetwork)
+PANAL_JSON(extern, SecretObject)
+PANAL_JSON(extern, ClusterSettings)
+
 }  // namespace panal

@@ -1,8 +1,17 @@
-#include "model/container.h"
+#include "model/image.h"
 
 #include <array>
 
 namespace panal {
+
+PANAL_RECORD_MEMBERS(ContainerConfig);
+PANAL_RECORD_MEMBERS(Mount);
+PANAL_RECORD_MEMBERS(HostConfig);
+PANAL_RECORD_MEMBERS(Endpoint);
+PANAL_RECORD_MEMBERS(Container);
+PANAL_RECORD_MEMBERS(Image);
+PANAL_RECORD_MEMBERS(Network);
+bool Mount::operator==(const Mount&) const = default;
 
 static constexpr std::array<std::string_view, 7> kPhases = {"created", "running", "paused", "restarting", "removing", "exited", "dead"};
 

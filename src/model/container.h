@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "base/record.h"
 #include "base/time.h"
 
 namespace panal {
@@ -24,6 +25,7 @@ struct HealthConfig {
 };
 
 struct ContainerConfig {
+  PANAL_RECORD(ContainerConfig);
   std::string hostname, domainname, user, image, working_dir, stop_signal;
   bool attach_stdin = false, attach_stdout = false, attach_stderr = false, tty = false, open_stdin = false, stdin_once = false;
   std::vector<std::string> env;
@@ -44,6 +46,7 @@ struct RestartPolicy {
 };
 
 struct Mount {  // API "Mount": a wish
+  PANAL_RECORD(Mount);
   std::string type, source, target, consistency;  // bind, volume, tmpfs
   bool read_only = false;
   std::string propagation;
@@ -54,7 +57,7 @@ struct Mount {  // API "Mount": a wish
   std::string driver_name;
   int64_t tmpfs_size_bytes = 0;
   int tmpfs_mode = 0;
-  bool operator==(const Mount&) const = default;
+  bool operator==(const Mount&) const;
 };
 
 struct Ulimit {
@@ -74,6 +77,7 @@ struct LogConfig {
 };
 
 struct HostConfig {
+  PANAL_RECORD(HostConfig);
   std::vector<std::string> binds;
   std::string network_mode = "default";
   std::map<std::string, std::optional<std::vector<PortBinding>>> port_bindings;
@@ -103,6 +107,7 @@ struct EndpointIpam {
 
 /// How a container is (or wants to be) attached to one network.
 struct Endpoint {
+  PANAL_RECORD(Endpoint);
   EndpointIpam ipam;
   std::vector<std::string> aliases;
   std::string network_id, endpoint_id, gateway, ip_address, mac_address;
@@ -152,6 +157,7 @@ struct PublishedPort {
 };
 
 struct Container {
+  PANAL_RECORD(Container);
   std::string id, name, image_id, image_ref, path;
   std::vector<std::string> args;
   WallTime created;

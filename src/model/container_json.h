@@ -157,4 +157,12 @@ void fields(A& a, Container& c) {
   a("StoppedByUser", c.stopped_by_user), a("ManagedBySwarm", c.managed_by_swarm);
 }
 
+PANAL_JSON(extern, HealthConfig)
+PANAL_JSON(extern, ContainerConfig)
+PANAL_JSON(extern, Mount)
+PANAL_JSON(extern, LogConfig)
+PANAL_JSON(extern, HostConfig)
+PANAL_JSON(extern, Endpoint)
+PANAL_JSON(extern, Container)
+
 }  // namespace panal

@@ -21,6 +21,7 @@ struct HistoryEntry {
 };
 
 struct Image {
+  PANAL_RECORD(Image);
   std::string id;  // "sha256:" + digest of the config blob
   std::vector<std::string> tags;   // familiar, sorted
   std::string manifest_digest;     // of the OCI manifest in the content store
@@ -46,6 +47,7 @@ struct IpamPool {
 };
 
 struct Network {
+  PANAL_RECORD(Network);
   std::string id, name, driver = "bridge", scope = "local";
   WallTime created;
   bool internal = false, attachable = false, ingress = false, enable_ipv6 = false;

@@ -36,4 +36,9 @@ void fields(A& a, Volume& v) {
   a("Options", v.options), a("Anonymous", v.anonymous);
 }
 
+PANAL_JSON(extern, Image)
+PANAL_JSON(extern, IpamPool)
+PANAL_JSON(extern, Network)
+PANAL_JSON(extern, Volume)
+
 }  // namespace panal

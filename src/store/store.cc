@@ -18,6 +18,9 @@ bool from_name(std::string_view name, Kind& out) {
   return false;
 }
 
+PANAL_RECORD_MEMBERS(Command);
+PANAL_RECORD_MEMBERS(Store);
+
 static Meta& meta(Object& object) {
   return std::visit([](auto& o) -> Meta& { return o.meta; }, object);
 }
@@ -26,6 +29,8 @@ void Command::put(Kind kind, Object object, std::optional<uint64_t> base_version
   std::string id = meta(object).id;
   changes.push_back({kind, std::move(id), std::move(object), base_version});
 }
+
+void Command::remove(Kind kind, std::string id) { changes.push_back({kind, std::move(id), std::nullopt, std::nullopt}); }
 
 std::string encode(const Command& command) {
   JsonArray changes;

@@ -5,6 +5,7 @@
 #include <set>
 #include <variant>
 
+#include "base/record.h"
 #include "base/result.h"
 #include "model/cluster.h"
 
@@ -26,12 +27,13 @@ struct Change {
 
 /// What a proposer asks: all changes hold, or none.
 struct Command {
+  PANAL_RECORD(Command);
   WallTime time;
   std::vector<Change> changes;
   /// A plan made from the store at this index: void if anything has been written since.
   std::optional<uint64_t> base_index;
   void put(Kind kind, Object object, std::optional<uint64_t> base_version = std::nullopt);
-  void remove(Kind kind, std::string id) { changes.push_back({kind, std::move(id), std::nullopt, std::nullopt}); }
+  void remove(Kind kind, std::string id);
   bool empty() const { return changes.empty(); }
 };
 std::string encode(const Command& command);
@@ -39,6 +41,7 @@ Result<Command> decode_command(const std::string& bytes);
 
 class Store {
  public:
+  PANAL_RECORD(Store);
   std::map<std::string, Node> nodes;
   std::map<std::string, Service> services;
   std::map<std::string, ClusterTask> tasks;
