@@ -22,6 +22,7 @@ Api::Api(ApiParts parts) : parts_(std::move(parts)) {
     add_swarm_routes(*this);
     add_service_routes(*this);
   }
+  add_refused_routes(*this);
 }
 
 void Api::route(std::string method, std::string pattern, Handler handler) {
@@ -100,7 +101,7 @@ Task<void> Api::handle(HttpExchange& http) {
     co_return;
   }
   const Error& error = done.error();
-  if (http_status(error.code) >= 500 && error.code != Code::kCancelled) log::warn("msg=\"request failed\" method={} path={} error=\"{}\"", request.method, request.path, error.message);
+  if (http_status(error.code) >= 500 && error.code != Code::kCancelled && !http.closed()) log::warn("msg=\"request failed\" method={} path={} error=\"{}\"", request.method, request.path, error.message);
   if (http.started()) co_return;
   if (error.code == Code::kNotModified) co_await http.reply(304, "");
   else co_await http.reply(http_status(error.code), error_json(error.message));

@@ -20,6 +20,7 @@ struct SystemFacts {
   int cpus = 1;
   bool cgroup_v2 = false, debug = false;
   std::string runtime_version;
+  std::vector<std::string> security_options, warnings;
 };
 
 struct ApiParts {
@@ -77,6 +78,7 @@ void add_exec_routes(Api&);
 void add_image_routes(Api&);
 void add_network_routes(Api&);
 void add_volume_routes(Api&);
+void add_refused_routes(Api&);
 void add_swarm_routes(Api&);
 void add_service_routes(Api&);
 

@@ -121,7 +121,7 @@ Json container_summary(ApiParts& p, const Container& c) {
   }
   for (const auto& m : c.mounts) mounts.push_back(mount_json(m));
   std::string command = c.path;
-  for (const auto& a : c.args) command += " " + a;
+  for (const auto& a : c.args) command += a.find(' ') == std::string::npos ? " " + a : " '" + a + "'";
   const auto image = p.images.all().find(c.image_id);
   auto by_name = p.images.find(c.image_ref);
   const bool name_holds = by_name && (*by_name)->id == c.image_id && image != p.images.all().end();

@@ -29,6 +29,9 @@ void fields(A& a, CreateBody& b) {
 
 Task<Result<Json>> read_json(Call& call) {
   CO_TRY(const std::string text, co_await call.http.body(kMaxJsonBody));
+  const std::string type = call.request().header("content-type"), kind = lower(trim(type.substr(0, type.find(';'))));
+  if (!text.empty() && kind.empty()) co_return fail(Code::kInvalid, "malformed Content-Type header (" + type + "): mime: no media type");
+  if (!kind.empty() && kind != "application/json") co_return fail(Code::kInvalid, "unsupported Content-Type header (" + type + "): must be 'application/json'");
   if (trim(text).empty()) co_return Json(JsonObject{});
   auto parsed = parse_json(text);
   if (!parsed) co_return std::unexpected(parsed.error());
@@ -176,6 +179,27 @@ static Task<Result<>> rename(Api& api, Call& call) {
   CO_TRY(const LivePtr live, api.parts().containers.find(call.arg()));
   co_return co_await api.parts().containers.rename(live, call.request().param("name"));
 }
+template <class A>
+void fields(A& a, UpdateWish& w) {
+  HostConfig& h = w.limits;
+  a("CpuShares", h.cpu_shares), a("Memory", h.memory), a("NanoCpus", h.nano_cpus), a("CpuPeriod", h.cpu_period), a("CpuQuota", h.cpu_quota);
+  a("CpusetCpus", h.cpuset_cpus), a("CpusetMems", h.cpuset_mems), a("MemoryReservation", h.memory_reservation), a("MemorySwap", h.memory_swap);
+  a("PidsLimit", h.pids_limit), a("RestartPolicy", w.restart_policy);
+  for (const char* name : {"CgroupParent", "BlkioWeight", "BlkioWeightDevice", "BlkioDeviceReadBps", "BlkioDeviceWriteBps", "BlkioDeviceReadIOps", "BlkioDeviceWriteIOps",
+                           "CpuRealtimePeriod", "CpuRealtimeRuntime", "Devices", "DeviceCgroupRules", "DeviceRequests", "KernelMemoryTCP", "MemorySwappiness", "OomKillDisable",
+                           "Init", "Ulimits", "CpuCount", "CpuPercent", "IOMaximumIOps", "IOMaximumBandwidth"})
+    a.refuse(name, "it cannot be changed after the creation");
+}
+
+static Task<Result<>> update(Api& api, Call& call) {
+  CO_TRY(const LivePtr live, api.parts().containers.find(call.arg()));
+  CO_TRY(const Json body, co_await read_json(call));
+  CO_TRY(auto wish, from_json<UpdateWish>(body));
+  CO_TRYV(co_await api.parts().containers.update(live, std::move(wish)));
+  co_await call.http.reply(200, dump(JsonObject{{"Warnings", nullptr}}));
+  co_return Result<>{};
+}
+
 static Task<Result<>> remove(Api& api, Call& call) {
   if (call.request().flag("link")) co_return fail(Code::kUnsupported, "removing links is not supported");
   CO_TRY(const LivePtr live, api.parts().containers.find(call.arg()));
@@ -223,6 +247,7 @@ void add_container_routes(Api& api) {
   api.route("POST", "/containers/{}/kill", [&api](Call& c) { return kill(api, c); });
   api.route("POST", "/containers/{}/pause", [&api](Call& c) { return pause(api, c); });
   api.route("POST", "/containers/{}/unpause", [&api](Call& c) { return unpause(api, c); });
+  api.route("POST", "/containers/{}/update", [&api](Call& c) { return update(api, c); });
   api.route("POST", "/containers/{}/rename", [&api](Call& c) { return rename(api, c); });
   api.route("POST", "/containers/{}/resize", [&api](Call& c) { return resize(api, c); });
   api.route("DELETE", "/containers/{}", [&api](Call& c) { return remove(api, c); });

@@ -11,9 +11,9 @@ namespace panal {
 
 static Json strings(const std::vector<std::string>& list) { return to_json(list); }
 
-static Json repo_digests(const Image& image) {
+static Json repo_digests(const Image& image, const std::vector<std::string>& tags) {
   JsonArray out;
-  for (const auto& tag : image.tags)
+  for (const auto& tag : tags)
     if (auto ref = parse_reference(tag)) out.push_back(Json(ref->familiar_name() + "@" + image.manifest_digest));
   return out;
 }
@@ -45,7 +45,7 @@ static Task<Result<>> list(Api& api, Call& call) {
     std::vector<std::string> tags = image->tags;
     if (f.has("reference"))
       std::erase_if(tags, [&](const std::string& tag) { return !f.any("reference", [&](const std::string& pattern) { return glob_match(pattern, tag) || glob_match(pattern, tag.substr(0, tag.rfind(':'))); }); });
-    out.push_back(JsonObject{{"Id", image->id}, {"ParentId", ""}, {"RepoTags", strings(tags)}, {"RepoDigests", repo_digests(*image)},
+    out.push_back(JsonObject{{"Id", image->id}, {"ParentId", ""}, {"RepoTags", strings(tags)}, {"RepoDigests", repo_digests(*image, tags)},
                              {"Created", image->created_at.time_since_epoch() / 1s}, {"Size", image->size_bytes}, {"SharedSize", call.request().flag("shared-size") ? p.images.shared_size(*image) : -1},
                              {"Labels", to_json(image->config.labels)}, {"Containers", users}});
   }
@@ -57,7 +57,7 @@ static Task<Result<>> inspect(Api& api, Call& call) {
   CO_TRY(const Image* image, api.parts().images.find(call.arg()));
   JsonArray layers;
   for (const auto& d : image->diff_ids) layers.push_back(Json(d));
-  JsonObject out{{"Id", image->id}, {"RepoTags", strings(image->tags)}, {"RepoDigests", repo_digests(*image)}, {"Parent", ""}, {"Comment", image->comment},
+  JsonObject out{{"Id", image->id}, {"RepoTags", strings(image->tags)}, {"RepoDigests", repo_digests(*image, image->tags)}, {"Parent", ""}, {"Comment", image->comment},
                  {"Created", image->created}, {"DockerVersion", ""}, {"Author", image->author}, {"Config", to_json(image->config)}, {"Architecture", image->architecture},
                  {"Os", image->os}, {"Size", image->size_bytes}, {"GraphDriver", JsonObject{{"Name", "overlay2"}, {"Data", JsonObject{}}}},
                  {"RootFS", JsonObject{{"Type", "layers"}, {"Layers", layers}}}, {"Metadata", JsonObject{{"LastTagTime", rfc3339(image->tagged_at)}}}};
@@ -191,8 +191,6 @@ static Task<Result<>> prune(Api& api, Call& call) {
   co_return Result<>{};
 }
 
-static Task<Result<>> refused(Call&, std::string what) { co_return fail(Code::kUnsupported, what + " is not supported yet"); }
-
 void add_image_routes(Api& api) {
   api.route("GET", "/images/json", [&api](Call& c) { return list(api, c); });
   api.route("POST", "/images/load", [&api](Call& c) { return load(api, c); });
@@ -203,12 +201,7 @@ void add_image_routes(Api& api) {
   api.route("GET", "/images/{*}/json", [&api](Call& c) { return inspect(api, c); });
   api.route("GET", "/images/{*}/history", [&api](Call& c) { return history(api, c); });
   api.route("POST", "/images/{*}/tag", [&api](Call& c) { return tag(api, c); });
-  api.route("POST", "/images/{*}/push", [](Call& c) { return refused(c, "pushing to a registry"); });
   api.route("DELETE", "/images/{*}", [&api](Call& c) { return remove(api, c); });
-  api.route("GET", "/images/search", [](Call& c) { return refused(c, "searching a registry"); });
-  api.route("POST", "/build", [](Call& c) { return refused(c, "building images"); });
-  api.route("POST", "/commit", [](Call& c) { return refused(c, "committing a container"); });
-  api.route("POST", "/auth", [](Call& c) { return refused(c, "logging in to a registry"); });
 }
 
 }  // namespace panal

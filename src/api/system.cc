@@ -53,7 +53,7 @@ static Task<Result<>> info(Api& api, Call& call) {
   out["NCPU"] = p.facts.cpus, out["MemTotal"] = p.facts.memory_bytes, out["IndexServerAddress"] = "", out["DockerRootDir"] = p.facts.data_root;
   out["Name"] = p.facts.node_name, out["Labels"] = JsonArray{}, out["ExperimentalBuild"] = false, out["ServerVersion"] = PANAL_VERSION;
   out["Runtimes"] = JsonObject{{"crun", JsonObject{{"path", "crun"}}}}, out["DefaultRuntime"] = "crun", out["LiveRestoreEnabled"] = true, out["InitBinary"] = "tini";
-  out["Isolation"] = "", out["SecurityOptions"] = JsonArray{}, out["Warnings"] = nullptr, out["NEventsListener"] = 0, out["NFd"] = 0, out["NGoroutines"] = 0;
+  out["Isolation"] = "", out["SecurityOptions"] = to_json(p.facts.security_options), out["Warnings"] = p.facts.warnings.empty() ? Json(nullptr) : to_json(p.facts.warnings), out["NEventsListener"] = 0, out["NFd"] = 0, out["NGoroutines"] = 0;
   out["HttpProxy"] = "", out["HttpsProxy"] = "", out["NoProxy"] = "", out["RegistryConfig"] = JsonObject{{"InsecureRegistryCIDRs", JsonArray{"127.0.0.0/8"}}, {"IndexConfigs", JsonObject{}}, {"Mirrors", nullptr}};
   out["ContainerdCommit"] = JsonObject{{"ID", ""}}, out["RuncCommit"] = JsonObject{{"ID", ""}}, out["InitCommit"] = JsonObject{{"ID", ""}};
   out["Swarm"] = swarm_info(p.swarm);

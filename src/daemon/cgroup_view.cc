@@ -22,6 +22,15 @@ static bool is_cgroup2(const char* path) {
 
 bool cgroup_is_v2() { return is_cgroup2("/sys/fs/cgroup"); }
 
+HostLimits host_limits(int cpus) {
+  const auto first_of = [](std::initializer_list<const char*> paths) {
+    for (const char* path : paths)
+      if (auto text = read_file(path, 65536); text && !trim(*text).empty()) return std::string(trim(*text));
+    return std::string();
+  };
+  return {cpus, first_of({"/sys/fs/cgroup/cpuset.cpus.effective", "/sys/fs/cgroup/cpuset/cpuset.cpus"}), first_of({"/sys/fs/cgroup/cpuset.mems.effective", "/sys/fs/cgroup/cpuset/cpuset.mems"})};
+}
+
 static bool join_monitors(const std::string& containers_dir) {
   std::error_code error;
   for (const auto& entry : std::filesystem::directory_iterator(containers_dir, error)) {

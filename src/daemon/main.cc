@@ -17,6 +17,7 @@
 #include "base/text.h"
 #include "daemon/cgroup_view.h"
 #include "daemon/options.h"
+#include "daemon/seccomp_default.h"
 #include "sys/crun/crun_runtime.h"
 #include "sys/disk/inotify_watch.h"
 #include "sys/disk/sqlite_database.h"
@@ -92,6 +93,25 @@ Result<> mount_memory_folder(const std::string& dir) {
   return {};
 }
 
+Result<SeccompDefault> prepare_seccomp(const DaemonOptions& o, SystemFacts& facts) {
+  TRY(SeccompDefault seccomp, read_seccomp_default(o.seccomp_profile, facts.architecture, facts.kernel_version));
+  facts.security_options = {"name=seccomp,profile=" + o.seccomp_profile};
+  if (auto good = seccomp.check(); !good) {
+    facts.warnings.push_back("WARNING: containers that are neither privileged nor unconfined are refused: " + good.error().message);
+    log::warn("msg=\"containers that are neither privileged nor unconfined are refused\" error=\"{}\"", good.error().message);
+  }
+  return seccomp;
+}
+
+// Each attached client, log reader and exec takes descriptors; children get the old limit back from the runtime.
+void raise_file_limit() {
+  rlimit files{};
+  if (::getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < files.rlim_max) {
+    files.rlim_cur = std::min<rlim_t>(files.rlim_max, 1048576);
+    (void)::setrlimit(RLIMIT_NOFILE, &files);
+  }
+}
+
 Result<> run(const DaemonOptions& o) {
   TRYV(make_dirs(o.data_root, 0711));
   TRYV(make_dirs(o.exec_root, 0711));
@@ -115,9 +135,10 @@ Result<> run(const DaemonOptions& o) {
   TRYV(networks.load());
   Volumes volumes(loop, entropy, *db, events, o.data_root + "/volumes");
   TRYV(volumes.load());
-  const SystemFacts facts = gather_facts(o, entropy);
+  SystemFacts facts = gather_facts(o, entropy);
+  TRY(SeccompDefault seccomp, prepare_seccomp(o, facts));
   Containers containers(loop, entropy, runtime, layers, *db, events, images, networks, volumes,
-                        {.data = o.data_root + "/containers", .execs = o.exec_root + "/execs", .cgroup_v2 = facts.cgroup_v2});
+                        {.data = o.data_root + "/containers", .execs = o.exec_root + "/execs", .cgroup_v2 = facts.cgroup_v2, .machine = host_limits(facts.cpus), .seccomp = std::move(seccomp)});
   TRYV(containers.load());
   TRYV(runtime.watch_exits());
   const WatchFile watcher = [&loop](const std::string& path) { return watch_file(loop, path); };
@@ -136,12 +157,7 @@ Result<> run(const DaemonOptions& o) {
   Api api({loop, entropy, events, images, containers, networks, volumes, layers, watcher, facts, &swarm});
   HttpServer server(loop, [&api](HttpExchange& http) { return api.handle(http); });
 
-  // Each attached client, log reader and exec takes descriptors; children get the old limit back from the runtime.
-  rlimit files{};
-  if (::getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < files.rlim_max) {
-    files.rlim_cur = std::min<rlim_t>(files.rlim_max, 1048576);
-    (void)::setrlimit(RLIMIT_NOFILE, &files);
-  }
+  raise_file_limit();
   sigset_t signals;
   sigemptyset(&signals);
   for (const int s : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&signals, s);

@@ -22,7 +22,8 @@ Result<DaemonOptions> parse_options(const std::vector<std::string>& args) {
       o.version = true;
       continue;
     }
-    std::string* target = name == "--data-root" ? &o.data_root : name == "--exec-root" ? &o.exec_root : name == "--group" || name == "-G" ? &o.group : name == "--node-name" ? &o.node_name : nullptr;
+    std::string* target = name == "--data-root" ? &o.data_root : name == "--exec-root" ? &o.exec_root : name == "--group" || name == "-G" ? &o.group : name == "--node-name" ? &o.node_name
+                          : name == "--seccomp-profile" ? &o.seccomp_profile : nullptr;
     const bool host = name == "--host" || name == "-H";
     if (!target && !host) return fail(Code::kInvalid, "unknown flag: " + args[i]);
     if (!has_value) {
@@ -35,6 +36,7 @@ Result<DaemonOptions> parse_options(const std::vector<std::string>& args) {
   if (o.hosts.empty()) o.hosts.push_back("unix:///var/run/panal.sock");
   for (const auto& h : o.hosts)
     if (!h.starts_with("unix://")) return fail(Code::kUnsupported, "listening on " + h + " is not supported yet: only unix:// sockets are");
+  if (o.seccomp_profile.empty()) o.seccomp_profile = "builtin";
   for (const auto& path : {o.data_root, o.exec_root})
     if (!path.starts_with('/')) return fail(Code::kInvalid, "not an absolute path: " + path);
   return o;
@@ -47,7 +49,8 @@ std::string options_help() {
          "      --exec-root string   Folder for run-time state (default \"/run/panal\")\n"
          "  -G, --group string       Group of the unix socket (default \"docker\")\n"
          "  -H, --host list          Socket to listen on (default \"unix:///var/run/panal.sock\")\n"
-         "      --node-name string   Name of this node (default: the host's)\n";
+         "      --node-name string   Name of this node (default: the host's)\n"
+         "      --seccomp-profile string   Filter of system calls: \"builtin\" (Docker's default), \"unconfined\" or a file (default \"builtin\")\n";
 }
 
 }  // namespace panal

@@ -6,6 +6,8 @@
 
 #include "base/json.h"
 #include "base/text.h"
+#include "engine/resources_json.h"
+#include "engine/security.h"
 
 namespace panal {
 
@@ -93,10 +95,6 @@ static Json capabilities_json(const std::vector<std::string>& caps, bool root) {
   return out;
 }
 
-static bool no_new_privileges(const HostConfig& host) {
-  return std::ranges::any_of(host.security_opt, [](const std::string& o) { return o == "no-new-privileges" || o == "no-new-privileges:true" || o == "no-new-privileges=true"; });
-}
-
 static Json mount(std::string_view destination, std::string_view type, std::string_view source, std::initializer_list<std::string_view> options) {
   return JsonObject{{"destination", destination}, {"type", type}, {"source", source}, {"options", strings(std::vector<std::string>(options.begin(), options.end()))}};
 }
@@ -149,11 +147,9 @@ static JsonArray mounts_json(const Container& c, const OciInputs& in) {
   return out;
 }
 
-static Json resources_json(const Container& c, const OciInputs& in) {
-  const HostConfig& h = c.host;
-  JsonObject out;
+static JsonArray devices_json(bool privileged) {
   JsonArray devices;
-  if (h.privileged) {
+  if (privileged) {
     devices.push_back(JsonObject{{"allow", true}, {"access", "rwm"}});
   } else {
     devices.push_back(JsonObject{{"allow", false}, {"access", "rwm"}});
@@ -165,27 +161,7 @@ static Json resources_json(const Container& c, const OciInputs& in) {
       devices.push_back(JsonObject{{"allow", true}, {"type", "c"}, {"major", d.major}, {"minor", d.minor}, {"access", "rwm"}});
     devices.push_back(JsonObject{{"allow", true}, {"type", "c"}, {"major", 136}, {"access", "rwm"}});
   }
-  out["devices"] = devices;
-  JsonObject memory;
-  if (h.memory > 0) {
-    memory["limit"] = h.memory;
-    const int64_t swap = h.memory_swap == 0 ? h.memory * 2 : h.memory_swap;
-    memory["swap"] = swap;
-  }
-  if (h.memory_reservation > 0) memory["reservation"] = h.memory_reservation;
-  if (h.memory_swappiness && *h.memory_swappiness >= 0 && !in.cgroup_v2) memory["swappiness"] = *h.memory_swappiness;
-  if (h.oom_kill_disable.value_or(false) && !in.cgroup_v2) memory["disableOOMKiller"] = true;
-  if (!memory.empty()) out["memory"] = memory;
-  JsonObject cpu;
-  if (h.cpu_shares > 0) cpu["shares"] = h.cpu_shares;
-  if (h.nano_cpus > 0) cpu["period"] = 100000, cpu["quota"] = std::max<int64_t>(h.nano_cpus / 10000, 1000);
-  if (h.cpu_period > 0) cpu["period"] = h.cpu_period;
-  if (h.cpu_quota > 0) cpu["quota"] = h.cpu_quota;
-  if (!h.cpuset_cpus.empty()) cpu["cpus"] = h.cpuset_cpus;
-  if (!h.cpuset_mems.empty()) cpu["mems"] = h.cpuset_mems;
-  if (!cpu.empty()) out["cpu"] = cpu;
-  if (h.pids_limit.value_or(0) > 0) out["pids"] = JsonObject{{"limit", *h.pids_limit}};
-  return out;
+  return devices;
 }
 
 static JsonArray namespaces_json(const Container& c, const OciInputs& in) {
@@ -228,21 +204,24 @@ std::string oci_config(const Container& c, const OciInputs& in) {
   process["env"] = strings(process_env(c, in.user));
   process["cwd"] = c.config.working_dir.empty() ? "/" : c.config.working_dir;
   process["capabilities"] = capabilities_json(caps, in.user.uid == 0);
-  process["noNewPrivileges"] = no_new_privileges(c.host);
+  process["noNewPrivileges"] = no_new_privileges(c.host.security_opt);
   if (c.host.oom_score_adj > 0) process["oomScoreAdj"] = c.host.oom_score_adj;
   set_rlimits(process, c);
 
   JsonObject linux_part;
   linux_part["cgroupsPath"] = "/panal/" + c.id;
-  linux_part["resources"] = resources_json(c, in);
+  linux_part["resources"] = resources_json(c.host, in.cgroup_v2);
+  linux_part["resources"].get_object()["devices"] = devices_json(c.host.privileged);
   linux_part["namespaces"] = namespaces_json(c, in);
   JsonObject sysctl;
+  if (!c.config.domainname.empty() && in.uts_ns.empty()) sysctl["kernel.domainname"] = c.config.domainname;
   for (const auto& [key, value] : c.host.sysctls) sysctl[key] = value;
   if (!sysctl.empty()) linux_part["sysctl"] = sysctl;
   if (!c.host.privileged) {
     linux_part["maskedPaths"] = c.host.masked_paths ? strings(*c.host.masked_paths) : strings(kMaskedPaths);
     linux_part["readonlyPaths"] = c.host.readonly_paths ? strings(*c.host.readonly_paths) : strings(kReadonlyPaths);
   }
+  if (!in.seccomp.empty()) linux_part["seccomp"] = parse_json(in.seccomp).value();
   JsonArray mounts = mounts_json(c, in);
   if (c.host.init.value_or(false)) mounts.push_back(bind("/sbin/docker-init", in.init_path, {"bind", "ro"}));
 
@@ -273,7 +252,7 @@ std::string oci_process(const Container& c, const ExecConfig& exec, const Resolv
   process["env"] = strings(env);
   process["cwd"] = !exec.working_dir.empty() ? exec.working_dir : c.config.working_dir.empty() ? "/" : c.config.working_dir;
   process["capabilities"] = capabilities_json(capability_set(host, held), user.uid == 0);
-  process["noNewPrivileges"] = no_new_privileges(c.host);
+  process["noNewPrivileges"] = no_new_privileges(c.host.security_opt);
   set_rlimits(process, c);
   return dump(process);
 }

@@ -24,6 +24,7 @@ struct OciInputs {
   uint64_t max_open_files = 1048576;           // the daemon's own hard limit
   std::string pid_ns, ipc_ns, uts_ns;          // "/proc/N/ns/.." to join, "host", or "" for one of its own
   bool cgroup_v2 = false;
+  std::string seccomp;                         // "linux.seccomp", or "" for no filter
   std::string init_path;                       // docker-init or tini, for --init
 };
 

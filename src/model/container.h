@@ -30,6 +30,7 @@ struct ContainerConfig {
   bool attach_stdin = false, attach_stdout = false, attach_stderr = false, tty = false, open_stdin = false, stdin_once = false;
   std::vector<std::string> env;
   OptStrings cmd, entrypoint;
+  std::vector<std::string> shell;  // of the image: what the shell form of its commands was run with
   std::map<std::string, std::string> labels;
   std::map<std::string, Empty> volumes, exposed_ports;
   std::optional<HealthConfig> healthcheck;
@@ -153,6 +154,7 @@ struct ContainerState {
 struct PublishedPort {
   std::string host_ip;
   uint16_t host_port = 0, port = 0;
+  uint16_t last_host_port = 0;  // in a wish: any free one from host_port to here
   std::string protocol;  // tcp, udp
 };
 

@@ -37,6 +37,13 @@ std::string mac_of(Ip4 ip) {
   return text;
 }
 
+std::optional<std::pair<uint16_t, uint16_t>> parse_port_range(std::string_view text) {
+  const size_t dash = text.find('-');
+  const auto first = parse_int(text.substr(0, dash)), last = dash == std::string_view::npos ? first : parse_int(text.substr(dash + 1));
+  if (!first || !last || *first < 0 || *last < *first || *last > 65535 || (*first == 0 && *last != 0)) return std::nullopt;
+  return std::pair{static_cast<uint16_t>(*first), static_cast<uint16_t>(*last)};
+}
+
 std::optional<Cidr> free_subnet(const std::vector<Cidr>& pools, int prefix, const std::vector<Cidr>& taken) {
   for (const auto& pool : pools) {
     const uint64_t step = 1ull << (32 - prefix);

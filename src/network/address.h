@@ -31,6 +31,9 @@ std::string cidr_text(const Cidr& cidr);
 /// "02:42:" and the address, as Docker makes MACs.
 std::string mac_of(Ip4 ip);
 
+/// "80" or "8000-8002": first and last port; nullopt when it is no such thing. "0" stands for any.
+std::optional<std::pair<uint16_t, uint16_t>> parse_port_range(std::string_view text);
+
 /// First free subnet of `prefix` bits from `pools` that overlaps none of `taken`.
 std::optional<Cidr> free_subnet(const std::vector<Cidr>& pools, int prefix, const std::vector<Cidr>& taken);
 /// Next free host address of `subnet` after `after` (round robin), leaving out network, broadcast and `taken`.

@@ -59,4 +59,12 @@ TEST_CASE("free addresses: each host once, round robin, never network or broadca
   CHECK(free_address(cidr("255.255.255.252/30"), {}, ~0u).has_value());
 }
 
+TEST_CASE("ranges of ports") {
+  CHECK(parse_port_range("80") == std::pair<uint16_t, uint16_t>{80, 80});
+  CHECK(parse_port_range("8000-8002") == std::pair<uint16_t, uint16_t>{8000, 8002});
+  CHECK(parse_port_range("0") == std::pair<uint16_t, uint16_t>{0, 0});
+  CHECK(parse_port_range("1-65535").has_value());
+  for (const auto* text : {"", "-", "80-", "-80", "90-80", "65536", "80-65536", "0-80", "a", "80-90-100", "80 "}) CHECK_MESSAGE(!parse_port_range(text), std::string(text));
+}
+
 }  // namespace panal

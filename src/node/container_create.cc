@@ -9,32 +9,32 @@
 
 namespace panal {
 
-Result<> validate(const ContainerConfig& config, const HostConfig& host) {
+Result<> check_restart_policy(const RestartPolicy& policy) {
+  const auto& name = policy.name;
+  if (!name.empty() && name != "no" && name != "always" && name != "unless-stopped" && name != "on-failure")
+    return fail(Code::kInvalid, "invalid restart policy: unknown policy '" + name + "'; use one of 'no', 'always', 'on-failure', or 'unless-stopped'");
+  if (policy.maximum_retry_count < 0) return fail(Code::kInvalid, "invalid restart policy: maximum retry count cannot be negative");
+  if (name != "on-failure" && policy.maximum_retry_count != 0) return fail(Code::kInvalid, "invalid restart policy: maximum retry count can only be used with 'on-failure'");
+  return {};
+}
+
+Result<> validate(const ContainerConfig& config, const HostConfig& host, const HostLimits& machine) {
+  TRYV(check_restart_policy(host.restart_policy));
   const auto& policy = host.restart_policy.name;
-  if (!policy.empty() && policy != "no" && policy != "always" && policy != "unless-stopped" && policy != "on-failure")
-    return fail(Code::kInvalid, "invalid restart policy: unknown policy '" + policy + "'; use one of 'no', 'always', 'on-failure', or 'unless-stopped'");
-  if (policy != "on-failure" && host.restart_policy.maximum_retry_count != 0)
-    return fail(Code::kInvalid, "invalid restart policy: maximum retry count can only be used with 'on-failure'");
   if (host.auto_remove && !policy.empty() && policy != "no") return fail(Code::kInvalid, "can't create 'AutoRemove' container with restart policy");
-  if (host.memory > 0 && host.memory < 6 * 1024 * 1024) return fail(Code::kInvalid, "Minimum memory limit allowed is 6MB");
-  if (host.memory_swap > 0 && host.memory == 0) return fail(Code::kInvalid, "You should always set the Memory limit when using Memoryswap limit, see usage");
-  if (host.memory_swap > 0 && host.memory_swap < host.memory) return fail(Code::kInvalid, "Minimum memoryswap limit should be larger than memory limit, see usage");
-  if (host.nano_cpus < 0) return fail(Code::kInvalid, "invalid NanoCPUs");
-  if (host.memory < 0) return fail(Code::kInvalid, "invalid memory limit");
+  TRYV(check_resources(host, machine));
+  if (host.shm_size < 0) return fail(Code::kInvalid, "SHM size can not be less than 0");
+  if (host.oom_score_adj < -1000 || host.oom_score_adj > 1000)
+    return fail(Code::kInvalid, "Invalid value " + std::to_string(host.oom_score_adj) + ", range for oom score adj is [-1000, 1000]");
   for (const auto* list : {&host.cap_add, &host.cap_drop})
     for (const auto& name : *list)
       if (!known_capability(name)) return fail(Code::kInvalid, std::string("invalid Cap") + (list == &host.cap_add ? "Add" : "Drop") + ": unknown capability: \"" + name + "\"");
-  if (host.nano_cpus > 0 && (host.cpu_period > 0 || host.cpu_quota > 0)) return fail(Code::kInvalid, "Conflicting options: Nano CPUs and CPU Period cannot both be set.");
   if (!host.runtime.empty() && host.runtime != "crun" && host.runtime != "runc" && host.runtime != "io.containerd.runc.v2")
     return fail(Code::kInvalid, "unknown or invalid runtime name: " + host.runtime);
   const auto& log = host.log_config.type;
   if (!log.empty() && log != "json-file" && log != "local") return fail(Code::kUnsupported, "log driver " + log + " is not supported yet: use json-file");
   for (const auto& [key, value] : host.log_config.config) return fail(Code::kUnsupported, "log option " + key + " is not supported yet");
-  for (const auto& option : host.security_opt) {
-    const bool known = option == "no-new-privileges" || option == "no-new-privileges:true" || option == "no-new-privileges=true" || option == "no-new-privileges:false" ||
-                       option == "seccomp=unconfined" || option == "seccomp:unconfined" || option == "apparmor=unconfined" || option == "apparmor:unconfined" || option == "label=disable" || option == "label:disable";
-    if (!known) return fail(Code::kUnsupported, "security option " + option + " is not supported yet");
-  }
+  TRYV(parse_security_options(host.security_opt));
   if (!host.devices.empty()) return fail(Code::kUnsupported, "HostConfig.Devices is not supported yet");
   if (host.cgroupns_mode != "" && host.cgroupns_mode != "host" && host.cgroupns_mode != "private") return fail(Code::kInvalid, "invalid cgroup namespace mode: " + host.cgroupns_mode);
   if (!config.stop_signal.empty()) TRYV(parse_signal(config.stop_signal));
@@ -49,8 +49,7 @@ Result<> validate(const ContainerConfig& config, const HostConfig& host) {
     if (protocol != "tcp" && protocol != "udp") return fail(Code::kUnsupported, "publishing " + protocol + " ports is not supported yet");
     if (bindings)
       for (const auto& b : *bindings) {
-        const auto host_port = parse_int(b.host_port);
-        if (!b.host_port.empty() && (!host_port || *host_port < 0 || *host_port > 65535)) return fail(Code::kInvalid, "invalid port specification: \"" + b.host_port + "\"");
+        if (!b.host_port.empty() && !parse_port_range(b.host_port)) return fail(Code::kInvalid, "invalid port specification: \"" + b.host_port + "\"");
         if (!b.host_ip.empty() && b.host_ip != "::" && !parse_ip4(b.host_ip)) return fail(Code::kUnsupported, "publishing on address " + b.host_ip + " is not supported yet (IPv4 only)");
       }
   }
@@ -204,7 +203,7 @@ Task<Result<CreateResult>> Containers::create(std::string name, ContainerConfig 
     return {};
   };
   CO_TRYV(taken());
-  CO_TRYV(validate(config, host));
+  CO_TRYV(validate(config, host, paths_.machine));
   if (config.image.empty()) co_return fail(Code::kInvalid, "no image specified");
   CO_TRY(const Image* found, images_.find(config.image));
   const Image image = *found;

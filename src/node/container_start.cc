@@ -80,7 +80,7 @@ static std::vector<PublishedPort> wished_ports(const Container& c) {
     for (const auto& b : *bindings) {
       PublishedPort p = parse(port);
       p.host_ip = b.host_ip.empty() || b.host_ip == "::" ? "0.0.0.0" : b.host_ip;
-      p.host_port = static_cast<uint16_t>(parse_int(b.host_port).value_or(0));
+      if (const auto range = parse_port_range(b.host_port)) p.host_port = range->first, p.last_host_port = range->second;
       out.push_back(p);
     }
   }
@@ -183,13 +183,15 @@ Task<Result<>> Containers::start_steps(LivePtr live) {
   }
   in.hosts_file = dir(c) + "/hosts", in.hostname_file = dir(c) + "/hostname", in.resolv_file = dir(c) + "/resolv.conf";
   in.held_capabilities = runtime_.capabilities(), in.cgroup_v2 = paths_.cgroup_v2, in.init_path = paths_.init_path;
+  CO_TRY(const SecurityOptions security, parse_security_options(c.host.security_opt));
+  CO_TRY(in.seccomp, paths_.seccomp.config(security, c.host.privileged, capability_set(c.host, in.held_capabilities)));
   CO_TRY(in.pid_ns, namespace_for(c, c.host.pid_mode, "pid"));
   CO_TRY(in.ipc_ns, namespace_for(c, c.host.ipc_mode, "ipc"));
   CO_TRY(in.uts_ns, namespace_for(c, c.host.uts_mode, "uts"));
   if (c.host.network_mode == "host" && c.host.uts_mode.empty()) in.uts_ns = "host";
 
   RuntimeCreate create;
-  create.id = c.id, create.bundle = dir(c), create.config_json = oci_config(c, in);
+  create.id = c.id, create.bundle = dir(c), create.config_json = oci_config(c, in), create.program = c.path, create.seccomp = std::move(in.seccomp);
   create.tty = c.config.tty, create.open_stdin = c.config.open_stdin, create.stdin_once = c.config.stdin_once;
   create.log_path = log_path(c);
   CO_TRY(c.state.pid, co_await runtime_.create(std::move(create)));
@@ -218,7 +220,7 @@ Task<Result<>> Containers::start_locked(LivePtr live) {
     c.state.phase = before == Phase::kCreated ? Phase::kCreated : Phase::kExited;
     c.state.pid = 0, c.state.error = started.error().message;
     c.state.exit_code = started.error().message.find("not found") != std::string::npos || started.error().message.find("no such file") != std::string::npos ? 127
-                        : started.error().message.find("ermission denied") != std::string::npos                                                            ? 126
+                        : started.error().message.find("ermission denied") != std::string::npos || started.error().message.find("is a directory") != std::string::npos ? 126
                                                                                                                                                             : 128;
     for (auto& w : std::exchange(live->waiting, {})) w->ready = true;
     co_await tear_down(live);
@@ -331,12 +333,13 @@ Task<void> Containers::adopt() {
         }
         // The daemon may have died between "running" on record and the start itself.
         if (c.state.phase == Phase::kRunning) (void)runtime_.start(c.id);
+        runtime_.watch(c.id, dir(c), c.state.pid);
         const bool names = std::ranges::any_of(c.networks, [](const auto& n) { return n.first != "bridge"; });
         if (names) (void)co_await networks_.serve_names(c);
         if (!c.state.health.empty()) scope_.spawn(health_loop(live, live->exits));
         log::info("msg=\"adopted\" container={} pid={}", c.id, c.state.pid);
       } else {
-        co_await handle_end(live, code.value_or(137));
+        co_await handle_end(live, co_await runtime_.ended_with(c.id, dir(c)));
       }
     } else if (c.state.phase == Phase::kRestarting) {
       if (!live->restart_timer) schedule_restart(live);

@@ -45,6 +45,7 @@ void Containers::changed(LivePtr live) {
 void Containers::event(const Container& c, std::string action, std::map<std::string, std::string> extra) {
   extra.insert({{"name", c.name}, {"image", c.image_ref}});
   for (const auto& [key, value] : c.config.labels) extra.try_emplace(key, value);
+  if (action.size() > 4096) action.resize(4096);  // a command may be long, and the memory of events holds many
   events_.publish("container", std::move(action), c.id, std::move(extra));
 }
 
@@ -68,16 +69,6 @@ Result<LivePtr> Containers::find(const std::string& wanted) const {
 Result<> Containers::send_signal(const Container& c, int signal) {
   if (c.state.pid <= 0 || runtime_.process_start(c.state.pid) != c.state.pid_start) return {};  // it has ended, news are on their way
   return runtime_.signal(c.state.pid, signal);
-}
-
-// A container whose monitor was killed ends without a record: nobody will tell us. True when it has indeed ended.
-Task<bool> Containers::end_unwatched(LivePtr live) {
-  Container& c = live->c;
-  const auto gone = [&] { return c.state.pid > 0 && runtime_.process_start(c.state.pid) != c.state.pid_start && !runtime_.recorded_exit(c.id); };
-  if (!gone()) co_return false;
-  auto held = co_await live->mutex.lock(loop_);
-  if (gone() && (c.state.phase == Phase::kRunning || c.state.phase == Phase::kPaused)) co_await handle_end(live, 137);
-  co_return true;
 }
 
 static Error not_running(const Container& c) { return {Code::kConflict, "container " + c.id + " is not running"}; }
@@ -116,10 +107,7 @@ Task<Result<>> Containers::stop_locked(LivePtr live, std::optional<int> timeout_
     else if (grace >= 0) left = std::max<Duration>(deadline - loop_.now(), Duration{0});
     const bool woken = left && *left == Duration{0} ? false : co_await live->changed.wait(loop_, left);
     if (woken || live->exits != life) continue;
-    if (killed) {
-      if (co_await end_unwatched(live)) break;
-      co_return fail(Code::kTimeout, "cannot stop container: " + c.id + ": tried to kill container, but did not receive an exit event");
-    }
+    if (killed) co_return fail(Code::kTimeout, "cannot stop container: " + c.id + ": tried to kill container, but did not receive an exit event");
     killed = true;
     (void)send_signal(c, 9);
     event(c, "kill", {{"signal", "9"}});
@@ -149,7 +137,7 @@ Task<Result<>> Containers::kill(LivePtr live, std::string signal_name) {
   if (signal == 9)
     while (live->exits == life && !live->removed) {
       const bool woken = co_await live->changed.wait(loop_, 10s);
-      if (!woken && !co_await end_unwatched(live)) co_return fail(Code::kTimeout, "cannot kill container: " + c.id + ": tried to kill container, but did not receive an exit event");
+      if (!woken) co_return fail(Code::kTimeout, "cannot kill container: " + c.id + ": tried to kill container, but did not receive an exit event");
     }
   co_return Result<>{};
 }

@@ -8,6 +8,8 @@
 #include <memory>
 
 #include "engine/oci.h"
+#include "engine/resources.h"
+#include "engine/security.h"
 #include "node/images.h"
 #include "node/networks.h"
 #include "node/volumes.h"
@@ -23,6 +25,7 @@ struct ExecSession {
   std::optional<int> exit_code;
   int pid = 0, rows = 0, columns = 0;
   std::shared_ptr<RunningExec> process;  // null once it has ended
+  MonoTime idle_since;  // its creation, start or end
   Event ended;
 };
 
@@ -54,6 +57,8 @@ struct ContainerPaths {
   std::string execs;
   std::string init_path = "/usr/bin/tini-static";
   bool cgroup_v2 = false;
+  HostLimits machine;
+  SeccompDefault seccomp;
 };
 
 struct CreateResult {
@@ -83,6 +88,8 @@ class Containers {
   Task<Result<>> pause(LivePtr live);
   Task<Result<>> unpause(LivePtr live);
   Task<Result<>> rename(LivePtr live, std::string name);
+  /// Limits and restart policy, in force at once.
+  Task<Result<>> update(LivePtr live, UpdateWish wish);
   Task<Result<>> remove(LivePtr live, bool force, bool volumes);
   /// "not-running", "next-exit", "removed" -> exit code. Null `gone`: never given up.
   Task<Result<int>> wait(LivePtr live, std::string condition, std::function<bool()> gone);
@@ -112,7 +119,6 @@ class Containers {
 
  private:
   Result<> send_signal(const Container& c, int signal);
-  Task<bool> end_unwatched(LivePtr live);
   Task<Result<>> start_locked(LivePtr live);
   Task<Result<>> start_steps(LivePtr live);
   Task<Result<>> set_up_network(LivePtr live);
@@ -155,8 +161,9 @@ class Containers {
   Scope scope_;
 };
 
+Result<> check_restart_policy(const RestartPolicy& policy);
 /// Checks what a user asks of a new container; Docker's texts.
-Result<> validate(const ContainerConfig& config, const HostConfig& host);
+Result<> validate(const ContainerConfig& config, const HostConfig& host, const HostLimits& machine);
 /// Fills in what the image gives: command, environment, user, working directory...
 Result<> merge_image(ContainerConfig& config, const Image& image);
 

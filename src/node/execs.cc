@@ -10,19 +10,21 @@ Task<Result<std::string>> Containers::exec_create(LivePtr live, ExecConfig confi
   if (live->c.state.phase == Phase::kPaused) co_return fail(Code::kConflict, "container " + live->c.id + " is paused, unpause the container before exec");
   if (live->c.state.phase != Phase::kRunning) co_return fail(Code::kConflict, "container " + live->c.id + " is not running");
   if (config.cmd.empty()) co_return fail(Code::kInvalid, "No exec command specified");
-  if (live->execs.size() >= 256)
-    std::erase_if(live->execs, [&](const auto& e) {
-      const bool over = e.second->started && !e.second->running;
-      if (over) execs_.erase(e.first);
-      return over;
-    });
+  // A client asks for the exit code after the end, so one that has just ended stays.
+  for (const auto& [most, age] : {std::pair<size_t, Duration>{256, 60s}, {4096, 5s}})
+    if (live->execs.size() >= most)
+      std::erase_if(live->execs, [&](const auto& e) {
+        const bool over = !e.second->running && loop_.now() - e.second->idle_since > age;
+        if (over) execs_.erase(e.first);
+        return over;
+      });
   if (live->execs.size() >= 4096) co_return fail(Code::kConflict, "too many exec instances in this container");
   auto exec = std::make_shared<ExecSession>();
-  exec->id = entropy_.hex_id(), exec->container_id = live->c.id, exec->config = std::move(config);
+  exec->id = entropy_.hex_id(), exec->container_id = live->c.id, exec->idle_since = loop_.now(), exec->config = std::move(config);
   exec->attach_stdin = in, exec->attach_stdout = out, exec->attach_stderr = err;
   live->execs[exec->id] = exec;
   execs_[exec->id] = live;
-  event(live->c, "exec_create: " + exec->config.cmd[0], {{"execID", exec->id}});
+  event(live->c, "exec_create: " + panal::join(exec->config.cmd, " "), {{"execID", exec->id}});
   co_return exec->id;
 }
 
@@ -38,7 +40,7 @@ Task<Result<std::shared_ptr<RunningExec>>> Containers::exec_start(std::shared_pt
   if (exec->started) co_return fail(Code::kConflict, exec->running ? "exec command " + exec->id + " is already running" : "exec command " + exec->id + " has already run");
   CO_TRY(const LivePtr live, find(exec->container_id));
   if (live->c.state.phase != Phase::kRunning) co_return fail(Code::kConflict, "container " + live->c.id + " is not running");
-  exec->started = true;
+  exec->started = true, exec->idle_since = loop_.now();
   const std::string root = "/proc/" + std::to_string(live->c.state.pid) + "/root";  // the mount may be another life's
   const std::string& user_text = exec->config.user.empty() ? live->c.config.user : exec->config.user;
   auto passwd = layers_.read_in_root(root, "/etc/passwd"), group = layers_.read_in_root(root, "/etc/group");
@@ -46,7 +48,7 @@ Task<Result<std::shared_ptr<RunningExec>>> Containers::exec_start(std::shared_pt
   ExecStart start;
   start.container_id = live->c.id, start.exec_id = exec->id, start.container_bundle = dir(live->c);
   start.dir = paths_.execs + "/" + exec->id.substr(0, 24);
-  start.tty = exec->config.tty, start.open_stdin = exec->attach_stdin && !detach, start.attach = !detach;
+  start.program = exec->config.cmd[0], start.tty = exec->config.tty, start.open_stdin = exec->attach_stdin && !detach, start.attach = !detach;
   start.process_json = oci_process(live->c, exec->config, user, runtime_.capabilities(), exec->rows, exec->columns);
   auto running = co_await runtime_.exec(std::move(start));
   if (!running) {
@@ -61,7 +63,7 @@ Task<Result<std::shared_ptr<RunningExec>>> Containers::exec_start(std::shared_pt
   }
   exec->process = std::move(*running);
   exec->pid = exec->process->pid(), exec->running = true;
-  event(live->c, "exec_start: " + exec->config.cmd[0], {{"execID", exec->id}});
+  event(live->c, "exec_start: " + panal::join(exec->config.cmd, " "), {{"execID", exec->id}});
   const auto process = exec->process;  // it may have ended before this returns
   scope_.spawn(watch_exec(live, exec));
   co_return process;
@@ -71,7 +73,7 @@ Task<void> Containers::watch_exec(LivePtr live, std::shared_ptr<ExecSession> exe
   const auto process = exec->process;
   auto code = co_await process->wait();
   exec->exit_code = code.value_or(137);
-  exec->running = false, exec->pid = 0;
+  exec->running = false, exec->pid = 0, exec->idle_since = loop_.now();
   exec->process.reset();  // whoever still reads its output holds it
   exec->ended.notify(loop_);
   const std::string folder = paths_.execs + "/" + exec->id.substr(0, 24);

@@ -252,13 +252,13 @@ Task<Result<>> Networks::connect(const Container& c, const std::string& network_
 Task<Result<>> Networks::disconnect(const Container& c, const std::string& network_name, Endpoint& e, int index, bool namespace_gone) {
   auto found = find(network_name);
   const std::string id = found ? (*found)->id : e.network_id;
-  members_[id].erase(c.id);
+  const bool was_in = members_[id].erase(c.id) != 0;
   std::erase(networks_of_[c.id], id);
   if (networks_of_[c.id].empty()) networks_of_.erase(c.id), own_dns_.erase(c.id);
   Result<> done;
   if (!namespace_gone) done = co_await kernel_.detach(namespace_path(c.id), "eth" + std::to_string(index));
   e.ip_address.clear(), e.gateway.clear(), e.endpoint_id.clear(), e.ip_prefix_len = 0, e.mac_address.clear(), e.index = -1;
-  if (found) events_.publish("network", "disconnect", id, {{"container", c.id}, {"name", network_name}, {"type", "bridge"}});
+  if (found && was_in) events_.publish("network", "disconnect", id, {{"container", c.id}, {"name", network_name}, {"type", (*found)->driver}});
   co_return done;
 }
 
@@ -271,35 +271,55 @@ void Networks::readopt(const Container& c, const std::string& network_name, cons
 
 static bool any_host(const std::string& ip) { return ip.empty() || ip == "0.0.0.0" || ip == "::"; }
 
-Task<Result<std::vector<PublishedPort>>> Networks::publish(const Container& c, const std::string& address, std::vector<PublishedPort> wish) {
-  std::vector<PublishedPort> done;
-  const auto undo = [&] {
-    for (const auto& p : done) ports_.erase({p.protocol, p.host_ip, p.host_port});
-  };
-  const auto reserved = [&](const PublishedPort& p) {
+Result<> Networks::take_port(PublishedPort& p, const std::string& address) {
+  const auto reserved = [&] {
     for (const auto& [protocol, ip, port] : ports_)
       if (protocol == p.protocol && port == p.host_port && (any_host(ip) || any_host(p.host_ip) || ip == p.host_ip)) return true;
     return false;
   };
-  for (auto& p : wish) {
-    const std::string head = "failed to set up container networking: driver failed programming external connectivity on endpoint " + c.name + " (" + c.id.substr(0, 12) + "): ";
-    if (p.host_port == 0) {
-      for (int tries = 0; tries < 256 && p.host_port == 0; ++tries) {
-        p.host_port = static_cast<uint16_t>(32768 + entropy_.number() % 28232);
-        if (reserved(p) || kernel_.port_taken(p)) p.host_port = 0;
-      }
-      if (p.host_port == 0) {
-        undo();
-        co_return fail(Code::kInternal, head + "all ports are allocated");
-      }
-    } else if (reserved(p)) {
-      undo();
-      co_return fail(Code::kInternal, head + "Bind for " + (p.host_ip.empty() ? "0.0.0.0" : p.host_ip) + ":" + std::to_string(p.host_port) + " failed: port is already allocated");
-    } else if (kernel_.port_taken(p)) {
-      undo();
-      co_return fail(Code::kInternal, head + "failed to bind host port for " + (p.host_ip.empty() ? "0.0.0.0" : p.host_ip) + ":" + std::to_string(p.host_port) + ":" + address + ":" + std::to_string(p.port) + "/" + p.protocol + ": address already in use");
-    }
+  const auto take = [&] {
+    if (reserved() || !kernel_.hold_port(p)) return false;
     ports_.insert({p.protocol, p.host_ip, p.host_port});
+    return true;
+  };
+  const uint16_t first = p.host_port, last = std::exchange(p.last_host_port, uint16_t{0});
+  if (first == 0) {
+    for (int tries = 0; tries < 256; ++tries) {
+      p.host_port = static_cast<uint16_t>(32768 + entropy_.number() % 28232);
+      if (take()) return {};
+    }
+    return fail(Code::kInternal, "all ports are allocated");
+  }
+  if (last > first) {
+    for (int port = first; port <= last; ++port) {
+      p.host_port = static_cast<uint16_t>(port);
+      if (take()) return {};
+    }
+    return fail(Code::kInternal, "all ports are allocated");
+  }
+  const std::string at = p.host_ip + ":" + std::to_string(p.host_port);
+  if (reserved()) return fail(Code::kInternal, "Bind for " + at + " failed: port is already allocated");
+  if (auto held = kernel_.hold_port(p); !held)
+    return fail(Code::kInternal, "failed to bind host port for " + at + ":" + address + ":" + std::to_string(p.port) + "/" + p.protocol + ": " + held.error().message);
+  ports_.insert({p.protocol, p.host_ip, p.host_port});
+  return {};
+}
+
+void Networks::give_back(const PublishedPort& p) {
+  kernel_.release_port(p);
+  ports_.erase({p.protocol, p.host_ip, p.host_port});
+}
+
+Task<Result<std::vector<PublishedPort>>> Networks::publish(const Container& c, const std::string& address, std::vector<PublishedPort> wish) {
+  std::vector<PublishedPort> done;
+  const auto undo = [&] {
+    for (const auto& p : done) give_back(p);
+  };
+  for (auto& p : wish) {
+    if (auto taken = take_port(p, address); !taken) {
+      undo();
+      co_return std::unexpected(wrap("failed to set up container networking: driver failed programming external connectivity on endpoint " + c.name + " (" + c.id.substr(0, 12) + ")", taken.error()));
+    }
     done.push_back(p);
   }
   if (auto made = co_await kernel_.publish(address, done); !made) {
@@ -312,11 +332,15 @@ Task<Result<std::vector<PublishedPort>>> Networks::publish(const Container& c, c
 Task<void> Networks::unpublish(const std::string& address, const std::vector<PublishedPort>& ports) {
   if (ports.empty()) co_return;
   if (auto done = co_await kernel_.unpublish(address, ports); !done) log::warn("msg=\"unpublish\" error=\"{}\"", done.error().message);
-  for (const auto& p : ports) ports_.erase({p.protocol, p.host_ip, p.host_port});
+  for (const auto& p : ports) give_back(p);
 }
 
 void Networks::readopt_ports(const std::vector<PublishedPort>& ports) {
-  for (const auto& p : ports) ports_.insert({p.protocol, p.host_ip, p.host_port});
+  for (const auto& p : ports) {
+    ports_.insert({p.protocol, p.host_ip, p.host_port});
+    if (auto held = kernel_.hold_port(p); !held)
+      log::warn("msg=\"a program of the host took a published port while no engine held it; its clients reach the container\" port={}:{}/{} error=\"{}\"", p.host_ip, p.host_port, p.protocol, held.error().message);
+  }
 }
 
 Task<Result<>> Networks::serve_names(const Container& c) {

@@ -68,6 +68,8 @@ class Networks {
   Result<> choose_subnet(Network& network);
   Task<std::string> answer(std::string container_id, std::string query);
   std::set<Ip4> taken(const std::string& network_id) const;
+  Result<> take_port(PublishedPort& port, const std::string& address);
+  void give_back(const PublishedPort& port);
 
   Loop& loop_;
   Entropy& entropy_;

@@ -97,8 +97,10 @@ class KernelNetwork {
   /// Publishes host ports to `address`. A port that is taken is Docker's "port is already allocated".
   virtual Task<Result<>> publish(std::string address, std::vector<PublishedPort> ports) = 0;
   virtual Task<Result<>> unpublish(std::string address, std::vector<PublishedPort> ports) = 0;
-  /// True when a socket of the host itself listens there.
-  virtual bool port_taken(const PublishedPort& port) = 0;
+  /// Binds the port on the host, so that no program of the host believes to serve what never reaches it. The socket ends with the
+  /// daemon and is never inherited. Fails when a program of the host has the port.
+  virtual Result<> hold_port(const PublishedPort& port) = 0;
+  virtual void release_port(const PublishedPort& port) = 0;
   /// Networks the host routes to ("192.168.1.0/24"), to keep new pools clear of.
   virtual bool interface_exists(const std::string& name) = 0;
   virtual Result<std::vector<std::string>> host_routes() = 0;

@@ -15,6 +15,8 @@ struct RuntimeCreate {
   std::string id;
   std::string bundle;       // folder for config.json, log and sockets
   std::string config_json;  // OCI runtime configuration
+  std::string program;      // its first word: errors name it
+  std::string seccomp;      // the filter in config_json, or empty: the runtime may keep its compiled form
   bool tty = false, open_stdin = false, stdin_once = false;
   std::string log_path;
 };
@@ -39,6 +41,7 @@ struct ExecStart {
   std::string container_bundle;
   std::string dir;           // a folder of its own
   std::string process_json;  // OCI process object
+  std::string program;
   bool tty = false, open_stdin = false, attach = true;
 };
 
@@ -72,6 +75,8 @@ class Runtime {
   virtual Result<> signal(int pid, int signal) = 0;
   virtual Task<Result<>> pause(const std::string& id) = 0;
   virtual Task<Result<>> resume(const std::string& id) = 0;
+  /// New limits (OCI "resources") for a running container.
+  virtual Task<Result<>> update(const std::string& id, const std::string& bundle, std::string resources_json) = 0;
   /// Removes what the runtime keeps of a stopped container (kills it first if it must).
   virtual Task<Result<>> remove(const std::string& id) = 0;
   virtual Task<Result<std::unique_ptr<RunningExec>>> exec(ExecStart spec) = 0;
@@ -79,6 +84,10 @@ class Runtime {
   /// `fn(id, exit_code)` for every container that ends, also those that ended while the daemon was away (after watch_exits()).
   virtual void on_exit(std::function<void(std::string id, int exit_code)> fn) = 0;
   virtual Result<> watch_exits() = 0;
+  /// Tells of the end of a container found running although its monitor was killed: the kernel knows the end, nobody its code (137).
+  virtual void watch(const std::string& id, const std::string& bundle, int pid) = 0;
+  /// Exit code of a container that has ended, waiting a little for a monitor that is about to write it; 137 when nobody knows.
+  virtual Task<int> ended_with(std::string id, std::string bundle) = 0;
   /// Forgets the exit record of a container, before it is started again or after removal.
   virtual void clear_exit(const std::string& id) = 0;
   virtual std::optional<int> recorded_exit(const std::string& id) = 0;

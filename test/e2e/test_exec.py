@@ -1,5 +1,6 @@
 """docker exec: another program in a running container."""
 
+import concurrent.futures
 import hashlib
 import os
 import unittest
@@ -87,6 +88,12 @@ class ExecTest(EngineCase):
             result = stream.finish()
             self.assertEqual((result.code, result.out), (i, f"answer-{i}\n"))
 
+    def test_short_output_is_never_lost(self):
+        """And the code of one that has just ended is known, however many ended before."""
+        with concurrent.futures.ThreadPoolExecutor(6) as crowd:
+            results = list(crowd.map(lambda i: self.docker("exec", "box", "echo", str(i)), range(300)))
+        self.assertEqual([(result.code, result.out, result.err) for result in results], [(0, f"{i}\n", "") for i in range(300)])
+
     def test_program_that_does_not_exist(self):
         result = self.docker("exec", "box", "nosuch")
         self.assertEqual(result.code, 126 if lab.IS_DOCKERD else 127)
@@ -95,7 +102,9 @@ class ExecTest(EngineCase):
     def test_file_that_cannot_be_executed(self):
         result = self.docker("exec", "box", "/etc/passwd")
         self.assertEqual(result.code, 126)
-        self.assertIn("permission denied", result.out + result.err)
+        self.assertIn('exec: "/etc/passwd": permission denied', result.out + result.err)
+        self.assertEqual(self.docker("exec", "box", "/tmp").code, 126)
+        self.assertEqual(self.docker("exec", "box", "/no/such").code, 127)
 
     def test_folder_that_does_not_exist(self):
         result = self.docker("exec", "-w", "/no/such", "box", "true")

@@ -360,7 +360,38 @@ class MoreVerbsTest(EngineCase):
 
     def test_update(self):
         self.needs(self.docker("update", "--pids-limit", "77", "box"), "update").check()
-        self.assertEqual(self.host.cgroup_value(self.host.inspect("box")["Id"], "pids/pids.max", "pids.max"), "77")
+        value = lambda v1, v2: self.host.cgroup_value(self.host.inspect("box")["Id"], v1, v2)  # noqa: E731
+        self.assertEqual(value("pids/pids.max", "pids.max"), "77")
+        self.docker("update", "--cpus", "0.5", "--cpu-shares", "512", "--memory", "64m", "--memory-reservation", "32m", "--cpuset-cpus", "0", "--restart", "on-failure:3", "box").check()
+        self.assertIn(value("cpu/cpu.cfs_quota_us", "cpu.max"), ("50000", "50000 100000"))
+        self.assertIn(value("cpu/cpu.shares", "cpu.weight"), ("512", "20", "59"))
+        self.assertEqual(value("memory/memory.limit_in_bytes", "memory.max"), str(64 << 20))
+        self.assertEqual(value("cpuset/cpuset.cpus", "cpuset.cpus"), "0")
+        self.assertEqual(value("pids/pids.max", "pids.max"), "77", "what is not named stays")
+        self.docker("update", "--memory", "96m", "--memory-swap", "-1", "--pids-limit", "-1", "box").check()
+        self.assertEqual(value("memory/memory.limit_in_bytes", "memory.max"), str(96 << 20))
+        self.assertEqual(value("pids/pids.max", "pids.max"), "4194304", "as many as the kernel has")
+        config = self.host.inspect("box")["HostConfig"]
+        self.assertEqual((config["NanoCpus"], config["CpuShares"], config["Memory"], config["MemorySwap"]), (500000000, 512, 96 << 20, -1))
+        self.assertEqual(config["RestartPolicy"], {"Name": "on-failure", "MaximumRetryCount": 3})
+        self.docker("restart", "-t", "0", "box").check()
+        self.assertEqual(value("memory/memory.limit_in_bytes", "memory.max"), str(96 << 20), "kept over a restart")
+
+    def test_update_that_cannot_be(self):
+        for options, text in {("--cpus", "1000"): "range of CPUs is from 0.01", ("--memory", "1m"): "Minimum memory limit allowed is 6MB", ("--blkio-weight", "300"): "BlkioWeight is not supported",
+                              ("--cpuset-cpus", "77"): "Requested CPUs are not available"}.items():
+            with self.subTest(options):
+                self.assertFails(self.docker("update", *options, "box"), text)
+        self.assertEqual(self.host.inspect("box")["HostConfig"]["Memory"], 0)
+        self.docker("run", "-d", "--rm", "--name", "gone", "alpine", "sleep", "1000").check()
+        self.assertFails(self.docker("update", "--restart", "always", "gone"), "Restart policy cannot be updated because AutoRemove is enabled for the container")
+        self.assertFails(self.docker("update", "--restart", "always", "nosuch"), "No such container: nosuch")
+
+    def test_update_of_a_stopped_one(self):
+        self.docker("stop", "-t", "0", "box").check()
+        self.docker("update", "--memory", "64m", "box").check()
+        self.docker("start", "box").check()
+        self.assertEqual(self.host.cgroup_value(self.host.inspect("box")["Id"], "memory/memory.limit_in_bytes", "memory.max"), str(64 << 20))
 
     def test_commit(self):
         self.docker("exec", "box", "sh", "-c", "echo kept > /new").check()

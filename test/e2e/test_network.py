@@ -325,6 +325,7 @@ class PublishTest(NetworkCase):
             self.web(name, "-p", "8000-8002:3000")
         answers = {net.get_when_up(self.host, HOST_ADDRESS, 8000 + i) for i in range(3)}
         self.assertEqual(answers, {f"Saludos desde {name}!" for name in names})
+        self.assertFails(self.docker("run", "-d", "-p", "8000-8002:3000", "hostname"), "all ports are allocated", code=125)
 
     def test_shown_by_ps_port_and_inspect(self):
         self.web("server", "-p", "8080:3000", "-p", "127.0.0.1:8081:3000/udp")
@@ -362,14 +363,26 @@ class PublishTest(NetworkCase):
         result = self.docker("run", "-d", "-p", "8090:3000", "hostname")
         self.assertEqual(result.code, 125)
         self.assertRegex(result.err, "8090.*address already in use")
+        listener.close()
+        result = self.docker("run", "-d", "-p", "198.51.100.9:8090:3000", "hostname")
+        self.assertRegex(result.err, "failed to bind host port .*198.51.100.9:8090.*cannot assign requested address")
 
     def test_a_program_of_the_host_cannot_take_a_published_port(self):
         """Otherwise it would believe to serve what never reaches it."""
         self.web("server", "-p", "8080:3000")
+        self.web("names", "-p", "127.0.0.1:8081:3000/udp")
+        for _ in range(2):
+            for kind, address, port in ((socket.SOCK_STREAM, "0.0.0.0", 8080), (socket.SOCK_STREAM, HOST_ADDRESS, 8080), (socket.SOCK_DGRAM, "127.0.0.1", 8081), (socket.SOCK_DGRAM, "0.0.0.0", 8081)):
+                with self.subTest((kind, address)), net.make_socket(self.host, kind, netns="host") as taker:
+                    taker.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                    with self.assertRaises(OSError):
+                        taker.bind((address, port))
+                        taker.listen()
+            self.docker("restart", "-t", "0", "server", "names").check()
+        self.docker("rm", "-f", "server").check()
         with net.make_socket(self.host, netns="host") as taker:
-            with self.assertRaises(OSError):
-                taker.bind(("0.0.0.0", 8080))
-                taker.listen()
+            taker.bind(("0.0.0.0", 8080))
+            taker.listen()
 
     def test_free_again_after_stop_and_back_after_start(self):
         self.web("server", "-p", "8080:3000")

@@ -4,6 +4,7 @@ The first classes are what every engine must have. `OptionalTest` holds options 
 or refused by name (then the test is skipped); accepted and ignored is a failure.
 """
 
+import json
 import subprocess
 import unittest
 
@@ -198,6 +199,29 @@ class IsolationTest(RunCase):
         result = self.docker("run", "--rm", "alpine", "unshare", "-m", "true")
         self.assertNotEqual(result.code, 0)
         self.assertIn("Operation not permitted", result.err)
+
+    def test_system_calls_follow_the_capabilities(self):
+        """What Docker lets through only with a capability works with it, and a filter is still there."""
+        self.assertEqual(self.sh("--cap-add", "SYS_ADMIN", "unshare -m true && grep -w Seccomp /proc/self/status").split()[1], "2")
+        self.assertIn("Operation not permitted", self.docker("run", "--rm", "alpine", "unshare", "-U", "true").err)
+        self.assertEqual(self.docker("run", "--rm", "--privileged", "alpine", "grep", "-w", "Seccomp", "/proc/self/status").check().line.split()[1], "0")
+
+    def test_exec_is_filtered_too(self):
+        self.docker("run", "-d", "--name", "box", "alpine", "sleep", "1000").check()
+        self.assertEqual(self.docker("exec", "box", "grep", "-w", "Seccomp", "/proc/self/status").check().line.split()[1], "2")
+        self.assertIn("Operation not permitted", self.docker("exec", "box", "unshare", "-U", "true").err)
+
+    def test_profile_of_the_user(self):
+        path = self.host.scratch + "/profile.json"
+        with open(path, "w") as file:
+            json.dump({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_ERRNO", "errnoRet": 39}]}, file)
+        self.assertIn("Directory not empty", self.docker("run", "--rm", "--security-opt", "seccomp=" + path, "alpine", "mkdir", "/made").err)
+        with open(path, "w") as file:
+            file.write('{"defaultAction": "SCMP_ACT_NONSENSE"}')
+        self.assertFails(self.docker("run", "--rm", "--security-opt", "seccomp=" + path, "alpine", "true"), "SCMP_ACT_NONSENSE", code=125)
+
+    def test_shown_by_info(self):
+        self.assertIn("name=seccomp,profile=builtin", self.host.api("GET", "/info").json["SecurityOptions"])
 
     def test_mounting_is_not_allowed(self):
         self.assertNotEqual(self.docker("run", "--rm", "alpine", "mount", "-t", "tmpfs", "none", "/mnt").code, 0)

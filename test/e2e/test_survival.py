@@ -23,7 +23,7 @@ class SurvivalCase(OwnHostCase):
 
     def outside_pid(self, pattern):
         """The process as the machine sees it; it must be the same one before and after."""
-        return self.host.run_in("pgrep", "-f", pattern).line
+        return self.host.run_in("pgrep", "-o", "-f", pattern).line  # not a child it has just forked
 
     def meanwhile_until(self, condition, what):
         """Waits for something to happen while the engine is away."""
@@ -189,6 +189,25 @@ class MonitorTest(SurvivalCase):
         self.host.start()
         self.ends_somehow(pid)
 
+    def test_container_ended_too_while_the_engine_was_away(self):
+        self.start_box("sleep 1000", "--restart", "on-failure")
+        pid, monitor = self.monitor_of("box")
+        self.host.kill9()
+        self.host.run_in("kill", "-9", monitor, str(pid)).check()
+        self.host.start()
+        self.host.wait_running("box")
+        self.assertEqual(self.host.inspect("box")["RestartCount"], 1)
+        self.assertNotEqual(self.state()["Pid"], pid)
+
+    def test_waiting_clients_are_told(self):
+        self.start_box("sleep 1000")
+        clients = [self.host.stream("wait", "box"), self.host.stream("logs", "-f", "box"), self.host.stream("exec", "box", "sh", "-c", "echo up; sleep 999")]
+        clients[2].read_until("up\n")
+        pid, monitor = self.monitor_of("box")
+        self.host.run_in("kill", "-9", monitor, str(pid)).check()
+        results = [client.finish() for client in clients]
+        self.assertEqual(([result.code for result in results], results[0].out), ([0, 0, 137], "137\n"))
+
     def test_removal_works_without_it(self):
         self.start_box("sleep 4242")
         _, monitor = self.monitor_of("box")
@@ -223,6 +242,20 @@ class NetworkSurvivesTest(SurvivalCase):
         addresses = [entry["IPv4Address"] for entry in self.host.inspect("mine", "network")["Containers"].values()]
         self.assertEqual(len(set(addresses)), 3, "an address of a running container was given again")
         self.assertFails(self.docker("run", "-d", "-p", "8080:3000", "hostname"), "port is already allocated", code=125)
+
+    @unittest.skipIf(lab.IS_DOCKERD, "its proxies hold the ports")
+    def test_published_ports_are_held_again(self):
+        self.docker("run", "-d", "--name", "server", "-h", "server", "-p", "8080:3000", "hostname").check()
+        net.get_when_up(self.host, lab.HOST_ADDRESS, 8080)
+        self.host.kill9()
+        with net.make_socket(self.host, netns="host") as taker:
+            taker.bind(("0.0.0.0", 8080))  # nothing that outlives the engine holds it
+            self.host.start()
+            self.assertEqual(net.get_when_up(self.host, lab.HOST_ADDRESS, 8080), "Saludos desde server!")
+            self.assertIn("0.0.0.0:8080/tcp", self.host.engine_log())
+        self.host.restart()
+        with net.make_socket(self.host, netns="host") as taker, self.assertRaises(OSError):
+            taker.bind(("0.0.0.0", 8080))
 
     def test_networks_and_rules_are_not_doubled_by_restarts(self):
         self.docker("network", "create", "mine").check()

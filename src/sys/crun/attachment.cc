@@ -74,27 +74,24 @@ Result<ConmonAnswer> parse_conmon_line(const std::string& line) {
 }
 
 // docker's CLI derives exit codes 126 and 127 of `docker run` from these words in the daemon's answer.
-Error runtime_error(std::string message) {
-  std::string text(trim(message));
+Error runtime_error(std::string message, const std::string& program) {
+  const std::string text(trim(message));
   const std::string head = "failed to create task for container: failed to create shim task: OCI runtime create failed: ";
-  if (text.find("not found in $PATH") != std::string::npos) {
-    const size_t open = text.find('`'), close = text.find('`', open + 1);
-    const std::string name = open != std::string::npos && close != std::string::npos ? text.substr(open + 1, close - open - 1) : "";
-    return {Code::kInvalid, head + "exec: \"" + name + "\": executable file not found in $PATH: unknown"};
-  }
-  // crun: "exec container process `/x`: Permission denied" and the like; Docker's words are runc's.
-  const size_t open_quote = text.find('`'), close_quote = text.find('`', open_quote + 1);
-  if (open_quote != std::string::npos && close_quote != std::string::npos) {
-    const std::string name = text.substr(open_quote + 1, close_quote - open_quote - 1);
-    if (text.find("No such file or directory") != std::string::npos) return {Code::kInvalid, head + "exec: \"" + name + "\": stat " + name + ": no such file or directory: unknown"};
-    if (text.find("ermission denied") != std::string::npos) return {Code::kInvalid, head + "exec: \"" + name + "\": permission denied: unknown"};
-    if (text.find("s a directory") != std::string::npos) return {Code::kInvalid, head + "exec: \"" + name + "\": is a directory: permission denied: unknown"};
-  }
-  if (text.find("open executable: Permission denied") != std::string::npos) return {Code::kInvalid, head + "exec: permission denied: unknown"};
-  Code code = Code::kInternal;
-  if (text.find("No such file or directory") != std::string::npos) code = Code::kInvalid, text += ": no such file or directory";
-  if (text.find("ermission denied") != std::string::npos) code = Code::kInvalid, text += ": permission denied";
-  return {code, head + text + ": unknown"};
+  const auto has = [&text](std::string_view words) { return text.find(words) != std::string::npos; };
+  // What crun 1.8 says of the program itself; Docker's words are runc's.
+  std::string why;
+  if (has("not found in $PATH")) why = program.find('/') == std::string::npos ? "executable file not found in $PATH" : "stat " + program + ": no such file or directory";
+  else if (has("open executable: No such file")) why = "stat " + program + ": no such file or directory";
+  else if (has("open executable: Not a directory")) why = "stat " + program + ": not a directory";
+  else if (has("open executable: Operation not permitted") || has("open executable: Is a directory")) why = "is a directory";  // not a plain file
+  else if (has("open executable: Permission denied")) why = "permission denied";
+  if (!why.empty()) return {Code::kInvalid, head + "exec: \"" + program + "\": " + why + ": unknown"};
+  // "exec container process `/x`: Exec format error" and the like.
+  const size_t open = text.find('`'), close = text.find('`', open + 1);
+  const std::string name = open != std::string::npos && close != std::string::npos ? text.substr(open + 1, close - open - 1) : "";
+  if (has("No such file or directory")) return {Code::kInvalid, head + (name.empty() ? text : "exec: \"" + name + "\": stat " + name) + ": no such file or directory: unknown"};
+  if (has("ermission denied")) return {Code::kInvalid, head + (name.empty() ? text : "exec: \"" + name + "\"") + ": permission denied: unknown"};
+  return {Code::kInternal, head + text + ": unknown"};
 }
 
 }  // namespace panal

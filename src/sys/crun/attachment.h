@@ -36,7 +36,7 @@ struct ConmonAnswer {
   std::string message;
 };
 Result<ConmonAnswer> parse_conmon_line(const std::string& line);
-/// What a user should read of crun's stderr, as Docker words it around runc's.
-Error runtime_error(std::string message);
+/// What a user should read of crun's stderr, as Docker words it around runc's. `program`: the word that was to be run.
+Error runtime_error(std::string message, const std::string& program);
 
 }  // namespace panal

@@ -26,11 +26,14 @@ class CrunRuntime final : public Runtime {
   Result<> signal(int pid, int signal) override;
   Task<Result<>> pause(const std::string& id) override;
   Task<Result<>> resume(const std::string& id) override;
+  Task<Result<>> update(const std::string& id, const std::string& bundle, std::string resources_json) override;
   Task<Result<>> remove(const std::string& id) override;
   Task<Result<std::unique_ptr<RunningExec>>> exec(ExecStart spec) override;
   Result<Usage> usage(const std::string& id) override;
   void on_exit(std::function<void(std::string, int)> fn) override { on_exit_ = std::move(fn); }
   Result<> watch_exits() override;
+  void watch(const std::string& id, const std::string& bundle, int pid) override;
+  Task<int> ended_with(std::string id, std::string bundle) override;
   void clear_exit(const std::string& id) override;
   std::optional<int> recorded_exit(const std::string& id) override;
   bool oom_seen(const std::string& bundle) override;
@@ -44,12 +47,16 @@ class CrunRuntime final : public Runtime {
 
  private:
   Task<void> exit_loop();
+  Task<void> watch_end(std::string id, std::string bundle, int pid, uint64_t life);
   Task<Result<>> verb(std::vector<std::string> words);
 
   AsioLoop& loop_;
   CrunPaths paths_;
   std::function<void(std::string, int)> on_exit_;
   std::unique_ptr<AsyncFd> inotify_;
+  std::map<std::string, uint64_t> lives_;  // container id -> number of the life whose end is not recorded yet
+  uint64_t next_life_ = 1;
+  std::map<std::string, std::string> filters_;  // seccomp profile -> its program for the kernel, base64
   std::vector<std::string> capabilities_;
   std::string version_;
   Scope scope_;

@@ -169,15 +169,6 @@ Task<Result<>> LinuxNetwork::unpublish(std::string address, std::vector<Publishe
   co_return co_await blocking(loop_, work);
 }
 
-bool LinuxNetwork::port_taken(const PublishedPort& port) {
-  sockaddr_in address{.sin_family = AF_INET, .sin_port = htons(port.host_port)};
-  if (!any_address(port.host_ip)) ::inet_pton(AF_INET, port.host_ip.c_str(), &address.sin_addr);
-  Fd fd(::socket(AF_INET, (port.protocol == "udp" ? SOCK_DGRAM : SOCK_STREAM) | SOCK_CLOEXEC, 0));
-  const int one = 1;
-  if (port.protocol != "udp") ::setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
-  return ::bind(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) != 0;
-}
-
 bool LinuxNetwork::interface_exists(const std::string& name) { return ::if_nametoindex(name.c_str()) != 0; }
 
 Result<std::vector<std::string>> LinuxNetwork::host_routes() {

@@ -5,6 +5,7 @@
 
 #include "ports/kernel_network.h"
 #include "sys/loop/async_fd.h"
+#include "sys/netlink/host_ports.h"
 
 namespace panal {
 
@@ -23,7 +24,8 @@ class LinuxNetwork final : public KernelNetwork {
   Task<Result<>> detach(std::string ns_path, std::string name) override;
   Task<Result<>> publish(std::string address, std::vector<PublishedPort> ports) override;
   Task<Result<>> unpublish(std::string address, std::vector<PublishedPort> ports) override;
-  bool port_taken(const PublishedPort& port) override;
+  Result<> hold_port(const PublishedPort& port) override { return held_.hold(port); }
+  void release_port(const PublishedPort& port) override { held_.release(port); }
   bool interface_exists(const std::string& name) override;
   Result<std::vector<std::string>> host_routes() override;
   Result<std::vector<std::pair<std::string, std::string>>> host_addresses() override;
@@ -54,6 +56,7 @@ class LinuxNetwork final : public KernelNetwork {
   std::string dir_;
   std::map<std::string, VipTable> vips_;  // last set, by namespace: what was removed loses its UDP flows
   MeshTable mesh_;
+  HostPorts held_;
   std::map<std::string, std::shared_ptr<DnsServer>> dns_;
   Scope scope_;
 };

@@ -1,0 +1,99 @@
+// How the daemon learns that a container has ended: conmon renames a file with the exit code into the exits folder, also while no
+// daemon runs. A killed conmon records nothing; then the container's pidfd tells of the end, and 137 is recorded in its stead.
+#include <sys/inotify.h>
+
+#include <array>
+
+#include "base/log.h"
+#include "base/text.h"
+#include "sys/crun/crun_runtime.h"
+
+namespace panal {
+
+Result<> CrunRuntime::watch_exits() {
+  TRYV(make_dirs(paths_.exits, 0700));
+  TRYV(make_dirs(paths_.state, 0700));
+  Fd fd(::inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
+  if (!fd) return fail(sys_error(errno, "inotify_init1"));
+  if (::inotify_add_watch(fd.get(), paths_.exits.c_str(), IN_MOVED_TO) < 0) return fail(sys_error(errno, "inotify_add_watch", paths_.exits));
+  inotify_ = std::make_unique<AsyncFd>(loop_, std::move(fd));
+  scope_.spawn(exit_loop());
+  return {};
+}
+
+Task<void> CrunRuntime::exit_loop() {
+  alignas(inotify_event) std::array<char, 16384> buffer;
+  for (;;) {
+    const auto ready = co_await inotify_->readable();
+    if (ready == AsyncFd::Ready::kClosed) co_return;
+    const ssize_t n = ::read(inotify_->get(), buffer.data(), buffer.size());
+    for (ssize_t at = 0; at < n;) {
+      const auto* event = reinterpret_cast<const inotify_event*>(buffer.data() + at);
+      at += static_cast<ssize_t>(sizeof(inotify_event) + event->len);
+      if (event->len == 0) continue;
+      const std::string id = event->name;
+      if (auto code = recorded_exit(id); code && on_exit_) on_exit_(id, *code);
+    }
+  }
+}
+
+void CrunRuntime::stop() {
+  if (inotify_) inotify_->close();
+}
+
+void CrunRuntime::clear_exit(const std::string& id) {
+  lives_.erase(id);
+  ::unlink((paths_.exits + "/" + id).c_str());
+}
+
+std::optional<int> CrunRuntime::recorded_exit(const std::string& id) {
+  auto text = read_file(paths_.exits + "/" + id, 64);
+  if (!text) return std::nullopt;
+  auto code = parse_int(trim(*text));
+  return code ? std::optional<int>(static_cast<int>(*code)) : std::nullopt;
+}
+
+uint64_t CrunRuntime::process_start(int pid) {
+  auto text = read_file("/proc/" + std::to_string(pid) + "/stat", 4096);
+  if (!text) return 0;
+  const size_t close = text->rfind(')');
+  if (close == std::string::npos) return 0;
+  const auto words = split(std::string_view(*text).substr(close + 2), ' ');
+  if (words.size() < 20 || words[0] == "Z" || words[0] == "X") return 0;
+  return std::strtoull(words[19].c_str(), nullptr, 10);
+}
+
+// Pid of the container's conmon; 0 when it is gone. Its command line names the container, so a reused pid is found out.
+static int monitor_of(const std::string& id, const std::string& bundle) {
+  const auto pid = parse_int(trim(read_file(bundle + "/conmon.pid", 64).value_or("")));
+  if (!pid || *pid <= 0) return 0;
+  const auto words = read_file("/proc/" + std::to_string(*pid) + "/cmdline", 65536);
+  return words && words->find("conmon") != std::string::npos && words->find(id) != std::string::npos ? static_cast<int>(*pid) : 0;
+}
+
+Task<int> CrunRuntime::ended_with(std::string id, std::string bundle) {
+  if (const int monitor = monitor_of(id, bundle); monitor && !recorded_exit(id)) (void)co_await wait_pid(loop_, monitor, 5s);
+  co_return recorded_exit(id).value_or(137);
+}
+
+void CrunRuntime::watch(const std::string& id, const std::string& bundle, int pid) {
+  lives_[id] = next_life_;
+  scope_.spawn(watch_end(id, bundle, pid, next_life_++));
+}
+
+Task<void> CrunRuntime::watch_end(std::string id, std::string bundle, int pid, uint64_t life) {
+  const uint64_t start = process_start(pid);
+  while (start != 0 && process_start(pid) == start)
+    if (!co_await wait_pid(loop_, pid)) co_await loop_.sleep(1s);  // no descriptor left to wait with: look now and then
+  // A monitor that lives reports, however long it drains the output; one that is gone without a record was killed.
+  const auto untold = [&] { return lives_.contains(id) && lives_[id] == life; };
+  while (const int monitor = untold() ? monitor_of(id, bundle) : 0)
+    if (!co_await wait_pid(loop_, monitor)) co_await loop_.sleep(1s);
+  if (!untold()) co_return;
+  lives_.erase(id);
+  if (recorded_exit(id)) co_return;  // on its way
+  log::warn("msg=\"the container's monitor was killed, its exit code is lost\" container={}", id);
+  if (auto written = write_file_atomic(paths_.exits + "/" + id, "137"); !written) log::warn("msg=\"record exit\" container={} error=\"{}\"", id, written.error().message);
+}
+
+}  // namespace panal
