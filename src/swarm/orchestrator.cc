@@ -211,21 +211,18 @@ class ServiceLoop {
       }
     }
     if (best) {
-      if (!best->serving) {  // it was on its way out, and is wanted again
-        ClusterTask back = *best;
-        back.serving = true;
-        replace(back);
-        best = draft_.task(back.meta.id);
-      }
+      best = serve_again(best);
       const bool nowhere = best->status.state <= TaskState::kPending && !best->status.error.empty();  // a drained node ends with none, come what may
       if (running_well(*best) || nowhere || moving.empty())
         for (const auto* t : moving) retire(*t);
       const bool start_first = config_.order == "start-first";
-      if (running_well(*best) || !start_first)
-        for (const auto* t : stale) retire(*t);
-      else
+      const ClusterTask* stands = nullptr;  // start-first: the newest old one that runs serves until the new one does
+      if (start_first && !running_well(*best))
         for (const auto* t : stale)
-          if (t->status.state < TaskState::kRunning) retire(*t);  // it serves nobody
+          if (running_well(*t)) stands = t;
+      for (const auto* t : stale)
+        if (t != stands) retire(*t);
+      if (stands) serve_again(stands);
       return;
     }
     if (!moving.empty()) {  // the node is drained or no longer fits: the new task first, so that the slot keeps serving
@@ -300,6 +297,14 @@ class ServiceLoop {
     t.serving = false, t.desired = TaskState::kShutdown;
     if (t.status.state < TaskState::kAssigned) t.status.state = TaskState::kShutdown, t.status.message = "shutdown", t.status.time = draft_.now;
     replace(t);
+  }
+  // It was on its way out, and is wanted again.
+  const ClusterTask* serve_again(const ClusterTask* t) {
+    if (t->serving) return t;
+    ClusterTask back = *t;
+    back.serving = true;
+    replace(back);
+    return draft_.task(back.meta.id);
   }
   void retire_slot(Slot& s) {
     for (size_t i = 0; i < s.tasks.size(); ++i)
