@@ -229,7 +229,7 @@ Task<Result<>> TaskExecutor::write_secrets(const ClusterTask& t, HostConfig& hos
       if (!object) return fail(Code::kNotFound, kind + " " + r.name + " not found on this node");
       const std::string dir = parts_.secrets_dir + "/" + t.meta.id + "/" + kind;
       TRYV(make_dirs(dir, 0700));
-      const std::string file = dir + "/" + r.id;
+      const std::string file = dir + "/" + std::to_string(host.mounts.size());  // one object may be asked for twice, with different owners
       TRYV(write_file(file, object->data, static_cast<int>(r.mode & 0777)));
       ::chmod(file.c_str(), r.mode & 07777);
       (void)!::chown(file.c_str(), static_cast<uid_t>(std::atoi(r.uid.c_str())), static_cast<gid_t>(std::atoi(r.gid.c_str())));
