@@ -15,6 +15,7 @@ Api::Api(ApiParts parts) : parts_(std::move(parts)) {
   add_container_routes(*this);
   add_container_stream_routes(*this);
   add_exec_routes(*this);
+  add_file_routes(*this);
   add_image_routes(*this);
   add_network_routes(*this);
   add_volume_routes(*this);
@@ -101,7 +102,7 @@ Task<void> Api::handle(HttpExchange& http) {
     co_return;
   }
   const Error& error = done.error();
-  if (http_status(error.code) >= 500 && error.code != Code::kCancelled && !http.closed()) log::warn("msg=\"request failed\" method={} path={} error=\"{}\"", request.method, request.path, error.message);
+  if ((http_status(error.code) >= 500 || http.started()) && error.code != Code::kCancelled && !http.closed()) log::warn("msg=\"request failed\" method={} path={} error=\"{}\"", request.method, request.path, error.message);
   if (http.started()) co_return;
   if (error.code == Code::kNotModified) co_await http.reply(304, "");
   else co_await http.reply(http_status(error.code), error_json(error.message));

@@ -75,6 +75,7 @@ void add_system_routes(Api&);
 void add_container_routes(Api&);
 void add_container_stream_routes(Api&);
 void add_exec_routes(Api&);
+void add_file_routes(Api&);
 void add_image_routes(Api&);
 void add_network_routes(Api&);
 void add_volume_routes(Api&);

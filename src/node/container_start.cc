@@ -148,29 +148,21 @@ Task<void> Containers::tear_down(LivePtr live) {
   Container& c = live->c;
   if (auto gone = co_await runtime_.remove(c.id); !gone) log::warn("msg=\"remove from runtime\" container={} error=\"{}\"", c.id, gone.error().message);
   co_await tear_down_network(live);
+  if (!live->tree_uses.empty()) co_return;  // the last of them unmounts
   if (auto gone = co_await layers_.unmount_rootfs(rootfs(c)); !gone) log::warn("msg=\"unmount\" container={} error=\"{}\"", c.id, gone.error().message);
 }
 
 Task<Result<>> Containers::start_steps(LivePtr live) {
   Container& c = live->c;
-  std::vector<int64_t> layers;
-  for (const auto& chain : c.layers) {
-    const Layer* layer = images_.layer(chain);
-    if (!layer) co_return fail(Code::kInternal, "layer " + chain + " of the container's image is missing");
-    layers.push_back(layer->number);
-  }
-  CO_TRYV(co_await layers_.mount_rootfs(rootfs(c), layers));
+  CO_TRY(auto layers, layer_numbers(c));
+  CO_TRYV(co_await layers_.mount_rootfs(rootfs(c), std::move(layers)));
   CO_TRYV(co_await set_up_network(live));
   CO_TRYV(write_files(c));
   const std::string root = rootfs(c) + "/merged";
   OciInputs in;
   auto passwd = layers_.read_in_root(root, "/etc/passwd"), group = layers_.read_in_root(root, "/etc/group");
   CO_TRY(in.user, resolve_user(c.config.user, c.host.group_add, passwd.value_or(""), group.value_or("")));
-  for (auto& m : c.mounts) {
-    if (!m.copy_up) continue;
-    CO_TRYV(co_await layers_.copy_up(root, m.destination, m.source));
-    m.copy_up = false;
-  }
+  CO_TRYV(co_await fill_volumes(c));
   if (!c.config.working_dir.empty()) CO_TRYV(layers_.make_dir_in_root(root, c.config.working_dir));
   in.rootfs = root;
   if (joins_network(c)) {

@@ -9,9 +9,9 @@
 
 namespace panal {
 
-Containers::Containers(Loop& loop, Entropy& entropy, Runtime& runtime, Layers& layers, Database& db, Events& events, Images& images, Networks& networks,
-                       Volumes& volumes, ContainerPaths paths)
-    : loop_(loop), entropy_(entropy), runtime_(runtime), layers_(layers), db_(db), events_(events), images_(images), networks_(networks),
+Containers::Containers(Loop& loop, Entropy& entropy, Runtime& runtime, Layers& layers, Files& files, Database& db, Events& events, Images& images,
+                       Networks& networks, Volumes& volumes, ContainerPaths paths)
+    : loop_(loop), entropy_(entropy), runtime_(runtime), layers_(layers), files_(files), db_(db), events_(events), images_(images), networks_(networks),
       volumes_(volumes), paths_(std::move(paths)) {
   runtime_.on_exit([this](std::string id, int code) { scope_.spawn(ended(std::move(id), code)); });
 }
@@ -216,6 +216,7 @@ Task<Result<>> Containers::remove_locked(LivePtr live, bool volumes) {
   if (live->restart_timer) loop_.cancel(*std::exchange(live->restart_timer, std::nullopt));
   c.state.phase = Phase::kRemoving;
   CO_TRYV(co_await store(c));
+  co_await end_tree_uses(live);
   co_await tear_down(live);
   if (auto gone = co_await layers_.remove_rootfs(rootfs(c)); !gone) log::warn("msg=\"remove root file system\" container={} error=\"{}\"", c.id, gone.error().message);
   const std::string folder = dir(c);

@@ -13,6 +13,7 @@
 #include "node/images.h"
 #include "node/networks.h"
 #include "node/volumes.h"
+#include "ports/files.h"
 #include "ports/mutex.h"
 #include "ports/runtime.h"
 
@@ -49,6 +50,7 @@ struct LiveContainer {
   std::vector<std::shared_ptr<Waiting>> waiting;
   std::map<std::string, std::shared_ptr<ExecSession>> execs;
   std::vector<std::string> dns_names_extra;
+  std::set<TreeUse*> tree_uses;  // work on its files: the root stays mounted until the last one is gone
 };
 using LivePtr = std::shared_ptr<LiveContainer>;
 
@@ -68,7 +70,7 @@ struct CreateResult {
 
 class Containers {
  public:
-  Containers(Loop& loop, Entropy& entropy, Runtime& runtime, Layers& layers, Database& db, Events& events, Images& images, Networks& networks,
+  Containers(Loop& loop, Entropy& entropy, Runtime& runtime, Layers& layers, Files& files, Database& db, Events& events, Images& images, Networks& networks,
              Volumes& volumes, ContainerPaths paths);
   ~Containers();
   Result<> load();
@@ -105,6 +107,16 @@ class Containers {
   /// Runs to its end, output gathered (limited); for health checks.
   Task<Result<std::pair<int, std::string>>> exec_run(LivePtr live, ExecConfig config, Duration timeout);
 
+  /// Docker's path stat (JSON) of a file as the container sees it; kNotFound when there is none.
+  Task<Result<std::string>> stat_path(LivePtr live, std::string path);
+  /// `begin` gets the path stat, then the sink a tar.
+  Task<Result<>> read_path(LivePtr live, std::string path, std::function<Task<Result<>>(std::string stat)> begin, Sink sink);
+  enum class Owner { kOfArchive, kOfUser };
+  Task<Result<>> write_path(LivePtr live, std::string path, bool keep_kinds, Owner owner, Source source);
+  Task<Result<>> export_root(LivePtr live, Sink sink);
+  /// Docker's list of changes, JSON.
+  Task<Result<>> changes(LivePtr live, Sink sink);
+
   std::string dir(const Container& c) const { return paths_.data + "/" + c.id; }
   std::string log_path(const Container& c) const { return dir(c) + "/container.log"; }
   std::string rootfs(const Container& c) const { return dir(c) + "/rootfs"; }
@@ -118,6 +130,13 @@ class Containers {
   auto join() { return scope_.join(); }
 
  private:
+  struct RootUse;
+  Result<std::vector<int64_t>> layer_numbers(const Container& c) const;
+  Task<Result<>> fill_volumes(Container& c);
+  enum class Mounts { kLeftOut, kInPlace };
+  Task<Result<Tree>> open_tree(LivePtr live, Mounts mounts);
+  Task<void> unmount_unused(LivePtr live);
+  Task<void> end_tree_uses(LivePtr live);
   Result<> send_signal(const Container& c, int signal);
   Task<Result<>> start_locked(LivePtr live);
   Task<Result<>> start_steps(LivePtr live);
@@ -148,6 +167,7 @@ class Containers {
   Entropy& entropy_;
   Runtime& runtime_;
   Layers& layers_;
+  Files& files_;
   Database& db_;
   Events& events_;
   Images& images_;

@@ -1,6 +1,5 @@
 // Layers, blobs and mounts on disk. Archives are opened only by the helper program panal-unpack.
 #pragma once
-#include <functional>
 #include <string>
 #include <vector>
 
@@ -23,11 +22,6 @@ struct UnpackedLayer {
   int64_t size_bytes = 0;
 };
 
-/// Pulls the next piece of an upload; empty at its end.
-using Source = std::function<Task<Result<std::string>>()>;
-/// Takes a piece of a download.
-using Sink = std::function<Task<Result<>>(std::string_view)>;
-
 struct RootfsPaths {
   std::string dir, merged;
 };
@@ -49,6 +43,8 @@ class Layers {
   virtual std::string blob_path(const std::string& digest) const = 0;
   virtual bool has_blob(const std::string& digest) const = 0;
   virtual void remove_blob(const std::string& digest) = 0;
+  /// The unpacked files of layer `number`.
+  virtual std::string layer_dir(int64_t number) const = 0;
   virtual Task<Result<>> remove_layer(int64_t number) = 0;
   virtual std::string new_ingest_dir() = 0;
   virtual Task<void> drop_ingest(std::string dir) = 0;

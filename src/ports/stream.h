@@ -26,6 +26,11 @@ class Stream {
   virtual void close() = 0;
 };
 
+/// Pulls the next piece of an upload; empty at its end.
+using Source = std::function<Task<Result<std::string>>()>;
+/// Takes a piece of a download.
+using Sink = std::function<Task<Result<>>(std::string_view)>;
+
 struct HttpRequest {
   std::string method;
   std::string path;  // decoded, without the version prefix and the query

@@ -68,14 +68,13 @@ static Result<std::pair<std::string, int64_t>> save_entry(archive* reader, const
 }
 
 Result<> unpack_archive(const std::string& dir) {
+  TRYV(lock_in({.root = dir}));
   Reader reader(archive_read_new(), archive_read_free);
   archive_read_support_filter_all(reader.get());
   archive_read_support_format_tar(reader.get());
   archive_read_support_format_empty(reader.get());
   if (archive_read_open_fd(reader.get(), 0, 1 << 18) != ARCHIVE_OK)
     return fail(Code::kInvalid, std::string("archive/tar: invalid tar header: ") + archive_error_string(reader.get()));
-  if (::chdir(dir.c_str()) != 0) return fail(sys_error(errno, "chdir", dir));
-  TRYV(lock_in(""));
   for (int64_t n = 0;; ++n) {
     archive_entry* entry = nullptr;
     const int code = archive_read_next_header(reader.get(), &entry);
@@ -101,7 +100,9 @@ Result<> unpack_archive(const std::string& dir) {
 Result<> save_blob(const std::string& file) {
   Fd out(::open(file.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
   if (!out) return fail(sys_error(errno, "open", file));
-  TRYV(lock_in(""));
+  const size_t slash = file.rfind('/');
+  if (slash == std::string::npos) return fail(Code::kInvalid, file + ": not a full path");
+  TRYV(lock_in({.root = file.substr(0, slash)}));
   Digest digest;
   int64_t size = 0;
   std::string chunk(1 << 18, '\0');
@@ -119,7 +120,8 @@ Result<> save_blob(const std::string& file) {
   return {};
 }
 
-Result<> pack_archive() {
+Result<> pack_archive(const std::string& dir) {
+  TRYV(lock_in({.root = dir, .read_only = true}));
   std::unique_ptr<archive, decltype(&archive_write_free)> writer(archive_write_new(), archive_write_free);
   archive_write_set_format_pax_restricted(writer.get());
   if (archive_write_open_fd(writer.get(), 1) != ARCHIVE_OK) return fail(Code::kInternal, archive_error_string(writer.get()));
@@ -128,7 +130,8 @@ Result<> pack_archive() {
     TRY(const Json json, parse_json(line));
     const auto& object = json.as_object();
     const std::string file = str(object.at("file"));
-    Fd in(::open(file.c_str(), O_RDONLY | O_CLOEXEC));
+    if (!file.starts_with(dir + "/")) return fail(Code::kInvalid, file + ": not below " + dir);
+    Fd in(::open(file.c_str() + dir.size(), O_RDONLY | O_CLOEXEC));
     struct stat info;
     if (!in || ::fstat(in.get(), &info) != 0) return fail(sys_error(errno, "open", file));
     std::unique_ptr<archive_entry, decltype(&archive_entry_free)> entry(archive_entry_new(), archive_entry_free);

@@ -1,5 +1,5 @@
 // One layer into one folder. The blob is read through a digest, decompressed, read through a second digest (the diff id) and
-// taken apart; entries are created relative to the chroot made by lock_in, so no name and no link can lead out.
+// taken apart; entries are created relative to the root made by lock_in, so no name and no link can lead out.
 // Whiteouts: OCI image specification, layer.md; overlayfs' form: Documentation/filesystems/overlayfs.rst.
 #include <archive.h>
 #include <archive_entry.h>
@@ -16,6 +16,7 @@
 #include "base/fd.h"
 #include "base/json.h"
 #include "base/text.h"
+#include "unpack/content.h"
 #include "unpack/digest.h"
 #include "unpack/unpack.h"
 
@@ -59,7 +60,7 @@ la_ssize_t read_plain(archive* a, void* data, const void** buffer) {
   if (n == 0) pump->raw_end = true;
   pump->plain.add({pump->out.data(), static_cast<size_t>(n)});
   pump->plain_bytes += n;
-  if (pump->plain_bytes > (64 << 20) && pump->plain_bytes / kMaxExpansion > pump->packed_bytes) {
+  if (pump->plain_bytes > kFreeExpansion && pump->plain_bytes / kMaxExpansion > pump->packed_bytes) {
     archive_set_error(a, EINVAL, "layer expands more than %lld times", static_cast<long long>(kMaxExpansion));
     return -1;
   }
@@ -81,7 +82,6 @@ class Extractor {
  private:
   Result<> node(archive* reader, archive_entry* entry, const std::string& path);
   Result<> whiteout(const std::string& dir, const std::string& name);
-  Result<> content(archive* reader, archive_entry* entry, int fd, const std::string& path);
   std::vector<DirTime> dirs_;
 };
 
@@ -121,26 +121,6 @@ Result<> Extractor::whiteout(const std::string& dir, const std::string& name) {
   return {};
 }
 
-Result<> Extractor::content(archive* reader, archive_entry* entry, int fd, const std::string& path) {
-  for (;;) {
-    const void* data;
-    size_t length;
-    la_int64_t offset;
-    const int code = archive_read_data_block(reader, &data, &length, &offset);
-    if (code == ARCHIVE_EOF) break;
-    if (code != ARCHIVE_OK && code != ARCHIVE_WARN) return fail(Code::kInvalid, "layer: " + path + ": " + archive_error_string(reader));
-    const char* at = static_cast<const char*>(data);
-    while (length > 0) {
-      const ssize_t n = ::pwrite(fd, at, length, offset);
-      if (n < 0) return fail(sys_error(errno, "write", path));
-      at += n, offset += n, length -= static_cast<size_t>(n), bytes += n;
-    }
-    if (bytes > kMaxLayerBytes) return fail(Code::kInvalid, "layer: larger than the limit");
-  }
-  if (::ftruncate(fd, archive_entry_size(entry)) != 0) return fail(sys_error(errno, "truncate", path));
-  return {};
-}
-
 Result<> Extractor::node(archive* reader, archive_entry* entry, const std::string& path) {
   const mode_t mode = archive_entry_perm(entry);
   switch (archive_entry_filetype(entry)) {
@@ -152,7 +132,8 @@ Result<> Extractor::node(archive* reader, archive_entry* entry, const std::strin
       clear_way(path, false);
       Fd fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
       if (!fd) return fail(sys_error(errno, "open", path));
-      return content(reader, entry, fd.get(), path);
+      auto written = write_content(reader, entry, fd.get(), path, bytes);
+      return written ? written : fail(wrap("layer", written.error()));
     }
     case AE_IFLNK:
       clear_way(path, false);
@@ -223,8 +204,7 @@ Result<> unpack_layer(const std::string& blob, const std::string& digest, const 
   Pump pump;
   pump.blob = Fd(::open(blob.c_str(), O_RDONLY | O_CLOEXEC));
   if (!pump.blob) return fail(sys_error(errno, "open", blob));
-  ::umask(0);
-  TRYV(lock_in(dir));
+  TRYV(lock_in({.root = dir}, Attributes::kTrusted));
   archive_read_support_filter_all(pump.decompress.get());
   archive_read_support_format_raw(pump.decompress.get());
   archive_read_support_format_empty(pump.decompress.get());

@@ -1,20 +1,117 @@
+#include <fcntl.h>
+#include <linux/capability.h>
 #include <sched.h>
 #include <seccomp.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <array>
 #include <cerrno>
+#include <vector>
 
+#include "base/in_root.h"
 #include "unpack/unpack.h"
 
 namespace panal {
+namespace {
 
-Result<> lock_in(const std::string& root) {
-  if (::unshare(CLONE_NEWNET) != 0) return fail(sys_error(errno, "unshare network"));
-  if (!root.empty()) {
-    if (::chroot(root.c_str()) != 0) return fail(sys_error(errno, "chroot", root));
-    if (::chdir("/") != 0) return fail(sys_error(errno, "chdir", "/"));
+// What went wrong on the way in is nobody's "no such file": the request is not at fault.
+std::unexpected<Error> broken(std::string_view context, Error error) {
+  error.code = Code::kInternal;
+  return fail(wrap(context, std::move(error)));
+}
+
+enum class Whole { kNo, kYes };  // with the mounts below
+
+Result<> restrict(int tree, bool read_only, Whole whole) {
+  mount_attr attributes{.attr_set = MOUNT_ATTR_NODEV | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC | (read_only ? MOUNT_ATTR_RDONLY : 0ull), .propagation = MS_PRIVATE};
+  const unsigned flags = AT_EMPTY_PATH | (whole == Whole::kYes ? AT_RECURSIVE : 0);
+  if (::mount_setattr(tree, "", flags, &attributes, sizeof attributes) != 0) return fail(sys_error(errno, "mount_setattr"));
+  return {};
+}
+
+/// A copy of the mount that `from` stands on, put over `over`.
+Result<Fd> bind(int from, int over, bool read_only) {
+  Fd tree(::open_tree(from, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH | AT_RECURSIVE));
+  if (!tree) return fail(sys_error(errno, "open_tree"));
+  TRYV(restrict(tree.get(), read_only, Whole::kYes));
+  if (::move_mount(tree.get(), "", over, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) != 0) return fail(sys_error(errno, "move_mount"));
+  return tree;
+}
+
+Result<Fd> mount_point(int root, const std::string& target, bool is_dir) {
+  if (is_dir) return make_dirs_in_root(root, target);
+  if (auto there = open_in_root(root, target, O_PATH); there || there.error().code != Code::kNotFound) return there;
+  const size_t slash = target.rfind('/');
+  TRY(const Fd parent, make_dirs_in_root(root, target.substr(0, slash)));
+  const Fd made(::openat(parent.get(), target.substr(slash + 1).c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0755));
+  if (!made && errno != EEXIST) return fail(sys_error(errno, "open", target));
+  return open_in_root(root, target, O_PATH);
+}
+
+Result<> put_binds(int root, std::vector<TreeBind> binds) {
+  std::ranges::stable_sort(binds, {}, [](const TreeBind& b) { return std::ranges::count(b.target, '/'); });
+  for (const auto& b : binds) {
+    const std::string context = "mount " + b.source + " at " + b.target;
+    const Fd source(::open(b.source.c_str(), O_PATH | O_CLOEXEC));
+    struct stat info;
+    if (!source || ::fstat(source.get(), &info) != 0) return broken(context, sys_error(errno, "open", b.source));
+    auto over = mount_point(root, b.target, S_ISDIR(info.st_mode));
+    if (!over) return broken(context, over.error());
+    if (auto bound = bind(source.get(), over->get(), b.read_only); !bound) return broken(context, bound.error());
   }
+  return {};
+}
+
+Result<> change_root(const TreeJob& tree) {
+  if (::unshare(CLONE_NEWNET | CLONE_NEWNS) != 0) return fail(sys_error(errno, "unshare"));
+  if (::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) return fail(sys_error(errno, "mount", "/"));
+  TRY(const Fd place, open_root(tree.root));
+  TRY(const Fd root, bind(place.get(), place.get(), false));
+  TRYV(put_binds(root.get(), tree.binds));
+  TRYV(restrict(root.get(), tree.read_only, Whole::kNo));
+  if (::fchdir(root.get()) != 0) return fail(sys_error(errno, "chdir", tree.root));
+  if (::syscall(SYS_pivot_root, ".", ".") != 0) return fail(sys_error(errno, "pivot_root", tree.root));
+  if (::umount2(".", MNT_DETACH) != 0) return fail(sys_error(errno, "umount", "/"));  // the old root lies over the new one
+  if (::chdir("/") != 0) return fail(sys_error(errno, "chdir", "/"));
+  return {};
+}
+
+Result<> drop_capabilities(Attributes attributes) {
+  uint64_t keep = 0;
+  for (const int c : {CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_FOWNER, CAP_FSETID, CAP_MKNOD, CAP_SETFCAP}) keep |= 1ull << c;
+  if (attributes == Attributes::kTrusted) keep |= 1ull << CAP_SYS_ADMIN;
+  __user_cap_header_struct head{.version = _LINUX_CAPABILITY_VERSION_3, .pid = 0};
+  std::array<__user_cap_data_struct, 2> sets{};
+  if (::syscall(SYS_capget, &head, sets.data()) != 0) return fail(sys_error(errno, "capget"));
+  for (size_t half = 0; half < 2; ++half) {
+    sets[half].permitted &= static_cast<uint32_t>(keep >> (32 * half));
+    sets[half].effective = sets[half].permitted, sets[half].inheritable = 0;
+  }
+  if (::syscall(SYS_capset, &head, sets.data()) != 0) return fail(sys_error(errno, "capset"));
+  return {};
+}
+
+void set_limits() {
+  rlimit files{};
+  if (::getrlimit(RLIMIT_NOFILE, &files) == 0) {
+    files.rlim_cur = std::min<rlim_t>(files.rlim_max, 4 * kMaxDepth);
+    (void)::setrlimit(RLIMIT_NOFILE, &files);
+  }
+  constexpr rlimit kNone{0, 0};
+  (void)::setrlimit(RLIMIT_CORE, &kNone);
+#if !__has_feature(address_sanitizer)
+  constexpr rlimit kMemory{2ul << 30, 2ul << 30};  // an archive may ask for a dictionary of any size
+  (void)::setrlimit(RLIMIT_DATA, &kMemory);
+#endif
+}
+
+Result<> filter_calls() {
   if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return fail(sys_error(errno, "prctl"));
   scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ALLOW);
   if (!filter) return fail(Code::kInternal, "seccomp: no filter");
@@ -22,7 +119,9 @@ Result<> lock_in(const std::string& root) {
                            "execve", "execveat", "fork", "vfork", "clone", "clone3", "unshare", "setns", "ptrace", "process_vm_readv",
                            "process_vm_writev", "kill", "tkill", "tgkill", "init_module", "finit_module", "delete_module", "kexec_load", "bpf",
                            "perf_event_open", "keyctl", "add_key", "request_key", "open_by_handle_at", "fsopen", "fsmount", "move_mount", "open_tree",
-                           "reboot", "swapon", "swapoff", "settimeofday", "clock_settime", "sethostname", "setdomainname", "io_uring_setup"}) {
+                           "mount_setattr", "fspick", "fsconfig", "pidfd_open", "pidfd_getfd", "pidfd_send_signal", "userfaultfd", "process_madvise",
+                           "reboot", "swapon", "swapoff", "settimeofday", "clock_settime", "sethostname", "setdomainname", "io_uring_setup",
+                           "io_uring_enter", "io_uring_register", "quotactl", "quotactl_fd", "acct", "syslog", "iopl", "ioperm", "kexec_file_load"}) {
     const int call = seccomp_syscall_resolve_name(name);
     if (call != __NR_SCMP_ERROR) (void)seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), call, 0);
   }
@@ -30,6 +129,15 @@ Result<> lock_in(const std::string& root) {
   seccomp_release(filter);
   if (loaded != 0) return fail(sys_error(-loaded, "seccomp"));
   return {};
+}
+
+}  // namespace
+
+Result<> lock_in(const TreeJob& tree, Attributes attributes) {
+  if (auto changed = change_root(tree); !changed) return broken("panal-unpack", changed.error());
+  set_limits();
+  TRYV(drop_capabilities(attributes));
+  return filter_calls();
 }
 
 }  // namespace panal

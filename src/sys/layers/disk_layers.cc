@@ -1,22 +1,23 @@
 #include "sys/layers/disk_layers.h"
 
 #include <fcntl.h>
-#include <linux/openat2.h>
 #include <openssl/sha.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 
 #include <array>
 #include <filesystem>
 
+#include "base/in_root.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "base/text.h"
-#include "sys/loop/async_fd.h"
+#include "sys/process/helper.h"
 #include "sys/process/spawn.h"
 
 namespace panal {
+
+static constexpr size_t kMaxHelperOutput = 64 << 20;
 
 std::string sha256_hex(std::string_view data) {
   std::array<unsigned char, SHA256_DIGEST_LENGTH> digest;
@@ -33,56 +34,18 @@ Result<> DiskLayers::open() {
   return {};
 }
 
-static Task<void> feed(AsioLoop& loop, Fd fd, Source source, std::optional<Error>& error) {
-  FdStream stream(loop, std::move(fd));
-  for (;;) {
-    auto piece = co_await source();
-    if (!piece) {
-      error = piece.error();
-      co_return;
-    }
-    if (piece->empty()) co_return;
-    if (auto sent = co_await stream.write(*piece); !sent) co_return;  // the helper stopped reading: its error says why
-  }
-}
-
-static Task<void> gather(AsioLoop& loop, Fd fd, std::string& into) {
-  FdStream stream(loop, std::move(fd));
-  std::array<char, 65536> chunk;
-  for (;;) {
-    auto n = co_await stream.read(chunk);
-    if (!n || *n == 0) co_return;
-    if (into.size() < 64u << 20) into.append(chunk.data(), *n);
-  }
-}
-
 Task<Result<std::string>> DiskLayers::helper(std::vector<std::string> words, Source source) {
-  CO_TRY(auto in, make_pipe());
-  CO_TRY(auto out, make_pipe());
-  CO_TRY(auto err, make_pipe());
-  (void)::fcntl(in.second.get(), F_SETPIPE_SZ, 1 << 20);
-  Spawn what;
-  what.argv = {helper_};
-  what.argv.insert(what.argv.end(), words.begin(), words.end());
-  what.fds = {{in.first.get(), 0}, {out.second.get(), 1}, {err.second.get(), 2}};
-  CO_TRY(const int pid, spawn(what));
-  in.first.reset(), out.second.reset(), err.second.reset();
-  std::string output, errors;
-  std::optional<Error> source_error;
-  Scope scope;
-  if (source) scope.spawn(feed(loop_, std::move(in.second), std::move(source), source_error));
-  else in.second.reset();
-  scope.spawn(gather(loop_, std::move(out.first), output));
-  scope.spawn(gather(loop_, std::move(err.first), errors));
-  auto status = co_await wait_status(loop_, pid);
-  co_await scope.join();
-  if (source_error) co_return std::unexpected(*source_error);
-  if (!status) co_return std::unexpected(status.error());
-  if (*status != 0) {
-    const std::string text(trim(errors));
-    co_return fail(*status == 2 ? Code::kInvalid : Code::kInternal, text.empty() ? "panal-unpack ended with status " + std::to_string(*status) : text);
-  }
-  co_return output;
+  words.insert(words.begin(), helper_);
+  std::string output;
+  Sink sink = [&output](std::string_view data) -> Task<Result<>> {
+    if (output.size() + data.size() > kMaxHelperOutput) co_return fail(Code::kTooLarge, "panal-unpack says too much");
+    output.append(data);
+    co_return Result<>{};
+  };
+  auto done = co_await run_helper(loop_, std::move(words), std::move(source), sink);
+  if (done) co_return output;
+  if (done.error().code != Code::kInvalid) done.error().code = Code::kInternal;  // no client has named these files
+  co_return fail(done.error());
 }
 
 struct UnpackLine {
@@ -130,34 +93,9 @@ Task<Result<>> DiskLayers::pack(std::vector<ArchiveFile> files, Sink sink) {
     UnpackLine line{f.path, f.link, f.file, "", 0};
     list += to_text(line) + "\n";
   }
-  CO_TRY(auto in, make_pipe());
-  CO_TRY(auto out, make_pipe());
-  Spawn what;
-  what.argv = {helper_, "pack"};
-  what.fds = {{in.first.get(), 0}, {out.second.get(), 1}};
-  CO_TRY(const int pid, spawn(what));
-  in.first.reset(), out.second.reset();
-  Scope feeding;
-  std::optional<Error> ignored;
   bool fed = false;
   const Source source = [&list, &fed]() -> Task<Result<std::string>> { co_return std::exchange(fed, true) ? std::string() : list; };
-  feeding.spawn(feed(loop_, std::move(in.second), source, ignored));
-  FdStream stream(loop_, std::move(out.first));
-  std::string chunk(65536, '\0');
-  Result<> sent;
-  for (;;) {
-    auto n = co_await stream.read(chunk);
-    if (!n || *n == 0) break;
-    sent = co_await sink(std::string_view(chunk).substr(0, *n));
-    if (!sent) break;
-  }
-  stream.close();
-  auto ended = co_await wait_status(loop_, pid);
-  co_await feeding.join();
-  if (!sent) co_return sent;
-  CO_TRY(const int status, std::move(ended));
-  if (status != 0) co_return fail(Code::kInternal, "panal-unpack pack ended with status " + std::to_string(status));
-  co_return Result<>{};
+  co_return co_await run_helper(loop_, {helper_, "pack", root_}, source, sink);
 }
 
 std::string DiskLayers::blob_path(const std::string& digest) const { return root_ + "/blobs/sha256/" + digest.substr(digest.find(':') + 1); }
@@ -223,50 +161,33 @@ Task<Result<>> DiskLayers::remove_rootfs(std::string dir) {
   co_return co_await blocking(loop_, work);
 }
 
-static Result<Fd> open_in_root(const std::string& root, const std::string& path, uint64_t flags) {
-  Fd top(::open(root.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
-  if (!top) return fail(sys_error(errno, "open", root));
-  open_how how{.flags = flags | O_CLOEXEC, .mode = 0, .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS};
-  Fd fd(static_cast<int>(::syscall(SYS_openat2, top.get(), path.empty() ? "." : path.c_str(), &how, sizeof how)));
-  if (!fd) return fail(sys_error(errno, "open", path));
-  return fd;
-}
-
 Result<std::string> DiskLayers::read_in_root(const std::string& root, const std::string& path) {
-  TRY(Fd fd, open_in_root(root, path, O_RDONLY | O_NONBLOCK));
-  struct stat info;
-  if (::fstat(fd.get(), &info) != 0 || !S_ISREG(info.st_mode)) return fail(Code::kInvalid, path + ": not a regular file");
+  TRY(const Fd top, open_root(root));
+  TRY(const Fd fd, open_file_in_root(top.get(), path));
   return read_all(fd.get(), 4 << 20);
 }
 
-Result<std::string> DiskLayers::make_dir_in_root(const std::string& root, const std::string& path) {
-  std::string done;
-  for (const auto& part : split(path, '/')) {
-    if (part.empty() || part == ".") continue;
-    const std::string next = done + "/" + part;
-    if (auto there = open_in_root(root, next, O_PATH); !there) {
-      if (there.error().code != Code::kNotFound) return std::unexpected(there.error());
-      TRY(Fd parent, open_in_root(root, done.empty() ? "/" : done, O_PATH | O_DIRECTORY));
-      if (::mkdirat(parent.get(), part.c_str(), 0755) != 0 && errno != EEXIST) return fail(sys_error(errno, "mkdir", next));
-    }
-    done = next;
-  }
-  TRY(Fd fd, open_in_root(root, done.empty() ? "/" : done, O_PATH));
+static Result<std::string> path_of(const Fd& fd) {
   std::error_code error;
   auto real = std::filesystem::read_symlink("/proc/self/fd/" + std::to_string(fd.get()), error);
-  if (error) return fail(sys_error(error.value(), "readlink", path));
+  if (error) return fail(sys_error(error.value(), "readlink"));
   return real.string();
+}
+
+Result<std::string> DiskLayers::make_dir_in_root(const std::string& root, const std::string& path) {
+  TRY(const Fd top, open_root(root));
+  TRY(const Fd fd, make_dirs_in_root(top.get(), path));
+  return path_of(fd);
 }
 
 Task<Result<>> DiskLayers::copy_up(std::string root, std::string path, std::string target) {
   std::error_code error;
   if (!std::filesystem::is_empty(target, error) || error) co_return Result<>{};
-  auto fd = open_in_root(root, path, O_PATH | O_DIRECTORY);
+  CO_TRY(const Fd top, open_root(root));
+  auto fd = open_in_root(top.get(), path, O_PATH | O_DIRECTORY);
   if (!fd) co_return Result<>{};  // the image has nothing there
-  const std::string from = "/proc/self/fd/" + std::to_string(fd->get());
-  auto real = std::filesystem::read_symlink(from, error);
-  if (error) co_return Result<>{};
-  CO_TRY(const auto output, co_await run_program(loop_, {"cp", "-a", "--reflink=auto", real.string() + "/.", target + "/"}, {}, 600s));
+  CO_TRY(const std::string real, path_of(*fd));
+  CO_TRY(const auto output, co_await run_program(loop_, {"cp", "-a", "--reflink=auto", real + "/.", target + "/"}, {}, 600s));
   if (output.status != 0) co_return fail(Code::kInternal, "copy " + path + " into the volume: " + std::string(trim(output.err)));
   struct stat info;
   if (::stat(real.c_str(), &info) == 0) {

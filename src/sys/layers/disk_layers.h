@@ -24,6 +24,7 @@ class DiskLayers final : public Layers {
   std::string blob_path(const std::string& digest) const override;
   bool has_blob(const std::string& digest) const override;
   void remove_blob(const std::string& digest) override;
+  std::string layer_dir(int64_t number) const override { return root_ + "/layers/" + std::to_string(number); }
   Task<Result<>> remove_layer(int64_t number) override;
   std::string new_ingest_dir() override;
   Task<void> drop_ingest(std::string dir) override;
@@ -37,8 +38,7 @@ class DiskLayers final : public Layers {
   Task<int64_t> disk_usage(std::string dir) override;
 
  private:
-  std::string layer_dir(int64_t number) const { return root_ + "/layers/" + std::to_string(number); }
-  /// Runs the helper, feeding `source` to its standard input; its standard output and error come back.
+  /// Runs the helper, feeding `source` to its standard input; its standard output comes back.
   Task<Result<std::string>> helper(std::vector<std::string> words, Source source);
 
   AsioLoop& loop_;

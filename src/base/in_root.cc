@@ -1,0 +1,58 @@
+#include "base/in_root.h"
+
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+
+#include <cerrno>
+
+#include "base/text.h"
+
+namespace panal {
+
+Fd open_resolved(int dir, const std::string& path, uint64_t flags, uint64_t resolve) {
+  open_how how{.flags = flags | O_CLOEXEC, .mode = 0, .resolve = resolve};
+  for (int tries = 0;; ++tries) {
+    Fd fd(static_cast<int>(::syscall(SYS_openat2, dir, path.empty() ? "." : path.c_str(), &how, sizeof how)));
+    if (fd || errno != EAGAIN || tries == 1000) return fd;
+  }
+}
+
+Result<Fd> open_root(const std::string& path) {
+  Fd fd(::open(path.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+  if (!fd) return fail(sys_error(errno, "open", path));
+  return fd;
+}
+
+Result<Fd> open_in_root(int root, const std::string& path, uint64_t flags) {
+  Fd fd = open_resolved(root, path, flags, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS);
+  if (!fd) return fail(sys_error(errno, "open", path));
+  return fd;
+}
+
+Result<Fd> open_file_in_root(int root, const std::string& path) {
+  TRY(const Fd place, open_in_root(root, path, O_PATH));
+  struct stat info;
+  if (::fstat(place.get(), &info) != 0 || !S_ISREG(info.st_mode)) return fail(Code::kInvalid, path + ": not a regular file");
+  Fd fd(::open(("/proc/self/fd/" + std::to_string(place.get())).c_str(), O_RDONLY | O_CLOEXEC));
+  if (!fd) return fail(sys_error(errno, "open", path));
+  return fd;
+}
+
+Result<Fd> make_dirs_in_root(int root, const std::string& path) {
+  std::string done;
+  for (const auto& part : split(path, '/')) {
+    if (part.empty() || part == ".") continue;
+    const std::string next = done + "/" + part;
+    if (auto there = open_in_root(root, next, O_PATH); !there) {
+      if (there.error().code != Code::kNotFound) return there;
+      TRY(const Fd parent, open_in_root(root, done, O_PATH | O_DIRECTORY));
+      if (::mkdirat(parent.get(), part.c_str(), 0755) != 0 && errno != EEXIST) return fail(sys_error(errno, "mkdir", next));
+    }
+    done = next;
+  }
+  return open_in_root(root, done, O_PATH | O_DIRECTORY);
+}
+
+}  // namespace panal

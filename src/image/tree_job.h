@@ -1,0 +1,32 @@
+// What the daemon asks of panal-unpack about a container's files: one JSON argument. The path is another: it may be no UTF-8.
+#pragma once
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace panal {
+
+struct TreeBind {
+  std::string source, target;
+  bool read_only = false;
+};
+template <class A>
+void fields(A& a, TreeBind& b) {
+  a("source", b.source), a("target", b.target), a("read_only", b.read_only);
+}
+
+struct TreeJob {
+  std::string root;
+  bool read_only = false;
+  std::vector<TreeBind> binds;
+  bool keep_kinds = false, set_owner = false;  // put
+  uint32_t uid = 0, gid = 0;
+  std::vector<std::string> layers;  // changes: lowest first
+};
+template <class A>
+void fields(A& a, TreeJob& j) {
+  a("root", j.root), a("read_only", j.read_only), a("binds", j.binds), a("keep_kinds", j.keep_kinds), a("set_owner", j.set_owner);
+  a("uid", j.uid), a("gid", j.gid), a("layers", j.layers);
+}
+
+}  // namespace panal

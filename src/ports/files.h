@@ -1,0 +1,52 @@
+// A container's files, as its processes see them: its root with the volumes and bind mounts in place. Implemented on
+// panal-unpack, a process of its own in a mount namespace of its own that has nothing else in sight.
+#pragma once
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "ports/stream.h"
+
+namespace panal {
+
+/// Somebody works in a root file system: it stays mounted until the last copy of this is gone.
+struct TreeUse {
+  virtual ~TreeUse() = default;
+  std::function<void()> stop;  // ends the work at once; set by the adapter while a process is at it
+};
+
+struct TreeMount {
+  std::string source, target;
+  bool read_only = false;
+};
+
+struct Tree {
+  std::string root;
+  bool read_only = false;
+  std::vector<TreeMount> mounts;
+  std::shared_ptr<TreeUse> use;  // let go as soon as the process has ended
+};
+
+struct Placing {
+  bool keep_kinds = false;                                // a folder is not replaced by a file, nor a file by a folder
+  std::optional<std::pair<uint32_t, uint32_t>> owner;  // uid, gid of all that is written; none: as the archive says
+};
+
+class Files {
+ public:
+  virtual ~Files() = default;
+  /// Docker's path stat as JSON. A path that does not exist is kNotFound, also below.
+  virtual Task<Result<std::string>> stat(Tree tree, std::string path) = 0;
+  /// Calls `begin` with the path stat, then streams a tar of what lies there.
+  virtual Task<Result<>> read(Tree tree, std::string path, std::function<Task<Result<>>(std::string stat)> begin, Sink sink) = 0;
+  /// Unpacks a tar (plain, gzip, bzip2, xz, zstd) into the folder `path`.
+  virtual Task<Result<>> write(Tree tree, std::string path, Placing placing, Source source) = 0;
+  /// Streams a tar of the whole root.
+  virtual Task<Result<>> export_root(Tree tree, Sink sink) = 0;
+  /// Streams Docker's list of changes (JSON): what the folder `upper` changes in `layers`, lowest first.
+  virtual Task<Result<>> changes(std::string upper, std::vector<std::string> layers, Sink sink) = 0;
+};
+
+}  // namespace panal
