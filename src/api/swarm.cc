@@ -15,6 +15,7 @@ Task<Result<ManagerPtr>> manager_of(Api& api) {
   const ManagerPtr manager = node->manager();
   if (!manager) co_return std::unexpected(node->not_manager());
   CO_TRYV(co_await manager->catch_up());
+  if (node->manager() != manager) co_return std::unexpected(node->not_manager());  // no more
   co_return manager;
 }
 

@@ -147,8 +147,10 @@ Task<Result<>> Manager::propose_here(Command command) {
     if (loop.now() >= deadline || stopping_) co_return fail(Code::kUnavailable, no_quorum_reason());
     (void)co_await state->done.wait(loop, deadline - loop.now());
   }
-  if (!*state->result) co_return std::unexpected(state->result->error());
-  co_return Result<>{};
+  if (*state->result) co_return Result<>{};
+  Error& error = state->result->error();
+  if (error.message == raft::kLostWrite && replica_->leader_id() == 0) error.message = no_quorum_reason() + " The request may or may not have taken effect.";
+  co_return std::unexpected(std::move(error));
 }
 
 Task<Result<>> Manager::propose(Command command) {

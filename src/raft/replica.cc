@@ -295,7 +295,7 @@ void Replica::finish(Index index, Term term, Result<> result) {
 
 void Replica::lose_pending() {
   for (auto& [index, pending] : std::exchange(pending_, {}))
-    pending.done(fail(Code::kUnavailable, "the leader of the swarm changed: the request may or may not have taken effect"));
+    pending.done(fail(Code::kUnavailable, kLostWrite));
 }
 
 void Replica::apply_committed(uint64_t now_ms) {

@@ -49,6 +49,8 @@ struct Retention {
   uint32_t snapshot_every = 4096, trailing = 1024;
 };
 
+constexpr const char* kLostWrite = "the leader of the swarm changed: the request may or may not have taken effect";
+
 class Replica {
  public:
   static constexpr size_t kMaxPending = 4096;

@@ -17,7 +17,6 @@ static bool in_tables(const ClusterTask& t) { return t.status.state == TaskState
 static bool serves(const ClusterTask& t, const Node* n) {
   return t.serving && t.status.state == TaskState::kRunning && t.status.healthy && t.desired <= TaskState::kRunning && n && n->state == NodeState::kReady;
 }
-static bool over(const ClusterTask& t) { return terminal(t.status.state) && t.desired > TaskState::kRunning && t.desired != TaskState::kRemove; }
 
 // ---- rows from objects
 
@@ -54,7 +53,7 @@ static void rows_of(const Store& store, const ClusterTask& t, Rows& rows) {
 
 static std::set<std::string> needs_of(const ClusterTask& t) {
   std::set<std::string> needs;
-  if (t.node_id.empty() || t.status.state < TaskState::kAssigned || over(t)) return needs;
+  if (t.node_id.empty() || t.status.state < TaskState::kAssigned || terminal(t.status.state)) return needs;
   for (const auto& n : t.networks) needs.insert("network/" + n.network_id);
   if (t.desired > TaskState::kRunning) return needs;
   for (const auto& r : t.spec.container.secrets) needs.insert("secret/" + r.id);
