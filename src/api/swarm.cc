@@ -195,7 +195,7 @@ static Task<Result<>> refused(std::string what) { co_return fail(Code::kUnsuppor
 
 // ---- /nodes
 
-static Json node_json(const Manager& m, const Node& n) {
+static Json node_json(const SwarmNode& swarm, const Manager& m, const Node& n) {
   Json out = meta_json(n.meta);
   auto& o = out.get_object();
   o["Spec"] = to_json(n.spec);
@@ -203,7 +203,7 @@ static Json node_json(const Manager& m, const Node& n) {
   const std::string architecture = d.architecture == "amd64" ? "x86_64" : d.architecture == "arm64" ? "aarch64" : d.architecture;
   JsonArray plugins{JsonObject{{"Type", "Network"}, {"Name", "bridge"}}, JsonObject{{"Type", "Network"}, {"Name", "overlay"}}, JsonObject{{"Type", "Volume"}, {"Name", "local"}}, JsonObject{{"Type", "Log"}, {"Name", "json-file"}}};
   o["Description"] = JsonObject{{"Hostname", d.hostname}, {"Platform", JsonObject{{"Architecture", architecture}, {"OS", d.os}}}, {"Resources", JsonObject{{"NanoCPUs", d.nano_cpus}, {"MemoryBytes", d.memory_bytes}}},
-                                {"Engine", JsonObject{{"EngineVersion", d.engine_version}, {"Labels", to_json(d.engine_labels)}, {"Plugins", plugins}}}, {"TLSInfo", JsonObject{{"TrustRoot", m.store().cluster.ca_certificate}}}};
+                                {"Engine", JsonObject{{"EngineVersion", d.engine_version}, {"Labels", to_json(d.engine_labels)}, {"Plugins", plugins}}}, {"TLSInfo", swarm.manager() ? tls_info(swarm) : Json(JsonObject{})}};
   o["Status"] = JsonObject{{"State", name_of(n.state)}, {"Addr", n.address}};
   if (!n.message.empty()) o["Status"].get_object()["Message"] = n.message;
   if (n.raft_id != 0) {
@@ -241,7 +241,7 @@ static Task<Result<>> list_nodes(Api& api, Call& call) {
   for (const auto& [id, n] : m->store().nodes) {
     const bool fits = f.any("id", [&, &key = id](const std::string& v) { return key.starts_with(v); }) && f.any("name", [&](const std::string& v) { return n.description.hostname.starts_with(v); }) &&
                       f.exact("role", std::string(name_of(n.spec.role))) && f.exact("membership", "accepted") && f.labels("label", n.description.engine_labels) && f.labels("node.label", n.spec.labels);
-    if (fits) out.push_back(node_json(*m, n));
+    if (fits) out.push_back(node_json(*api.parts().swarm, *m, n));
   }
   co_await call.http.reply(200, dump(out));
   co_return Result<>{};
@@ -250,7 +250,7 @@ static Task<Result<>> list_nodes(Api& api, Call& call) {
 static Task<Result<>> inspect_node(Api& api, Call& call) {
   CO_TRY(const ManagerPtr m, co_await manager_of(api));
   CO_TRY(const Node* n, find_node(api, *m, call.arg()));
-  co_await call.http.reply(200, dump(node_json(*m, *n)));
+  co_await call.http.reply(200, dump(node_json(*api.parts().swarm, *m, *n)));
   co_return Result<>{};
 }
 

@@ -310,6 +310,27 @@ void Networks::give_back(const PublishedPort& p) {
   ports_.erase({p.protocol, p.host_ip, p.host_port});
 }
 
+static PublishedPort mesh_port(const std::pair<std::string, uint16_t>& key) {
+  PublishedPort p;
+  p.protocol = key.first, p.host_ip = "0.0.0.0", p.host_port = key.second;
+  return p;
+}
+
+void Networks::hold_mesh_ports(const std::set<std::pair<std::string, uint16_t>>& wanted) {
+  std::erase_if(mesh_ports_, [&](const auto& held) {
+    if (wanted.contains(held.first)) return false;
+    if (held.second) give_back(mesh_port(held.first));
+    return true;
+  });
+  for (const auto& key : wanted) {
+    if (mesh_ports_.contains(key)) continue;
+    PublishedPort p = mesh_port(key);
+    auto taken = take_port(p, "the routing mesh");
+    if (!taken) log::warn("msg=\"a port of the routing mesh is in use on this node\" port={}/{} error=\"{}\"", key.second, key.first, taken.error().message);
+    mesh_ports_[key] = taken.has_value();
+  }
+}
+
 Task<Result<std::vector<PublishedPort>>> Networks::publish(const Container& c, const std::string& address, std::vector<PublishedPort> wish) {
   std::vector<PublishedPort> done;
   const auto undo = [&] {

@@ -49,6 +49,8 @@ class Networks {
   /// Publishes the wished ports; fills in random ones. All or nothing.
   Task<Result<std::vector<PublishedPort>>> publish(const Container& c, const std::string& address, std::vector<PublishedPort> wish);
   Task<void> unpublish(const std::string& address, const std::vector<PublishedPort>& ports);
+  /// Ports of the routing mesh, {protocol, port}: no program of the host and no container may take them.
+  void hold_mesh_ports(const std::set<std::pair<std::string, uint16_t>>& wanted);
   void readopt_ports(const std::vector<PublishedPort>& ports);
 
   /// Serves names to a container on networks other than the default bridge.
@@ -81,6 +83,7 @@ class Networks {
   std::map<std::string, std::map<std::string, Member>> members_;  // network id -> container id
   std::map<std::string, std::vector<std::string>> own_dns_;  // container id -> its --dns
   std::map<std::string, Ip4> last_address_;
+  std::map<std::pair<std::string, uint16_t>, bool> mesh_ports_;  // held; false: somebody else was there before
   std::set<std::tuple<std::string, std::string, uint16_t>> ports_;  // protocol, host ip, port
   std::map<std::string, std::vector<std::string>> networks_of_;     // container id -> network ids, for DNS
 };

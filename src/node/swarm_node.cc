@@ -67,6 +67,12 @@ std::string SwarmNode::join_token(NodeRole role) const {
 Result<std::string> SwarmNode::choose_address(const std::string& advertise) const {
   TRY(const auto addresses, parts_.kernel.host_addresses());
   const size_t colon = advertise.rfind(':');
+  const std::string wrong = "advertise address must be a non-zero IP address or network interface (with optional port number)";
+  if (colon != std::string::npos) {
+    const auto port = parse_int(advertise.substr(colon + 1));
+    if (!port || *port <= 0 || *port > 65535) return fail(Code::kInvalid, wrong);
+    if (*port != 2377) return fail(Code::kUnsupported, "an advertise address with a port other than 2377 is not supported yet");
+  }
   const std::string wanted = advertise.substr(0, colon == std::string::npos ? advertise.size() : colon);
   if (wanted.empty()) {
     if (addresses.size() == 1) return addresses[0].second;
@@ -75,13 +81,13 @@ Result<std::string> SwarmNode::choose_address(const std::string& advertise) cons
     for (size_t i = 0; i < addresses.size(); ++i) shown += (i ? (i + 1 == addresses.size() ? " and " : ", ") : "") + addresses[i].second + " on " + addresses[i].first;
     return fail(Code::kInvalid, "could not choose an IP address to advertise since this system has multiple addresses (" + shown + ") - specify one with --advertise-addr");
   }
-  if (parse_ip4(wanted)) return wanted;
+  if (const auto ip = parse_ip4(wanted)) return *ip != 0 ? Result<std::string>(wanted) : fail(Code::kInvalid, wrong);
   std::vector<std::string> on;
   for (const auto& [name, address] : addresses)
     if (name == wanted) on.push_back(address);
   if (on.size() == 1) return on[0];
   if (on.size() > 1) return fail(Code::kInvalid, "interface " + wanted + " has more than one IPv4 address (" + panal::join(on, " and ") + ")");
-  return fail(Code::kInvalid, "advertise address must be a non-zero IP address or network interface (with optional port number)");
+  return fail(Code::kInvalid, wrong);
 }
 
 Result<> SwarmNode::save_identity() {

@@ -58,6 +58,7 @@ class SwarmNode {
   std::vector<std::pair<std::string, std::string>> remote_managers() const { return identity_.managers; }
   std::string cluster_id() const { return identity_.cluster_id; }
   std::string join_token(NodeRole role) const;
+  Result<Crypto::Names> issuer() const { return parts_.crypto.names(manager_->store().cluster.ca_certificate); }
   const std::string& ca() const { return ca_; }
   Error not_manager() const;
   TaskExecutor& executor() { return parts_.executor; }

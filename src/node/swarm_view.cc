@@ -1,5 +1,6 @@
 #include "node/swarm_view.h"
 
+#include "base/text.h"
 #include "node/swarm_node.h"
 
 namespace panal {
@@ -7,6 +8,12 @@ namespace panal {
 std::string swarm_state(const SwarmNode* swarm) {
   if (!swarm || !swarm->active()) return "inactive";
   return swarm->manager() ? "active/manager" : "active/worker";
+}
+
+Json tls_info(const SwarmNode& swarm) {
+  JsonObject out{{"TrustRoot", swarm.manager()->store().cluster.ca_certificate}};
+  if (const auto issuer = swarm.issuer()) out["CertIssuerSubject"] = base64(issuer->subject), out["CertIssuerPublicKey"] = base64(issuer->public_key);
+  return out;
 }
 
 Json swarm_info(const SwarmNode* swarm) {
@@ -23,7 +30,7 @@ Json swarm_info(const SwarmNode* swarm) {
     out["Nodes"] = s.nodes.size(), out["Managers"] = managers;
     out["Cluster"] = JsonObject{{"ID", s.cluster.meta.id}, {"Version", JsonObject{{"Index", s.cluster.meta.version}}}, {"CreatedAt", rfc3339(s.cluster.meta.created)}, {"UpdatedAt", rfc3339(s.cluster.meta.updated)},
                                 {"Spec", JsonObject{{"Name", s.cluster.name}, {"Labels", JsonObject{}}, {"Orchestration", JsonObject{{"TaskHistoryRetentionLimit", s.cluster.task_history}}}, {"Raft", JsonObject{{"SnapshotInterval", 10000}, {"KeepOldSnapshots", 0}, {"LogEntriesForSlowFollowers", 500}, {"ElectionTick", 10}, {"HeartbeatTick", 1}}}, {"Dispatcher", JsonObject{{"HeartbeatPeriod", s.cluster.heartbeat_ns}}}, {"CAConfig", JsonObject{{"NodeCertExpiry", s.cluster.cert_expiry_ns}}}, {"TaskDefaults", JsonObject{}}, {"EncryptionConfig", JsonObject{{"AutoLockManagers", false}}}}},
-                                {"TLSInfo", JsonObject{{"TrustRoot", s.cluster.ca_certificate}}}, {"RootRotationInProgress", false}, {"DefaultAddrPool", to_json(s.cluster.default_pool)}, {"SubnetSize", s.cluster.subnet_size}, {"DataPathPort", 4789}};
+                                {"TLSInfo", tls_info(*swarm)}, {"RootRotationInProgress", false}, {"DefaultAddrPool", to_json(s.cluster.default_pool)}, {"SubnetSize", s.cluster.subnet_size}, {"DataPathPort", 4789}};
   }
   return out;
 }

@@ -10,6 +10,8 @@ class SwarmNode;
 
 /// The Swarm header of /_ping: "inactive", "active/manager", "active/worker", "locked", "pending".
 std::string swarm_state(const SwarmNode* swarm);
+/// TLSInfo of the cluster and of its nodes. The node is a manager.
+Json tls_info(const SwarmNode& swarm);
 /// The Swarm block of /info.
 Json swarm_info(const SwarmNode* swarm);
 

@@ -153,14 +153,17 @@ Task<Result<>> TaskExecutor::program_mesh(const Assignments& a) {
   std::map<std::string, std::vector<std::string>> by_service;
   std::set<std::string> alive;
   for (const auto& row : a.mesh_rows) table.tasks.push_back({row.address, row.node_index, row.node_id == node_id_});
+  std::set<std::pair<std::string, uint16_t>> held;
   for (const auto& s : a.mesh_services)
     for (const auto& p : s.ports) {
       if (p.mode != "ingress" || p.published == 0) continue;
+      held.insert({p.protocol, static_cast<uint16_t>(p.published)});
       MeshPort port{static_cast<uint16_t>(p.published), p.protocol, {}};
       for (const auto& row : a.mesh_rows)
         if (row.serving && row.service_id == s.meta.id) port.targets.push_back({row.address, static_cast<uint16_t>(p.target)});
       table.ports.push_back(std::move(port));
     }
+  parts_.networks.hold_mesh_ports(held);
   if (!mesh_ready_) {
     CO_TRYV(co_await parts_.networks.kernel().ensure_mesh(table));
     mesh_ready_ = true;
@@ -202,6 +205,7 @@ Task<void> TaskExecutor::leave() {
     (void)co_await parts_.networks.kernel().remove_overlay(overlay_plan(parts_.networks.sandbox_path(id), gone, address_));
     co_await parts_.networks.forget_cluster_network(id);
   }
+  parts_.networks.hold_mesh_ports({});
   if (std::exchange(mesh_ready_, false)) (void)co_await parts_.networks.kernel().remove_mesh();
   now_ = {};
 }

@@ -26,6 +26,11 @@ class Crypto {
     WallTime issued, expires;
   };
   virtual Result<Subject> subject(const std::string& certificate) = 0;
+  /// What Docker shows of the issuer: subject and public key of a certificate, DER.
+  struct Names {
+    std::string subject, public_key;
+  };
+  virtual Result<Names> names(const std::string& certificate) = 0;
 };
 
 }  // namespace panal

@@ -139,6 +139,19 @@ class OpensslCrypto final : public Crypto {
     return hex({reinterpret_cast<const char*>(digest.data()), size});
   }
 
+  Result<Names> names(const std::string& certificate) override {
+    const Cert c = read_certificate(certificate);
+    if (!c) return broken("certificate");
+    const auto der = [](int size, unsigned char* bytes) {
+      std::string out(reinterpret_cast<const char*>(bytes), size > 0 ? static_cast<size_t>(size) : 0);
+      OPENSSL_free(bytes);
+      return out;
+    };
+    unsigned char *subject = nullptr, *key = nullptr;
+    const int subject_size = i2d_X509_NAME(X509_get_subject_name(c.get()), &subject), key_size = i2d_X509_PUBKEY(X509_get_X509_PUBKEY(c.get()), &key);
+    return Names{der(subject_size, subject), der(key_size, key)};
+  }
+
   Result<Subject> subject(const std::string& certificate) override {
     const Cert c = read_certificate(certificate);
     if (!c) return broken("certificate");
