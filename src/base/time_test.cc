@@ -70,4 +70,15 @@ TEST_CASE("human durations as Docker's units") {
   CHECK(human_duration(24h * 365 * 2) == "2 years");
 }
 
+TEST_CASE("a wait ends at its time, and early rather than never when a clock was set back") {
+  const WallTime now{1'800'000'000s};
+  CHECK(!elapsed(now, now, 5s));
+  CHECK(!elapsed(now, now - 4999ms, 5s));
+  CHECK(elapsed(now, now - 5s, 5s));
+  CHECK(!elapsed(now, now + 10ms, 5s));  // clocks differ a little
+  CHECK(elapsed(now, now + 24h, 5s));
+  CHECK(elapsed(now, now, 0s));
+  CHECK(elapsed(now, now + 1ms, 0s));
+}
+
 }  // namespace panal

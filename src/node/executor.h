@@ -26,7 +26,9 @@ class Executor {
   virtual Task<Result<>> remove(std::string container_id) = 0;
   /// Containers of tasks that exist on this node: task id -> container id, running or not.
   virtual std::map<std::string, std::string> existing() = 0;
-  virtual bool running(const std::string& container_id) = 0;
+  enum class Stage { kNotStarted, kRunning, kEnded };
+  /// Of one that is not there: kNotStarted.
+  virtual Stage stage(const std::string& container_id) = 0;
   /// Ports of this node that lead to the container.
   virtual std::vector<PortConfig> host_ports(const std::string&) { return {}; }
   /// Programs networks, endpoint tables and the mesh as the assignments say.

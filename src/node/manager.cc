@@ -273,7 +273,7 @@ void Manager::note_statuses(Command& command, WallTime now) {
       const ClusterTask* t = store_.task(task_id);
       if (!t) continue;
       status.time = t->status.time;
-      if (t->node_id != node_id || status.state < t->status.state || status == t->status) continue;  // a state never moves back
+      if (t->node_id != node_id || terminal(t->status.state) || status.state < t->status.state || status == t->status) continue;  // a state never moves back
       ClusterTask next = *t;
       next.status = status, next.status.time = now;
       command.put(Kind::kTask, next);

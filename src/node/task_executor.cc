@@ -367,9 +367,10 @@ std::vector<PortConfig> TaskExecutor::host_ports(const std::string& id) {
   return out;
 }
 
-bool TaskExecutor::running(const std::string& id) {
+Executor::Stage TaskExecutor::stage(const std::string& id) {
   auto live = parts_.containers.find(id);
-  return live && ((*live)->c.state.phase == Phase::kRunning || (*live)->c.state.phase == Phase::kPaused);
+  if (!live || (*live)->c.state.phase == Phase::kCreated) return Stage::kNotStarted;
+  return (*live)->c.state.phase == Phase::kRunning || (*live)->c.state.phase == Phase::kPaused ? Stage::kRunning : Stage::kEnded;
 }
 
 }  // namespace panal

@@ -29,7 +29,7 @@ class TaskExecutor final : public Executor {
   Task<Result<>> stop(std::string container_id) override;
   Task<Result<>> remove(std::string container_id) override;
   std::map<std::string, std::string> existing() override;
-  bool running(const std::string& container_id) override;
+  Stage stage(const std::string& container_id) override;
   std::vector<PortConfig> host_ports(const std::string& container_id) override;
   Task<Result<>> program(const Assignments& assignments) override;
   NodeDescription describe() override { return parts_.description; }

@@ -183,16 +183,17 @@ void Worker::assign(const Assignments& a) {
 
 Task<void> Worker::clean(TaskPtr t) {
   if (t->container_id.empty()) co_return;
-  if (parts_.executor.running(t->container_id)) (void)co_await parts_.executor.stop(t->container_id);
+  if (parts_.executor.stage(t->container_id) == Executor::Stage::kRunning) (void)co_await parts_.executor.stop(t->container_id);
   auto removed = co_await parts_.executor.remove(t->container_id);
   if (!removed && removed.error().code != Code::kNotFound) log::warn("msg=\"remove task container\" task={} error=\"{}\"", t->task.meta.id, removed.error().message);
 }
 
-// One task from accepted to its end. Each wait looks again whether it is still wanted.
+// One task from accepted to its end. Each wait looks again whether it is still wanted. Its container runs once: what ended while nobody
+// was there is reported, not started again.
 Task<void> Worker::drive(TaskPtr t) {
   const auto give_up = [&] { return !t->wanted || stopping_; };
-  const bool adopted = !t->container_id.empty() && parts_.executor.running(t->container_id);
-  if (!adopted) {
+  const auto begun = [&] { return !t->container_id.empty() && parts_.executor.stage(t->container_id) != Executor::Stage::kNotStarted; };
+  if (!begun()) {
     set_status(*t, TaskState::kAccepted, "accepted");
     if (!give_up()) {
       set_status(*t, TaskState::kPreparing, "preparing");
@@ -207,7 +208,7 @@ Task<void> Worker::drive(TaskPtr t) {
       if (!started && started.error().code != Code::kNotModified) set_status(*t, TaskState::kFailed, "starting", "starting container failed: " + started.error().message);
     }
   }
-  if (!terminal(t->status.state) && parts_.executor.running(t->container_id)) {
+  if (!terminal(t->status.state) && begun()) {
     Scope stopper;
     stopper.spawn(watch_stop(t));
     const auto on_health = [this, t](bool healthy, int pid) {

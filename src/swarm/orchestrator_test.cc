@@ -202,6 +202,35 @@ TEST_CASE("restarts wait for the delay and never happen when the condition says 
   CHECK(starts_of_a_broken_task(c, p, 60s) == 1);
 }
 
+TEST_CASE("a leader's clock that is set back by a day delays neither restarts nor updates") {
+  Cluster c;
+  c.node("a");
+  ServiceSpec s = c.spec("web", 2);
+  s.task.restart.delay = 5'000'000'000;
+  s.update = UpdateConfig{.parallelism = 1, .delay = 2'000'000'000};
+  bool breaks = false;
+  c.breaks = [&](const ClusterTask&) { return breaks; };
+  const auto id = c.service(s);
+  c.settle();
+  breaks = true;
+  c.act();
+  breaks = false;
+  c.decide();  // the replacements wait for a moment of this clock
+  c.now -= 24h;
+  WallTime began = c.now;
+  c.settle(1min);
+  CHECK(c.running(id).size() == 2);
+  CHECK(c.now - began < 1min);
+  s.task.container.image += "+";
+  c.update(id, s);
+  c.settle_now();
+  c.now -= 24h;
+  began = c.now;
+  c.settle(1min);
+  CHECK(c.store.services.at(id).update->state == "completed");
+  CHECK(c.now - began < 1min);
+}
+
 TEST_CASE("history keeps no more than it is asked to") {
   Cluster c;
   TaskRestartPolicy p;

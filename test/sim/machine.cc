@@ -20,6 +20,7 @@ void Machine::end_later(const Container& c, Duration after, int code) {
 }
 
 void Machine::start(Container& c) {
+  if (c.life != 0) violate("the container of task " + c.task_id + " runs a second time");
   c.running = true, c.life = ++lives_, c.exit_code = 0;
   c.healthy = !c.image.starts_with("slow");
   if (!c.healthy)
@@ -119,9 +120,10 @@ std::map<std::string, std::string> FakeExecutor::existing() {
   return out;
 }
 
-bool FakeExecutor::running(const std::string& id) {
+Executor::Stage FakeExecutor::stage(const std::string& id) {
   auto it = machine_.containers.find(id);
-  return !dead_ && it != machine_.containers.end() && it->second.running;
+  if (dead_ || it == machine_.containers.end() || it->second.life == 0) return Stage::kNotStarted;
+  return it->second.running ? Stage::kRunning : Stage::kEnded;
 }
 
 Task<Result<>> FakeExecutor::program(const Assignments& a) {

@@ -26,6 +26,7 @@ class Machine {
   std::optional<Assignments> tables;
   /// Failures that are nobody's wish: of preparing, starting, programming, and of running containers.
   double trouble = 0;
+  std::function<void(const std::string& what)> violate;
   void lose_power();
 
  private:
@@ -54,7 +55,7 @@ class FakeExecutor final : public Executor {
   Task<Result<>> stop(std::string container_id) override;
   Task<Result<>> remove(std::string container_id) override;
   std::map<std::string, std::string> existing() override;
-  bool running(const std::string& container_id) override;
+  Stage stage(const std::string& container_id) override;
   Task<Result<>> program(const Assignments& assignments) override;
   NodeDescription describe() override;
 

@@ -37,6 +37,8 @@ void TableChecker::task_step(const ClusterTask& old, const ClusterTask& next) {
   const std::string who = "task " + next.meta.id + " of " + next.service_name + "." + std::to_string(next.slot) + ": ";
   if (next.status.state < old.status.state)
     world_.violate(who + "state moved back from " + std::string(name_of(old.status.state)) + " to " + std::string(name_of(next.status.state)));
+  if (terminal(old.status.state) && next.status.state != old.status.state)
+    world_.violate(who + "was over as " + std::string(name_of(old.status.state)) + " and is now " + std::string(name_of(next.status.state)));
   if (!old.node_id.empty() && old.node_id != next.node_id) world_.violate(who + "moved to another node");
   if (old.desired > TaskState::kRunning && next.desired < old.desired) world_.violate(who + "wanted again after it was told to stop");
   if (old.slot != next.slot || old.service_id != next.service_id || next.spec_version < old.spec_version) world_.violate(who + "changed its slot or service, or its version went back");

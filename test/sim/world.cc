@@ -31,6 +31,7 @@ SimWorld::SimWorld(uint64_t s, Shape how, bool verbose)
     n->index = i, n->address = SimNetwork::ip(i), n->node_id = ids.swarm_id();
     if (i < shape.managers) n->role = NodeRole::kManager, n->raft_id = ids.number() >> 1 | 1;
     n->machine = std::make_unique<Machine>(loop, random.fork(5), "node" + std::to_string(i + 1));
+    n->machine->violate = [this](const std::string& what) { violate(what); };
     nodes.push_back(std::move(n));
   }
   log::set_level(log::Level::kInfo);
