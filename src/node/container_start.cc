@@ -253,7 +253,11 @@ Task<void> Containers::ended(std::string id, int exit_code) {
 // With the mutex held: the container's program has ended.
 Task<void> Containers::handle_end(LivePtr live, int exit_code) {
   Container& c = live->c;
-  c.state.phase = Phase::kExited, c.state.exit_code = exit_code, c.state.finished_at = loop_.wall_now();
+  const bool again = !live->stopping && !c.stopped_by_user && !c.managed_by_swarm &&
+                     (c.host.restart_policy.name == "always" || c.host.restart_policy.name == "unless-stopped" ||
+                      (c.host.restart_policy.name == "on-failure" && exit_code != 0 &&
+                       (c.host.restart_policy.maximum_retry_count == 0 || c.restart_count < c.host.restart_policy.maximum_retry_count)));
+  c.state.phase = again ? Phase::kRestarting : Phase::kExited, c.state.exit_code = exit_code, c.state.finished_at = loop_.wall_now();
   c.state.oom_killed = runtime_.oom_seen(dir(c));
   c.state.pid = 0, c.state.pid_start = 0;
   if (!c.state.health.empty()) c.state.health = "unhealthy";
@@ -265,10 +269,6 @@ Task<void> Containers::handle_end(LivePtr live, int exit_code) {
   ++live->exits;
   changed(live);
   if (stopping_) co_return;
-  const bool again = !live->stopping && !c.stopped_by_user && !c.managed_by_swarm &&
-                     (c.host.restart_policy.name == "always" || c.host.restart_policy.name == "unless-stopped" ||
-                      (c.host.restart_policy.name == "on-failure" && exit_code != 0 &&
-                       (c.host.restart_policy.maximum_retry_count == 0 || c.restart_count < c.host.restart_policy.maximum_retry_count)));
   if (again) {
     schedule_restart(live);
   } else if (c.host.auto_remove && !live->restarting) {
@@ -283,7 +283,7 @@ void Containers::schedule_restart(LivePtr live) {
   Container& c = live->c;
   if (c.state.finished_at - c.state.started_at > 10s || live->restart_delay == Duration{0}) live->restart_delay = 100ms;
   else live->restart_delay = std::min<Duration>(live->restart_delay * 2, 60s);
-  c.state.phase = Phase::kRestarting;
+  c.state.phase = Phase::kRestarting;  // also when the daemon finds it so at its start
   ++c.restart_count;
   live->restart_timer = loop_.call_after(live->restart_delay, [this, live] {
     live->restart_timer.reset();
@@ -294,7 +294,6 @@ void Containers::schedule_restart(LivePtr live) {
 Task<void> Containers::restart_later(LivePtr live) {
   auto held = co_await live->mutex.lock(loop_);
   if (live->removed || live->c.state.phase != Phase::kRestarting || stopping_) co_return;
-  live->c.state.phase = Phase::kExited;
   auto started = co_await start_locked(live);
   if (!started && !live->removed) log::warn("msg=\"restart failed\" container={} error=\"{}\"", live->c.id, started.error().message);
 }

@@ -414,7 +414,11 @@ def sweep():
 
 
 def sweep_one(folder):
-    with open(os.path.join(folder, "lock"), "a") as lock:
+    try:
+        lock = open(os.path.join(folder, "lock"), "a")
+    except FileNotFoundError:  # its owner is just removing it
+        return
+    with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
