@@ -102,26 +102,36 @@ static Task<Result<>> attach(Api& api, Call& call) {
   CO_TRY(Stream* client, co_await call.http.hijack(stream_type(r, tty)));
   if (logs) CO_TRYV(co_await replay(*client, p.containers.log_path(live->c), tty, out, err));
   if (!stream) co_return Result<>{};
-  // While the container is not started yet, only reading tells that the client has gone; input waits in the socket.
-  CO_TRY(auto attachment, co_await p.containers.attach(live, in, nullptr));
-  if (!attachment) co_return Result<>{};
-  Scope scope;
-  Attachment* process = attachment.get();
-  const std::function<void()> detach = [process] { process->close(); };
-  auto input = [&]() -> Task<void> {
-    if (in) co_await pump_input(*client, *process, tty ? keys : "", detach);
-    else {  // a client that only listens: its hang-up ends the attach
-      std::string chunk(4096, '\0');
-      for (;;) {
-        auto n = co_await client->read(chunk);
-        if (!n || *n == 0) break;
-      }
-    }
+  // A client may end its input and still listen, so only a hang-up says that it is gone; the container need not say a word for that.
+  bool gone = false;
+  Attachment* process = nullptr;
+  Scope watch;
+  auto watcher = [&]() -> Task<void> {
+    co_await client->hung_up();
+    gone = true;
+    if (process) process->close();
+    live->changed.notify(p.loop);
   };
-  scope.spawn(input());
-  co_await pump_output(*client, *process, tty, out, err);
-  attachment->close();
-  co_await part_from(p.loop, *client, scope);
+  watch.spawn(watcher());
+  auto attachment = co_await p.containers.attach(live, in, [&gone] { return gone; });
+  if (attachment && *attachment && !gone) {
+    process = attachment->get();
+    Scope scope;
+    const std::function<void()> detach = [process] { process->close(); };
+    auto input = [&]() -> Task<void> {
+      if (in) co_return co_await pump_input(*client, *process, tty ? keys : "", detach);
+      std::string ignored(4096, '\0');  // what a client that only listens sends is taken and dropped
+      for (;;)
+        if (auto n = co_await client->read(ignored); !n || *n == 0) co_return;
+    };
+    scope.spawn(input());
+    co_await pump_output(*client, *process, tty, out, err);
+    process->close();
+    co_await part_from(p.loop, *client, scope);
+  }
+  client->close();
+  co_await watch.join();
+  if (!attachment) co_return std::unexpected(attachment.error());
   co_return Result<>{};
 }
 

@@ -78,10 +78,18 @@ static Task<Result<>> start(Api& api, Call& call) {
     co_await pump_input(*client, *process, tty ? detach_sequence("", ignored) : "", detach);
   };
   scope.spawn(input());
+  Scope watch;
+  auto watcher = [&]() -> Task<void> {
+    co_await client->hung_up();
+    detach();  // the program goes on, as in Docker; its monitor takes what it still says
+    exec->ended.notify(p.loop);
+  };
+  watch.spawn(watcher());
   co_await pump_output(*client, *process, tty, exec->attach_stdout, exec->attach_stderr);
   // The exit code is known before the client is told of the end: `docker exec` asks for it right after.
   while (exec->running && !detached) (void)co_await exec->ended.wait(p.loop, 10s);
   co_await part_from(p.loop, *client, scope);
+  co_await watch.join();
   co_return Result<>{};
 }
 

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <filesystem>
 
@@ -79,6 +80,14 @@ Result<> remove_tree(const std::string& path) {
   std::filesystem::remove_all(path, error);
   if (error) return fail(sys_error(error.value(), "remove", path));
   return {};
+}
+
+std::vector<std::string> list_dir(const std::string& path) {
+  std::vector<std::string> out;
+  std::error_code error;
+  for (auto it = std::filesystem::directory_iterator(path, error); !error && it != std::filesystem::directory_iterator(); it.increment(error)) out.push_back(it->path().filename());
+  std::sort(out.begin(), out.end());
+  return out;
 }
 
 bool exists(const std::string& path) { return ::access(path.c_str(), F_OK) == 0; }

@@ -5,6 +5,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "base/result.h"
 
@@ -52,5 +53,7 @@ Result<> make_dirs(const std::string& path, int mode = 0755);
 /// rm -rf that does not follow symlinks and does not cross into mounts it cannot remove.
 Result<> remove_tree(const std::string& path);
 bool exists(const std::string& path);
+/// Names in a folder, sorted; empty when there is none.
+std::vector<std::string> list_dir(const std::string& path);
 
 }  // namespace panal

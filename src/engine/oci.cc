@@ -112,7 +112,9 @@ static JsonArray mounts_json(const Container& c, const OciInputs& in) {
   out.push_back(mount("/sys", "sysfs", "sysfs", {"nosuid", "noexec", "nodev", privileged ? "rw" : "ro"}));
   out.push_back(mount("/sys/fs/cgroup", "cgroup", "cgroup", {privileged ? "rw" : "ro", "nosuid", "noexec", "nodev"}));
   out.push_back(mount("/dev/mqueue", "mqueue", "mqueue", {"nosuid", "noexec", "nodev"}));
-  if (in.ipc_ns.empty()) {
+  if (!in.shm_source.empty()) {
+    out.push_back(bind("/dev/shm", in.shm_source, {"rbind", "rprivate", "nosuid", "noexec", "nodev"}));
+  } else if (c.host.ipc_mode != "none") {
     const int64_t shm = c.host.shm_size > 0 ? c.host.shm_size : 64 << 20;
     out.push_back(mount("/dev/shm", "tmpfs", "shm", {"nosuid", "noexec", "nodev", "mode=1777", "size=" + std::to_string(shm)}));
   }

@@ -18,7 +18,8 @@ struct ResolvedUser {
 Result<ResolvedUser> resolve_user(const std::string& user, const std::vector<std::string>& extra_groups, const std::string& passwd, const std::string& group);
 
 struct OciInputs {
-  std::string rootfs, ns_path, hosts_file, hostname_file, resolv_file, shm_size;
+  std::string rootfs, ns_path, hosts_file, hostname_file, resolv_file;
+  std::string shm_source;                      // what to bind at /dev/shm; empty: a file system of its own
   ResolvedUser user;
   std::vector<std::string> held_capabilities;  // what the daemon has: a container gets no more
   uint64_t max_open_files = 1048576;           // the daemon's own hard limit

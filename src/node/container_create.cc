@@ -29,6 +29,11 @@ Result<> validate(const ContainerConfig& config, const HostConfig& host, const H
   for (const auto* list : {&host.cap_add, &host.cap_drop})
     for (const auto& name : *list)
       if (!known_capability(name)) return fail(Code::kInvalid, std::string("invalid Cap") + (list == &host.cap_add ? "Add" : "Drop") + ": unknown capability: \"" + name + "\"");
+  const auto joined = [](const std::string& mode) { return mode.starts_with("container:") && mode.size() > 10; };
+  const std::string &ipc = host.ipc_mode, &pid = host.pid_mode, &uts = host.uts_mode;
+  if (!ipc.empty() && ipc != "private" && ipc != "shareable" && ipc != "host" && ipc != "none" && !joined(ipc)) return fail(Code::kInvalid, "invalid IPC mode: " + ipc);
+  if (!pid.empty() && pid != "host" && !joined(pid)) return fail(Code::kInvalid, "invalid PID mode: " + pid);
+  if (!uts.empty() && uts != "host") return fail(Code::kInvalid, "invalid UTS mode: " + uts);
   if (!host.runtime.empty() && host.runtime != "crun" && host.runtime != "runc" && host.runtime != "io.containerd.runc.v2")
     return fail(Code::kInvalid, "unknown or invalid runtime name: " + host.runtime);
   const auto& log = host.log_config.type;
@@ -215,6 +220,7 @@ Task<Result<CreateResult>> Containers::create(std::string name, ContainerConfig 
   CO_TRYV(merge_image(config, image));
   if (name.empty()) name = random_name();
   c.name = name, c.layers = image.chain_ids;
+  live->layers = std::make_unique<Images::Pin>(images_, c.layers);
   std::vector<std::string> words;
   if (config.entrypoint) words = *config.entrypoint;
   if (config.cmd) words.insert(words.end(), config.cmd->begin(), config.cmd->end());

@@ -30,6 +30,25 @@ std::string Containers::network_namespace(const Container& c) const {
   return networks_.namespace_path(c.id);
 }
 
+Result<std::string> Containers::shm_of(const Container& c) const {
+  const std::string& mode = c.host.ipc_mode;
+  if (mode == "host") return std::string("/dev/shm");
+  if (mode == "shareable") return shm(c);
+  if (!mode.starts_with("container:")) return fail(Code::kInvalid, "container " + c.id + ": non-shareable IPC (hint: use IpcMode:shareable for the donor container)");
+  TRY(const LivePtr other, find(mode.substr(10)));
+  return shm_of(other->c);
+}
+
+// Whoever shares the namespace shares /dev/shm, too.
+Result<> Containers::set_up_ipc(const Container& c, OciInputs& in) {
+  TRY(in.ipc_ns, namespace_for(c, c.host.ipc_mode, "ipc"));
+  if (c.host.ipc_mode == "shareable") TRYV(layers_.mount_shm(shm(c), c.host.shm_size));
+  if (c.host.ipc_mode == "shareable" || !in.ipc_ns.empty()) {
+    TRY(in.shm_source, shm_of(c));
+  }
+  return {};
+}
+
 std::string Containers::hosts_text(const Container& c) const {
   std::string out = "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\nfe00::\tip6-localnet\nff00::\tip6-mcastprefix\nff02::1\tip6-allnodes\nff02::2\tip6-allrouters\n";
   std::string gateway;
@@ -148,6 +167,7 @@ Task<void> Containers::tear_down(LivePtr live) {
   Container& c = live->c;
   if (auto gone = co_await runtime_.remove(c.id); !gone) log::warn("msg=\"remove from runtime\" container={} error=\"{}\"", c.id, gone.error().message);
   co_await tear_down_network(live);
+  if (c.host.ipc_mode == "shareable") layers_.unmount_shm(shm(c));
   if (!live->tree_uses.empty()) co_return;  // the last of them unmounts
   if (auto gone = co_await layers_.unmount_rootfs(rootfs(c)); !gone) log::warn("msg=\"unmount\" container={} error=\"{}\"", c.id, gone.error().message);
 }
@@ -178,7 +198,7 @@ Task<Result<>> Containers::start_steps(LivePtr live) {
   CO_TRY(const SecurityOptions security, parse_security_options(c.host.security_opt));
   CO_TRY(in.seccomp, paths_.seccomp.config(security, c.host.privileged, capability_set(c.host, in.held_capabilities)));
   CO_TRY(in.pid_ns, namespace_for(c, c.host.pid_mode, "pid"));
-  CO_TRY(in.ipc_ns, namespace_for(c, c.host.ipc_mode, "ipc"));
+  CO_TRYV(set_up_ipc(c, in));
   CO_TRY(in.uts_ns, namespace_for(c, c.host.uts_mode, "uts"));
   if (c.host.network_mode == "host" && c.host.uts_mode.empty()) in.uts_ns = "host";
 
@@ -344,6 +364,20 @@ Task<void> Containers::adopt() {
       (void)co_await remove_locked(live, c.host.auto_remove);
     }
   }
+  if (!damaged_) scope_.spawn(collect());
+}
+
+// Folders of a creation that was cut short and of execs whose daemon has died; and of images what nobody has.
+Task<void> Containers::collect() {
+  for (const auto& id : list_dir(paths_.execs))
+    if (std::ranges::none_of(execs_, [&](const auto& e) { return e.first.starts_with(id); })) (void)remove_tree(paths_.execs + "/" + id);
+  for (const auto& id : list_dir(paths_.data)) {
+    const std::string folder = paths_.data + "/" + id;
+    if (id.size() != 64 || containers_.contains(id)) continue;
+    (void)co_await layers_.remove_rootfs(folder + "/rootfs");
+    (void)remove_tree(folder);
+  }
+  co_await images_.collect();
 }
 
 }  // namespace panal

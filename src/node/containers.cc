@@ -26,9 +26,11 @@ Result<> Containers::load() {
     auto parsed = from_text<Container>(json);
     if (!parsed) {  // one damaged row must not take the others along
       log::error("msg=\"container not understood, left alone\" container={} error=\"{}\"", id, parsed.error().message);
+      damaged_ = true;
       continue;
     }
     live->c = std::move(*parsed);
+    live->layers = std::make_unique<Images::Pin>(images_, live->c.layers);
     names_[live->c.name] = id;
     containers_[id] = std::move(live);
   }

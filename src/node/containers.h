@@ -51,6 +51,7 @@ struct LiveContainer {
   std::map<std::string, std::shared_ptr<ExecSession>> execs;
   std::vector<std::string> dns_names_extra;
   std::set<TreeUse*> tree_uses;  // work on its files: the root stays mounted until the last one is gone
+  std::unique_ptr<Images::Pin> layers;  // they stay as long as it does
 };
 using LivePtr = std::shared_ptr<LiveContainer>;
 
@@ -120,6 +121,7 @@ class Containers {
   std::string dir(const Container& c) const { return paths_.data + "/" + c.id; }
   std::string log_path(const Container& c) const { return dir(c) + "/container.log"; }
   std::string rootfs(const Container& c) const { return dir(c) + "/rootfs"; }
+  std::string shm(const Container& c) const { return dir(c) + "/shm"; }
   /// Which container stands against removal of an image or volume; empty: none.
   std::string user_of_image(const std::string& image_id, bool& running) const;
   std::vector<std::string> users_of_volume(const std::string& name) const;
@@ -158,6 +160,9 @@ class Containers {
   void event(const Container& c, std::string action, std::map<std::string, std::string> extra = {});
   Result<std::string> namespace_for(const Container& c, const std::string& mode, const char* kind) const;
   std::string network_namespace(const Container& c) const;
+  Result<> set_up_ipc(const Container& c, OciInputs& in);
+  Result<std::string> shm_of(const Container& c) const;
+  Task<void> collect();
   bool joins_network(const Container& c) const;
   Task<void> watch_exec(LivePtr live, std::shared_ptr<ExecSession> exec);
   Task<void> health_loop(LivePtr live, uint64_t life);
@@ -177,7 +182,7 @@ class Containers {
   std::map<std::string, LivePtr> containers_;
   std::map<std::string, std::string> names_;  // name -> id
   std::map<std::string, std::weak_ptr<LiveContainer>> execs_;
-  bool stopping_ = false;
+  bool stopping_ = false, damaged_ = false;  // damaged: a row was not understood, so nothing may be called garbage
   Scope scope_;
 };
 

@@ -107,6 +107,9 @@ Task<Result<std::string>> ImagePeers::ensure(std::string reference) {
   CO_TRY(const ManifestParts parts, parse_manifest(found.manifest));
   auto ref = parse_tagged(reference);
   if (ref && !ref->digest.empty() && layers_.sha256(found.manifest) != ref->digest) co_return fail(Code::kInvalid, "image " + reference + ": the manifest from " + found.address + " does not match its digest");
+  std::vector<std::string> digests = parts.layer_digests;
+  digests.push_back(parts.config_digest);
+  const Images::Pin pin(images_, std::move(digests));
   log::info("msg=\"fetching image from a peer\" image={} peer={} layers={}", reference, found.address, parts.layer_digests.size());
   std::vector<std::string> addresses = {found.address};
   for (const auto& p : peers_)

@@ -71,14 +71,14 @@ std::vector<int64_t> Images::layer_numbers(const Image& image) const {
 }
 
 // Each missing layer is unpacked once, however many images want it at the same time.
-Task<Result<>> Images::unpack_layers(const Image& image, const std::vector<std::string>& files) {
+Task<Result<>> Images::unpack_layers(const Image& image) {
   for (size_t i = 0; i < image.chain_ids.size(); ++i) {
     const std::string chain = image.chain_ids[i];
     while (unpacking_.contains(chain)) (void)co_await unpacked_.wait(loop_);
     if (layer_rows_.contains(chain)) continue;
     unpacking_.insert(chain);
     const int64_t number = next_layer_++;
-    auto unpacked = co_await layers_.unpack(files[i], image.layer_digests[i], number);
+    auto unpacked = co_await layers_.unpack(layers_.blob_path(image.layer_digests[i]), image.layer_digests[i], number);
     if (unpacked && unpacked->diff_id != image.diff_ids[i])
       unpacked = fail(Code::kInvalid, "layer " + image.layer_digests[i] + ": its content is " + unpacked->diff_id + ", the image says " + image.diff_ids[i]);
     Result<> stored;
@@ -97,9 +97,9 @@ Task<Result<>> Images::unpack_layers(const Image& image, const std::vector<std::
   co_return Result<>{};
 }
 
-Task<Result<std::string>> Images::add(Image image, std::vector<std::string> layer_files, std::vector<std::string> tags) {
+Task<Result<std::string>> Images::add(Image image, std::vector<std::string> tags) {
   if (image.diff_ids.size() != image.layer_digests.size()) co_return fail(Code::kInvalid, "invalid image: the config names " + std::to_string(image.diff_ids.size()) + " layers, the manifest " + std::to_string(image.layer_digests.size()));
-  CO_TRYV(co_await unpack_layers(image, layer_files));
+  CO_TRYV(co_await unpack_layers(image));
   std::set<std::string> names;
   for (const auto& tag : tags) {
     CO_TRY(const ImageRef ref, parse_tagged(tag));
@@ -130,17 +130,28 @@ Task<Result<std::string>> Images::load_one(const std::string& config_file, std::
   CO_TRY(const std::string config, read_file(config_file, 8 << 20));
   CO_TRY(Image image, image_from_config(config, layers_.sha256(config), layers_));
   std::vector<int64_t> sizes;
-  std::vector<std::string> files;
-  for (const auto& l : layers) {
-    image.layer_digests.push_back(l.digest), sizes.push_back(l.size_bytes);
-    if (exists(l.file)) CO_TRYV(layers_.adopt_blob(l.file, l.digest));
-    files.push_back(layers_.blob_path(l.digest));
-  }
+  for (const auto& l : layers) image.layer_digests.push_back(l.digest), sizes.push_back(l.size_bytes);
   image.manifest = make_manifest(image.id, config.size(), image.layer_digests, sizes);
   image.manifest_digest = layers_.sha256(image.manifest);
-  CO_TRYV(layers_.write_blob(image.id, config));
-  CO_TRYV(layers_.write_blob(image.manifest_digest, image.manifest));
-  co_return co_await add(std::move(image), std::move(files), std::move(tags));
+  co_return co_await store_and_add(std::move(image), config, std::move(layers), std::move(tags));
+}
+
+// Blobs into the content store, layers unpacked, the row written; what a failure leaves unused goes.
+Task<Result<std::string>> Images::store_and_add(Image image, const std::string& config, std::vector<ArchiveFile> layers, std::vector<std::string> tags) {
+  std::vector<std::string> digests = image.layer_digests;
+  digests.insert(digests.end(), {image.id, image.manifest_digest});
+  const std::vector<std::string> chains = image.chain_ids;
+  auto work = [&]() -> Task<Result<std::string>> {
+    const Pin blobs(*this, digests), unpacked(*this, chains);
+    for (const auto& l : layers)
+      if (exists(l.file)) CO_TRYV(layers_.adopt_blob(l.file, l.digest));
+    CO_TRYV(layers_.write_blob(image.id, config));
+    CO_TRYV(layers_.write_blob(image.manifest_digest, image.manifest));
+    co_return co_await add(std::move(image), std::move(tags));
+  };
+  auto id = co_await work();
+  if (!id) co_await drop_unused(chains, digests);
+  co_return id;
 }
 
 Task<Result<std::vector<std::string>>> Images::load_archive(Source source) {
@@ -183,31 +194,35 @@ Task<Result<std::string>> Images::import(Source source, std::string reference, s
     tags.push_back(ref.familiar());
   }
   const std::string dir = layers_.new_ingest_dir();
-  const int64_t number = next_layer_++;
+  std::vector<std::string> layer;
   auto work = [&]() -> Task<Result<std::string>> {
     CO_TRY(const ArchiveFile blob, co_await layers_.save_blob(std::move(source), dir + "/layer"));
-    CO_TRY(const UnpackedLayer unpacked, co_await layers_.unpack(blob.file, blob.digest, number));
-    CO_TRY(const std::string config, import_config(unpacked.diff_id, changes, message, rfc3339(loop_.wall_now()), machine()));
+    const int64_t number = next_layer_++;
+    auto unpacked = co_await layers_.unpack(blob.file, blob.digest, number);
+    if (!unpacked) {
+      (void)co_await layers_.remove_layer(number);
+      co_return std::unexpected(unpacked.error());
+    }
+    layer = {unpacked->diff_id};
+    const Pin pin(*this, layer);
+    if (layer_rows_.contains(unpacked->diff_id) || unpacking_.contains(unpacked->diff_id)) {
+      (void)co_await layers_.remove_layer(number);
+    } else {
+      Layer row{unpacked->diff_id, unpacked->diff_id, blob.digest, number, unpacked->size_bytes};
+      layer_rows_[row.chain_id] = row;
+      CO_TRYV(co_await db_.put("layer", row.chain_id, to_text(row)));
+    }
+    CO_TRY(const std::string config, import_config(unpacked->diff_id, changes, message, rfc3339(loop_.wall_now()), machine()));
     CO_TRY(Image image, image_from_config(config, layers_.sha256(config), layers_));
     image.layer_digests = {blob.digest};
     image.manifest = make_manifest(image.id, config.size(), image.layer_digests, {blob.size_bytes});
     image.manifest_digest = layers_.sha256(image.manifest);
-    CO_TRYV(layers_.adopt_blob(blob.file, blob.digest));
-    CO_TRYV(layers_.write_blob(image.id, config));
-    CO_TRYV(layers_.write_blob(image.manifest_digest, image.manifest));
-    if (!layer_rows_.contains(unpacked.diff_id)) {
-      Layer row{unpacked.diff_id, unpacked.diff_id, blob.digest, number, unpacked.size_bytes};
-      CO_TRYV(co_await db_.put("layer", row.chain_id, to_text(row)));
-      layer_rows_[row.chain_id] = row;
-    } else {
-      (void)co_await layers_.remove_layer(number);
-    }
-    std::vector<std::string> files = {layers_.blob_path(blob.digest)};
-    co_return co_await add(std::move(image), std::move(files), tags);
+    std::vector<ArchiveFile> layers = {blob};
+    co_return co_await store_and_add(std::move(image), config, std::move(layers), tags);
   };
   auto id = co_await work();
   co_await layers_.drop_ingest(dir);
-  if (!id) (void)co_await layers_.remove_layer(number);
+  if (!id) co_await drop_unused(layer, {});
   else events_.publish("image", "import", *id, {{"name", *id}});
   co_return id;
 }
@@ -218,11 +233,7 @@ Task<Result<std::string>> Images::adopt(std::string manifest, std::string config
   if (image.id != parts.config_digest) co_return fail(Code::kInvalid, "image config does not match its digest " + parts.config_digest);
   image.layer_digests = parts.layer_digests;
   image.manifest = manifest, image.manifest_digest = layers_.sha256(manifest);
-  std::vector<std::string> files;
-  for (const auto& digest : parts.layer_digests) files.push_back(layers_.blob_path(digest));
-  CO_TRYV(layers_.write_blob(image.id, config));
-  CO_TRYV(layers_.write_blob(image.manifest_digest, manifest));
-  co_return co_await add(std::move(image), std::move(files), std::move(tags));
+  co_return co_await store_and_add(std::move(image), config, {}, std::move(tags));
 }
 
 Task<Result<>> Images::save(std::vector<std::string> names, Sink sink) {
@@ -262,6 +273,7 @@ Task<Result<>> Images::save(std::vector<std::string> names, Sink sink) {
     CO_TRYV(write_file(dir + "/" + name, text));
     files.push_back({name, "", dir + "/" + name, "", 0});
   }
+  const Pin pin(*this, {packed.begin(), packed.end()});
   auto done = co_await layers_.pack(std::move(files), std::move(sink));
   co_await layers_.drop_ingest(dir);
   co_return done;
@@ -321,28 +333,9 @@ Task<Result<ImageRemoval>> Images::remove(std::string name, bool force, std::fun
   out.deleted.push_back(id);
   std::vector<std::string> digests = last.layer_digests;
   digests.insert(digests.end(), {last.id, last.manifest_digest});
-  co_await drop_unused_layers(last.chain_ids, digests);
+  co_await drop_unused(last.chain_ids, digests);
   events_.publish("image", "delete", id, {{"name", id}});
   co_return out;
-}
-
-Task<void> Images::drop_unused_layers(std::vector<std::string> chain_ids, std::vector<std::string> digests) {
-  std::set<std::string> used_chains, used_digests;
-  for (const auto& [id, image] : images_) {
-    used_chains.insert(image.chain_ids.begin(), image.chain_ids.end());
-    used_digests.insert(image.layer_digests.begin(), image.layer_digests.end());
-    used_digests.insert({image.id, image.manifest_digest});
-  }
-  for (auto it = chain_ids.rbegin(); it != chain_ids.rend(); ++it) {
-    auto row = layer_rows_.find(*it);
-    if (used_chains.contains(*it) || row == layer_rows_.end() || unpacking_.contains(*it)) continue;
-    const int64_t number = row->second.number;
-    layer_rows_.erase(row);
-    (void)co_await db_.erase("layer", *it);
-    (void)co_await layers_.remove_layer(number);
-  }
-  for (const auto& digest : digests)
-    if (!used_digests.contains(digest)) layers_.remove_blob(digest);
 }
 
 int64_t Images::shared_size(const Image& image) const {

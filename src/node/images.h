@@ -1,5 +1,6 @@
 // The node's images: what is loaded, tagged, used. Owns the image and layer tables; bytes lie with ports Layers.
-// Invariant: an image is in the table only when all its layers are unpacked; a layer folder without a row is garbage.
+// Invariant: an image is in the table only when all its layers are unpacked; a layer folder without a row is garbage, and so is a row
+// or a blob that no image and no pin names.
 #pragma once
 #include <map>
 #include <memory>
@@ -35,15 +36,30 @@ class Images {
   Task<Result<ImageRemoval>> remove(std::string name, bool force, std::function<std::string(const std::string& id, bool& running)> in_use);
   /// Registers an image whose config and layer blobs are in the content store, unpacking what is missing.
   Task<Result<std::string>> adopt(std::string manifest, std::string config, std::vector<std::string> tags);
+  /// While it lives, these layers (chain ids) and blobs (digests) are not removed as unused: somebody makes an image of them.
+  class Pin {
+   public:
+    Pin(Images& images, std::vector<std::string> names);
+    ~Pin();
+    Pin(const Pin&) = delete;
+
+   private:
+    Images& images_;
+    std::vector<std::string> names_;
+  };
+  /// Removes what a crash in the middle of a load or a removal has left. Call once, before anything is loaded.
+  Task<void> collect();
   int64_t shared_size(const Image& image) const;
   const Layer* layer(const std::string& chain_id) const;
 
  private:
-  Task<Result<>> unpack_layers(const Image& image, const std::vector<std::string>& files);
-  Task<Result<std::string>> add(Image image, std::vector<std::string> layer_files, std::vector<std::string> tags);
+  Task<Result<>> unpack_layers(const Image& image);
+  Task<Result<std::string>> add(Image image, std::vector<std::string> tags);
+  Task<Result<std::string>> store_and_add(Image image, const std::string& config, std::vector<ArchiveFile> layers, std::vector<std::string> tags);
   Task<Result<std::string>> load_one(const std::string& config_file, std::vector<ArchiveFile> layers, std::vector<std::string> tags);
   Task<Result<>> store(const Image& image);
-  Task<void> drop_unused_layers(std::vector<std::string> chain_ids, std::vector<std::string> digests);
+  Task<void> drop_unused(std::vector<std::string> chain_ids, std::vector<std::string> digests);
+  bool wanted(const std::string& chain_or_digest) const;
 
   Loop& loop_;
   Layers& layers_;
@@ -52,6 +68,7 @@ class Images {
   std::map<std::string, Image> images_;
   std::map<std::string, Layer> layer_rows_;  // by chain id
   std::set<std::string> unpacking_;          // chain ids being unpacked now
+  std::multiset<std::string> pinned_;        // chain ids and digests
   Event unpacked_;
   int64_t next_layer_ = 1;
 };

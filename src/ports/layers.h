@@ -46,12 +46,18 @@ class Layers {
   /// The unpacked files of layer `number`.
   virtual std::string layer_dir(int64_t number) const = 0;
   virtual Task<Result<>> remove_layer(int64_t number) = 0;
+  virtual std::vector<int64_t> stored_layers() const = 0;
+  /// Digests of the blobs in the content store.
+  virtual std::vector<std::string> stored_blobs() const = 0;
   virtual std::string new_ingest_dir() = 0;
   virtual Task<void> drop_ingest(std::string dir) = 0;
   /// Mounts layers (lowest first) with the container's writable layer on top.
   virtual Task<Result<>> mount_rootfs(std::string dir, std::vector<int64_t> layers) = 0;
   virtual Task<Result<>> unmount_rootfs(std::string dir) = 0;
   virtual Task<Result<>> remove_rootfs(std::string dir) = 0;
+  /// A memory file system for /dev/shm that several containers may share.
+  virtual Result<> mount_shm(const std::string& dir, int64_t size_bytes) = 0;
+  virtual void unmount_shm(const std::string& dir) = 0;
   /// Reads a small file inside a root without leaving it by symlinks.
   virtual Result<std::string> read_in_root(const std::string& root, const std::string& path) = 0;
   /// Creates a folder inside a root without leaving it; returns its real path.

@@ -22,6 +22,8 @@ class Stream {
   /// Writes all of `data`, or fails.
   virtual Task<Result<>> write(std::string_view data) = 0;
   virtual void close_write() = 0;
+  /// Returns once the peer is gone for good, not when it only says that no more comes (read() tells that); also after close().
+  virtual Task<void> hung_up() = 0;
   /// Wakes both directions with an error; safe to repeat.
   virtual void close() = 0;
 };

@@ -9,7 +9,8 @@ import subprocess
 import unittest
 
 import lab
-from case import EngineCase
+from case import EngineCase, OwnHostCase
+from lab import until
 
 
 class RunCase(EngineCase):
@@ -236,6 +237,28 @@ class IsolationTest(RunCase):
         self.assertIn("Operation not permitted", self.docker("run", "--rm", "--cap-add", "MKNOD", "alpine", "sh", "-c", "mknod /d b 254 0 && cat /d").err)
 
 
+@unittest.skipIf(lab.IS_DOCKERD, "its profile is built in")
+class SeccompDefaultTest(OwnHostCase):
+    def test_missing_profile_is_said_and_not_passed_over(self):
+        self.host.run_in("mount", "-t", "tmpfs", "none", "/usr/share/containers").check()
+        self.host.restart()
+        self.assertIn("containers that are neither privileged nor unconfined are refused", self.host.engine_log())
+        self.assertIn("golang-github-containers-common", "".join(self.host.api("GET", "/info").json["Warnings"]))
+        self.assertFails(self.docker("run", "--rm", "alpine", "true"), "install the package golang-github-containers-common", code=125)
+        self.docker("run", "--rm", "--security-opt", "seccomp=unconfined", "alpine", "true").check()
+        self.docker("run", "--rm", "--privileged", "alpine", "true").check()
+
+    def test_profile_of_the_daemon(self):
+        path = self.host.scratch + "/profile.json"
+        with open(path, "w") as file:
+            json.dump({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_ERRNO", "errnoRet": 39}]}, file)
+        self.host.engine_flags += ["--seccomp-profile", path]
+        self.host.restart()
+        self.assertIn("Directory not empty", self.docker("run", "--rm", "alpine", "mkdir", "/made").err)
+        self.docker("run", "--rm", "--security-opt", "seccomp=builtin", "alpine", "mkdir", "/made").check()
+        self.assertIn(f"name=seccomp,profile={path}", self.host.api("GET", "/info").json["SecurityOptions"])
+
+
 class OptionalTest(RunCase):
     def try_out(self, name, *arguments):
         return self.needs(self.docker("run", "--rm", *arguments), *name.split("|")).check().out
@@ -260,6 +283,21 @@ class OptionalTest(RunCase):
     def test_ipc(self):
         out = self.try_out("ipc", "--ipc", "host", "alpine", "sh", "-c", "readlink /proc/self/ns/ipc")
         self.assertEqual(out.strip(), self.host.run_in("readlink", "/proc/1/ns/ipc").line)
+
+    def test_ipc_shares_memory_files(self):
+        self.host.run_in("sh", "-c", "echo from-host > /dev/shm/panal-test").check()
+        self.addCleanup(self.host.run_in, "rm", "-f", "/dev/shm/panal-test")
+        self.assertEqual(self.try_out("ipc", "--ipc", "host", "alpine", "cat", "/dev/shm/panal-test"), "from-host\n")
+        self.docker("run", "-d", "--name", "donor", "--ipc", "shareable", "--shm-size", "8m", "alpine", "sh", "-c", "echo shared > /dev/shm/f; sleep 1000").check()
+        self.docker("run", "-d", "--name", "private", "alpine", "sleep", "1000").check()
+        until(lambda: self.docker("exec", "donor", "cat", "/dev/shm/f").out, "the file is there")
+        out = self.try_out("ipc", "--ipc", "container:donor", "alpine", "sh", "-c", "cat /dev/shm/f; df -k /dev/shm | tail -1 | awk '{print $2}'")
+        self.assertEqual(out, "shared\n8192\n")
+        self.assertFails(self.docker("run", "--rm", "--ipc", "container:private", "alpine", "true"), "non-shareable IPC (hint: use IpcMode:shareable for the donor container)", code=125)
+        self.assertFails(self.docker("run", "--rm", "--ipc", "nonsense", "alpine", "true"), "invalid IPC mode: nonsense", code=125)
+        self.assertNotIn("/dev/shm ", self.try_out("ipc", "--ipc", "none", "alpine", "cat", "/proc/mounts"))
+        self.docker("rm", "-f", "donor").check()
+        self.assertNotIn("/shm ", "".join(line for line in self.host.run_in("cat", f"/proc/{self.host.engine_pid}/mounts").out.splitlines() if self.host.data_root in line))
 
     def test_uts_host(self):
         self.assertEqual(self.try_out("uts", "--uts", "host", "alpine", "hostname"), "testhost\n")

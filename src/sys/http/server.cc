@@ -69,6 +69,7 @@ class HijackedStream final : public Stream {
   }
   Task<Result<>> write(std::string_view data) override { return inner_.write(data); }
   void close_write() override { inner_.close_write(); }
+  Task<void> hung_up() override { return inner_.hung_up(); }
   void close() override { inner_.close(); }
 
  private:

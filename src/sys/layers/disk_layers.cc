@@ -122,6 +122,32 @@ Task<Result<>> DiskLayers::remove_layer(int64_t number) {
   co_return co_await blocking(loop_, work);
 }
 
+std::vector<int64_t> DiskLayers::stored_layers() const {
+  std::vector<int64_t> out;
+  for (const auto& name : list_dir(root_ + "/layers"))
+    if (const auto number = parse_int(name)) out.push_back(*number);
+  return out;
+}
+
+std::vector<std::string> DiskLayers::stored_blobs() const {
+  std::vector<std::string> out;
+  for (const auto& name : list_dir(root_ + "/blobs/sha256")) out.push_back("sha256:" + name);
+  return out;
+}
+
+Result<> DiskLayers::mount_shm(const std::string& dir, int64_t size_bytes) {
+  TRYV(make_dirs(dir, 0700));
+  unmount_shm(dir);
+  const std::string options = "mode=1777,size=" + std::to_string(size_bytes);
+  if (::mount("shm", dir.c_str(), "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, options.c_str()) != 0) return fail(sys_error(errno, "mount tmpfs", dir));
+  return {};
+}
+
+void DiskLayers::unmount_shm(const std::string& dir) {
+  while (::umount2(dir.c_str(), MNT_DETACH) == 0) {
+  }
+}
+
 std::string DiskLayers::new_ingest_dir() {
   const std::string dir = root_ + "/ingest/" + hex(entropy_.bytes(8));
   (void)make_dirs(dir, 0700);

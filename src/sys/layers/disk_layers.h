@@ -26,11 +26,15 @@ class DiskLayers final : public Layers {
   void remove_blob(const std::string& digest) override;
   std::string layer_dir(int64_t number) const override { return root_ + "/layers/" + std::to_string(number); }
   Task<Result<>> remove_layer(int64_t number) override;
+  std::vector<int64_t> stored_layers() const override;
+  std::vector<std::string> stored_blobs() const override;
   std::string new_ingest_dir() override;
   Task<void> drop_ingest(std::string dir) override;
   Task<Result<>> mount_rootfs(std::string dir, std::vector<int64_t> layers) override;
   Task<Result<>> unmount_rootfs(std::string dir) override;
   Task<Result<>> remove_rootfs(std::string dir) override;
+  Result<> mount_shm(const std::string& dir, int64_t size_bytes) override;
+  void unmount_shm(const std::string& dir) override;
   Result<std::string> read_in_root(const std::string& root, const std::string& path) override;
   Result<std::string> make_dir_in_root(const std::string& root, const std::string& path) override;
   Task<Result<>> copy_up(std::string root, std::string path, std::string target) override;

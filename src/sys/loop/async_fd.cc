@@ -6,6 +6,7 @@
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -94,6 +95,16 @@ Task<AsyncFd::Ready> AsyncFd::readable(std::optional<Duration> timeout) {
 }
 Task<AsyncFd::Ready> AsyncFd::writable(std::optional<Duration> timeout) {
   return wait_ready(state_, asio::posix::stream_descriptor::wait_write, timeout);
+}
+
+Task<void> AsyncFd::hung_up() {
+  for (;;) {
+    if (closed()) co_return;
+    pollfd look{.fd = get()};
+    if (::poll(&look, 1, 0) > 0 && (look.revents & (POLLHUP | POLLERR))) co_return;
+    if (co_await wait_ready(state_, asio::posix::stream_descriptor::wait_error, std::nullopt) == Ready::kClosed) co_return;
+    if (::poll(&look, 1, 0) == 0) co_await state_->loop.sleep(1s);  // urgent data, which nobody here reads, wakes too
+  }
 }
 
 Task<Result<size_t>> FdStream::read(std::span<char> into) {

@@ -21,6 +21,8 @@ class AsyncFd {
   /// One waiter per direction at a time.
   Task<Ready> readable(std::optional<Duration> timeout = std::nullopt);
   Task<Ready> writable(std::optional<Duration> timeout = std::nullopt);
+  /// Returns when the other side is gone in both directions, broken, or this one closed.
+  Task<void> hung_up();
   /// Cancels waits (they see kClosed) and refuses new ones; the descriptor closes with the object.
   void close();
   bool closed() const;
@@ -36,6 +38,7 @@ class FdStream final : public Stream {
   Task<Result<size_t>> read(std::span<char> into) override;
   Task<Result<>> write(std::string_view data) override;
   void close_write() override;
+  Task<void> hung_up() override { return fd_.hung_up(); }
   void close() override { fd_.close(); }
   AsyncFd& fd() { return fd_; }
 

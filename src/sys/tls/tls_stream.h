@@ -27,6 +27,7 @@ class TlsStream final : public Stream {
   Task<Result<size_t>> read(std::span<char> into) override;
   Task<Result<>> write(std::string_view data) override;
   void close_write() override {}
+  Task<void> hung_up() override { return fd_.hung_up(); }
   void close() override { fd_.close(); }
   /// From the peer's certificate; empty fields when it showed none.
   Peer peer() const;
