@@ -41,7 +41,7 @@ static Json network_json(ApiParts& p, const Network& n, bool detailed) {
 static std::vector<Network> everything(ApiParts& p) {
   std::vector<Network> out = cluster_networks(p);
   for (const auto& [id, n] : p.networks.all())
-    if (std::ranges::none_of(out, [&](const Network& o) { return o.id == id; })) out.push_back(n);
+    if (std::ranges::find(out, id, &Network::id) == out.end()) out.push_back(n);
   return out;
 }
 

@@ -6,6 +6,7 @@ import sys
 import tempfile
 import unittest
 
+import coroutines
 import cpp_text
 import floors
 import names
@@ -248,6 +249,20 @@ class Ratchet(Tree):
                                    "// class FooHelper {};\ntemplate <class Handler> void on(Handler h);\n"
                                    "class Utilization;\nauto x = \"class FooHelper {};\";\n")
         self.assertEqual(self.check()[2], [])
+
+
+class Coroutines(Tree):
+    def errors(self, text):
+        self.write("src/node/a.cc", text)
+        return coroutines.check(self.root)[1]
+
+    def test_called_where_it_stands(self):
+        self.assertEqual(len(self.errors("void f() {\n  scope.spawn([this, x = g({1})]() -> Task<void> {\n    if (x) { co_await y(); }\n  }());\n}\n")), 1)
+        self.assertEqual(len(self.errors("co_await [&](int n) mutable -> Task<Result<>> { co_return {}; }(2);\n")), 1)
+
+    def test_named_or_without_captures(self):
+        self.assertEqual(self.errors("auto f = [&]() -> Task<void> { co_return; };\nco_await f();\nspawn([](int n) -> Task<void> { co_return; }(1));\n"), [])
+        self.assertEqual(self.errors("each([&](int n) -> Task<void> { co_return; });\nint n = a[0](1);\n"), [])
 
 
 class Names(Tree):

@@ -114,11 +114,13 @@ std::string describe(SimWorld& world, const Store& store) {
     if (s.update) out += ", " + s.update->state + " since " + time(s.update->started) + " (" + s.update->message + ")";
     out += ", width " + std::to_string(u.parallelism) + " delay " + std::to_string(u.delay / 1'000'000'000) + " monitor " + std::to_string(u.monitor / 1'000'000'000) + " " + u.order + " on failure " + u.failure_action +
            "; restart " + s.spec.task.restart.condition + "\n";
-    for (const auto& [task_id, t] : store.tasks)
-      if (t.service_id == id)
-        out += "  task " + task_id + " slot " + std::to_string(t.slot) + " on " + (t.node_id.empty() ? "-" : store.node(t.node_id) ? store.node(t.node_id)->description.hostname : t.node_id) + ": " + std::string(name_of(t.status.state)) +
-               (t.status.healthy ? "" : ", not healthy") + ", wanted " + std::string(name_of(t.desired)) + (t.serving ? "" : ", not serving") + ", version " + std::to_string(t.spec_version) + ", created " + time(t.meta.created) +
-               ", status " + time(t.status.time) + ", not before " + time(t.not_before) + ", written " + std::to_string(t.meta.version) + " " + t.status.error + "\n";
+    for (const auto& [task_id, t] : store.tasks) {
+      if (t.service_id != id) continue;
+      const Node* on = store.node(t.node_id);
+      out += "  task " + task_id + " slot " + std::to_string(t.slot) + " on " + (on ? on->description.hostname : t.node_id.empty() ? "-" : t.node_id) + ": " + std::string(name_of(t.status.state)) +
+             (t.status.healthy ? "" : ", not healthy") + ", wanted " + std::string(name_of(t.desired)) + (t.serving ? "" : ", not serving") + ", version " + std::to_string(t.spec_version) + ", created " + time(t.meta.created) +
+             ", status " + time(t.status.time) + ", not before " + time(t.not_before) + ", written " + std::to_string(t.meta.version) + " " + t.status.error + "\n";
+    }
   }
   for (const auto& n : world.nodes) {
     out += name(*n) + " clock " + std::to_string(n->wall_offset / 1ms) + " ms, containers:";

@@ -34,6 +34,17 @@ TEST_CASE("a chunked request in pieces of any size") {
   }
 }
 
+TEST_CASE("an empty chunked body, and one with trailers, in pieces of any size") {
+  for (const std::string end : {"0\r\n\r\n", "0\r\nA: b\r\n\r\n", "00;x=y\r\n\r\n"}) {
+    const std::string text = "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n" + end;
+    for (size_t piece = 1; piece <= text.size(); ++piece) {
+      HttpParser p(HttpParser::Kind::kRequest);
+      CHECK(read(p, text, piece).empty());
+      CHECK(p.done());
+    }
+  }
+}
+
 TEST_CASE("lengths, upgrades and bodies that end with the stream") {
   HttpParser p(HttpParser::Kind::kRequest);
   CHECK(read(p, "POST / HTTP/1.1\r\nContent-Length: 3\r\n\r\nabcEXTRA", 1000) == "abc");

@@ -39,7 +39,7 @@ TEST_CASE("three managers elect, write, and lose no acknowledged write with thei
 TEST_CASE("a minority writes nothing and forgets what it tried") {
   Group g;
   g.form(3);
-  g.write("a");
+  (void)g.write("a");
   const Id old = g.leader();
   g.cut.insert(old);
   std::optional<Result<Index>> done;
@@ -62,7 +62,7 @@ TEST_CASE("a configuration that is none, from a peer or the disk, is not taken a
   for (const auto& data : bad) {
     Group g;
     g.form(3);
-    g.write("a");
+    (void)g.write("a");
     const Id leader = g.leader(), follower = leader == 1 ? 2 : 1;
     g.agree({1, 2, 3});
     const Index last = g[follower].last_index();
@@ -70,7 +70,7 @@ TEST_CASE("a configuration that is none, from a peer or the disk, is not taken a
     m.entries = {{g[leader].term(), EntryType::kChange, data}};
     g[follower].receive(g.now, m);
     CHECK(g[follower].last_index() == last);
-    g.write("b");
+    (void)g.write("b");
     g.agree({1, 2, 3});
     g.crash(follower);
     auto& stable = g.at(follower).disk.stable;
@@ -83,7 +83,7 @@ TEST_CASE("a configuration that is none, from a peer or the disk, is not taken a
 TEST_CASE("a snapshot whose configuration names a server twice is not taken") {
   Group g;
   g.form(3);
-  g.write("a");
+  (void)g.write("a");
   g.agree({1, 2, 3});
   const Id leader = g.leader(), follower = leader == 1 ? 2 : 1;
   Message m{.type = MessageType::kInstall, .from = leader, .to = follower, .address = address(leader), .term = g[leader].term()};
@@ -91,7 +91,7 @@ TEST_CASE("a snapshot whose configuration names a server twice is not taken") {
   g[follower].receive(g.now, m);
   CHECK(!g[follower].failed());
   CHECK(g.at(follower).machine.words == std::vector<std::string>{"a"});
-  g.write("b");
+  (void)g.write("b");
   g.agree({1, 2, 3});
 }
 
@@ -133,10 +133,10 @@ TEST_CASE("a manager that missed entries catches up though answers to the leader
   for (const int kind : {0, 1, 2}) {
     Group g;
     g.form(3);
-    g.write("a");
+    (void)g.write("a");
     const Id behind = g.leader() == 3 ? 2 : 3;
     g.cut.insert(behind);
-    for (int i = 0; i < 30; ++i) g.write("b");
+    for (int i = 0; i < 30; ++i) (void)g.write("b");
     g.cut.clear();
     // The first answers of the one that lags never arrive, or the first appends to it.
     int left = 12;
@@ -144,7 +144,7 @@ TEST_CASE("a manager that missed entries catches up though answers to the leader
       const bool hit = kind == 0 ? m.from == behind && m.type == MessageType::kAppendResult : kind == 1 ? m.to == behind && m.type == MessageType::kAppend : m.from == behind || m.to == behind;
       return hit && left-- > 0;
     };
-    g.write("c"), g.write("d");
+    (void)g.write("c"), (void)g.write("d");
     g.agree({1, 2, 3});
   }
 }
@@ -155,7 +155,7 @@ TEST_CASE("a new leader that keeps writing brings a lagging manager along") {
   const Id first = g.leader();
   const Id behind = first == 3 ? 2 : 3;
   g.cut.insert(behind);
-  for (int i = 0; i < 10; ++i) g.write("a");
+  for (int i = 0; i < 10; ++i) (void)g.write("a");
   g.crash(first);
   g.cut.clear();
   g.boot(first);
@@ -163,7 +163,7 @@ TEST_CASE("a new leader that keeps writing brings a lagging manager along") {
   std::set<Term> heard;
   int left = 6;
   g.lose = [&](const Message& m) { return m.from == behind && m.type == MessageType::kAppendResult && m.rejected != 0 && left-- > 0; };
-  for (int i = 0; i < 5; ++i) g.write("b");
+  for (int i = 0; i < 5; ++i) (void)g.write("b");
   g.agree({1, 2, 3});
 }
 
@@ -177,7 +177,7 @@ TEST_CASE("a follower that lags too far gets the snapshot, and a restart finds i
     g[l].propose(g.now, "w" + std::to_string(i), [](Result<Index>) {});
     if (i % 100 == 99) g.tick();
   }
-  g.write("last");
+  (void)g.write("last");
   CHECK(g.at(g.leader()).disk.snapshots > 0);
   CHECK(g[g.leader()].entry(1) == nullptr);
   g.boot(behind);
@@ -186,7 +186,7 @@ TEST_CASE("a follower that lags too far gets the snapshot, and a restart finds i
   CHECK(g.at(behind).machine.words.size() == Retention{}.snapshot_every + 201);
   for (const Id id : {1, 2, 3}) g.crash(id);
   for (const Id id : {1, 2, 3}) g.boot(id);
-  g.write("again");
+  (void)g.write("again");
   g.agree({1, 2, 3});
   CHECK(g.at(behind).machine.words.back() == "again");
   CHECK(g.at(behind).machine.words.size() == Retention{}.snapshot_every + 202);
@@ -195,7 +195,7 @@ TEST_CASE("a follower that lags too far gets the snapshot, and a restart finds i
 TEST_CASE("a crash between a received snapshot and the emptied log is repaired at start") {
   Group g;
   g.form(1);
-  for (int i = 0; i < 5; ++i) g.write("a");
+  for (int i = 0; i < 5; ++i) (void)g.write("a");
   g.crash(1);
   auto& p = g.at(1).disk.stable;
   // As if a snapshot of index 100 had been written and the old log not yet deleted.
@@ -210,7 +210,7 @@ TEST_CASE("a crash between a received snapshot and the emptied log is repaired a
 TEST_CASE("members come as standbys, vote when promoted, and leave") {
   Group g;
   g.form(1);
-  g.write("a");
+  (void)g.write("a");
   g.add(2, Role::kStandby);
   CHECK(g[1].configuration().size() == 2);
   g.crash(2);
@@ -236,7 +236,7 @@ TEST_CASE("members come as standbys, vote when promoted, and leave") {
 TEST_CASE("a leader that removes itself hands over") {
   Group g;
   g.form(3);
-  g.write("a");
+  (void)g.write("a");
   const Id l = g.leader();
   std::optional<Result<Index>> done;
   g[l].change(g.now, {l, "", Role::kVoter}, true, [&](Result<Index> r) { done = r; });
@@ -268,12 +268,12 @@ TEST_CASE("a change of membership in the middle of a batch lands under its own i
   const Id behind = l == 3 ? 2 : 3;
   g.cut.insert(behind);
   g.boot(4);
-  for (int i = 0; i < 5; ++i) g.write("a");
+  for (int i = 0; i < 5; ++i) (void)g.write("a");
   std::optional<Result<Index>> done;
   g[l].change(g.now, {4, address(4), Role::kStandby}, false, [&](Result<Index> r) { done = r; });
   g.wait([&] { return done.has_value(); });
   REQUIRE(done->has_value());
-  for (int i = 0; i < 5; ++i) g.write("b");
+  for (int i = 0; i < 5; ++i) (void)g.write("b");
   g.cut.clear();
   g.agree({1, 2, 3, 4});
   CHECK(g[behind].configuration() == g[l].configuration());
@@ -295,7 +295,7 @@ TEST_CASE("a change of membership in the middle of a batch lands under its own i
 TEST_CASE("force-new-cluster keeps what the log holds and leads alone") {
   Group g;
   g.form(3);
-  for (int i = 0; i < 5; ++i) g.write("a" + std::to_string(i));
+  for (int i = 0; i < 5; ++i) (void)g.write("a" + std::to_string(i));
   g.agree({1, 2, 3});
   const Id survivor = g.leader() == 1 ? 2 : 1;
   for (const Id id : {1, 2, 3}) g.crash(id);
@@ -318,7 +318,7 @@ TEST_CASE("large writes travel in several messages") {
   g.form(3);
   const Id behind = g.leader() == 3 ? 2 : 3;
   g.cut.insert(behind);
-  for (int i = 0; i < 12; ++i) g.write(std::string(300'000, static_cast<char>('a' + i)));
+  for (int i = 0; i < 12; ++i) (void)g.write(std::string(300'000, static_cast<char>('a' + i)));
   g.cut.clear();
   size_t largest = 0;
   g.lose = [&](const Message& m) {
@@ -360,7 +360,7 @@ TEST_CASE("storms of crashes, cuts and losses: acknowledged writes stand, all ag
     g.cut.clear();
     for (const Id id : {1, 2, 3})
       if (!g.at(id).replica) g.boot(id);
-    g.write("end");
+    (void)g.write("end");
     g.agree({1, 2, 3});
     const auto& words = g.at(1).machine.words;
     const std::set<std::string> have(words.begin(), words.end());

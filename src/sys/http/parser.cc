@@ -66,6 +66,7 @@ struct HttpParser::State {
   Sink sink;
   std::unique_ptr<BeastParser<true>> request;
   std::unique_ptr<BeastParser<false>> response;
+  bool starved = false;  // what is there was not enough to go on with
 };
 
 HttpParser::HttpParser(Kind kind) : state_(std::make_unique<State>()) {
@@ -74,14 +75,19 @@ HttpParser::HttpParser(Kind kind) : state_(std::make_unique<State>()) {
 }
 HttpParser::~HttpParser() = default;
 
+// Beast, once it has seen the last chunk's "0\r\n", must not be asked again before all of "0\r\n\r\n" can be there.
+static bool begun_last_chunk(std::string_view data) { return data.size() < 5 && data.starts_with('0'); }
+
 template <class P>
-static Result<size_t> feed_parser(P& parser, std::string_view data) {
+static Result<size_t> feed_parser(P& parser, std::string_view data, bool& starved) {
   size_t taken = 0;
   while (taken < data.size() && !parser.is_done()) {
+    if (starved && parser.is_header_done() && begun_last_chunk(data.substr(taken))) break;
     boost::system::error_code error;
     const size_t n = parser.put(boost::asio::const_buffer(data.data() + taken, data.size() - taken), error);
     taken += n;
-    if (error == http::error::need_more) break;
+    starved = error == http::error::need_more;
+    if (starved) break;
     if (error) return fail(Code::kInvalid, "malformed HTTP message: " + error.message());
     if (n == 0) break;
   }
@@ -90,7 +96,7 @@ static Result<size_t> feed_parser(P& parser, std::string_view data) {
 
 Result<size_t> HttpParser::feed(std::string_view data, const std::function<void(std::string_view)>& on_body) {
   state_->sink.on_body = &on_body;
-  auto result = state_->request ? feed_parser(*state_->request, data) : feed_parser(*state_->response, data);
+  auto result = state_->request ? feed_parser(*state_->request, data, state_->starved) : feed_parser(*state_->response, data, state_->starved);
   state_->sink.on_body = nullptr;
   return result;
 }
