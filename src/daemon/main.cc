@@ -127,7 +127,7 @@ Result<> run(const DaemonOptions& o) {
   TRY(auto db, open_database(o.data_root + "/node.db"));
   DiskLayers layers(loop, entropy, o.data_root, self + "/panal-unpack");
   TRYV(layers.open());
-  ConfinedFiles container_files(loop, self + "/panal-unpack");
+  ConfinedFiles files(loop, self + "/panal-unpack");
   LinuxNetwork kernel(loop, o.exec_root + "/netns");
   CrunRuntime runtime(loop, {o.exec_root + "/crun", o.exec_root + "/exits"});
   Events events(loop);
@@ -139,7 +139,7 @@ Result<> run(const DaemonOptions& o) {
   TRYV(volumes.load());
   SystemFacts facts = gather_facts(o, entropy);
   TRY(SeccompDefault seccomp, prepare_seccomp(o, facts));
-  Containers containers(loop, entropy, runtime, layers, container_files, *db, events, images, networks, volumes,
+  Containers containers(loop, entropy, runtime, layers, files, *db, events, images, networks, volumes,
                         {.data = o.data_root + "/containers", .execs = o.exec_root + "/execs", .cgroup_v2 = facts.cgroup_v2, .machine = host_limits(facts.cpus), .seccomp = std::move(seccomp)});
   TRYV(containers.load());
   TRYV(runtime.watch_exits());

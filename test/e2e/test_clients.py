@@ -1,10 +1,13 @@
 """Other clients than the docker CLI: python3-docker and docker-compose, as Debian has them."""
 
+import io
 import os
 import subprocess
+import tarfile
 import unittest
 
 from case import EngineCase
+from test_copy import FILE, tar
 
 try:
     import docker as python_docker
@@ -49,6 +52,20 @@ class PythonTest(EngineCase):
         box.remove()
         with self.assertRaises(python_docker.errors.NotFound):
             self.client.containers.get("box")
+
+    def test_files(self):
+        box = self.client.containers.run("alpine", ["sh", "-c", "echo in-box > /file; sleep 1000"], detach=True, name="box")
+        self.assertTrue(box.put_archive("/tmp", tar(("sent", FILE, b"to the box"))))
+        self.assertEqual(box.exec_run(["cat", "/tmp/sent"]).output, b"to the box")
+        pieces, stat = box.get_archive("/file")
+        with tarfile.open(fileobj=io.BytesIO(b"".join(pieces))) as archive:
+            self.assertEqual((archive.getnames(), archive.extractfile("file").read()), (["file"], b"in-box\n"))
+        self.assertEqual((stat["name"], stat["size"], stat["linkTarget"]), ("file", 7, ""))
+        self.assertEqual(sorted((change["Path"], change["Kind"]) for change in box.diff()), [("/file", 1), ("/tmp", 0), ("/tmp/sent", 1)])
+        with tarfile.open(fileobj=io.BytesIO(b"".join(box.export()))) as archive:
+            self.assertIn("file", archive.getnames())
+        with self.assertRaises(python_docker.errors.NotFound):
+            box.get_archive("/nope")
 
     def test_attach_socket(self):
         box = self.client.containers.create("alpine", ["cat"], stdin_open=True, name="box")

@@ -491,6 +491,36 @@ class LifeTest(OwnHostCase):
             reader.read()
         self.assertFails(self.docker("cp", "box:/big", "-"), "No such container")
 
+    def assertLockedIn(self):
+        """The one helper at work has a mount for a root and nothing else, few capabilities, filtered system calls and no network."""
+        script = "for p in /proc/[0-9]*; do test \"$(cat $p/comm 2>/dev/null)\" = panal-unpack && cat $p/mountinfo $p/status && ls $p/net/dev_snmp6; done"
+        lines = until(lambda: (lambda text: text if "Seccomp" in text else "")(self.host.run_in("sh", "-c", script).out), "the helper is at work").splitlines()
+        mounts = [line.split() for line in lines if " - " in line]
+        self.assertEqual(mounts[0][4], "/")
+        for fields in mounts:
+            self.assertTrue({"nodev", "nosuid", "noexec"} <= set(fields[5].split(",")), fields)
+        facts = dict(line.split(":\t", 1) for line in lines if ":\t" in line)
+        self.assertEqual((facts["Seccomp"], facts["NoNewPrivs"]), ("2", "1"))
+        self.assertEqual(int(facts["CapEff"], 16) & ~0x8800001b, 0)
+        self.assertEqual(lines[-1], "lo")
+        return sorted(fields[4] for fields in mounts)
+
+    @unittest.skipIf(lab.IS_DOCKERD, "looks at Panal's own processes")
+    def test_the_helper_sees_nothing_else(self):
+        self.big_box()
+        self.slow_reader()
+        self.assertEqual(self.assertLockedIn(), ["/"])
+        self.connection.sock.shutdown(socket.SHUT_RDWR)
+        until(lambda: self.helpers() == 0, "the helper has ended")
+        self.docker("run", "-d", "--name", "up", "-v", "vol:/data:ro", "-v", self.host.scratch + ":/deep/er", "--tmpfs", "/mem", "alpine", "sleep", "1000").check()
+        for command, mounts in ((("cp", "-", "up:/"), ["/", "/data", "/deep/er", "/etc/hostname", "/etc/hosts", "/etc/resolv.conf"]), (("load",), ["/"]), (("import", "-", "x"), ["/"])):
+            with self.subTest(command[0]):
+                sender = self.host.stream(*command, stdin=True)
+                sender.send(tar(("half", FILE, bytes(1 << 20)))[:500000])
+                self.assertEqual(self.assertLockedIn(), mounts)
+                sender.stop()
+                until(lambda: self.helpers() == 0, "the helper has ended")
+
     @unittest.skipIf(lab.IS_DOCKERD, "looks at Panal's own processes")
     def test_the_client_hangs_up(self):
         self.big_box()
