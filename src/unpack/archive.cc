@@ -51,6 +51,10 @@ static Result<std::pair<std::string, int64_t>> save_entry(archive* reader, const
     const int code = archive_read_data_block(reader, &data, &length, &offset);
     if (code == ARCHIVE_EOF) break;
     if (code != ARCHIVE_OK) return fail(Code::kInvalid, std::string("archive: ") + archive_error_string(reader));
+    // Before anything is written: a hole costs its archive nothing.
+    if (offset > kMaxLayerBytes - static_cast<int64_t>(length)) return fail(Code::kInvalid, "archive: a file is larger than the limit");
+    if (offset > kFreeExpansion && offset / kMaxExpansion > archive_filter_bytes(reader, -1))
+      return fail(Code::kInvalid, "archive: a file expands more than " + std::to_string(kMaxExpansion) + " times");
     static constexpr std::array<char, 4096> kZeros{};
     while (size < offset) {  // a sparse member: its holes count
       const auto part = static_cast<size_t>(std::min<int64_t>(offset - size, static_cast<int64_t>(kZeros.size())));
@@ -62,7 +66,6 @@ static Result<std::pair<std::string, int64_t>> save_entry(archive* reader, const
     TRYV(write_all(out.get(), piece));
     digest.add(piece);
     size += static_cast<int64_t>(length);
-    if (size > kMaxLayerBytes) return fail(Code::kInvalid, "archive: a file is larger than the limit");
   }
   return std::pair{digest.text(), size};
 }

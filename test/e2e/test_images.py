@@ -180,6 +180,21 @@ class LoadTest(EngineCase):
         self.assertFalse(os.path.lexists(target), "a layer wrote outside of its folder")
         self.assertTrue(self.host.engine_is_alive())
 
+    @unittest.skipIf(lab.IS_DOCKERD, "Docker has no limit")
+    def test_bombs(self):
+        """Little that would fill the disk: a hole of 100 GiB, and zeros packed twice."""
+        hole, zeros = tarfile.TarInfo("l/layer.tar"), tarfile.TarInfo("l/layer.tar")
+        hole.size, zeros.size = 1, 400 << 20
+        at = 100 << 30
+        hole.pax_headers = {"GNU.sparse.major": "0", "GNU.sparse.minor": "1", "GNU.sparse.map": f"{at},1", "GNU.sparse.size": str(at + 1), "GNU.sparse.name": hole.name}
+        for member, pack in (hole, bytes), (zeros, lambda data: gzip.compress(gzip.compress(data))):
+            archive = io.BytesIO()
+            with tarfile.open(fileobj=archive, mode="w", format=tarfile.PAX_FORMAT) as tar:
+                tar.addfile(member, io.BytesIO(bytes(member.size)))
+            bomb = pack(archive.getvalue())
+            self.assertLess(len(bomb), 20000)
+            self.assertFails(self.docker("load", input=bomb), "expands more than 2000 times")
+
     def test_import_of_a_file_tree(self):
         tree = io.BytesIO()
         with tarfile.open(lab.image_archive("alpine")) as archive:
