@@ -24,7 +24,13 @@ class FuzzStream final : public Stream {
     co_return Result<>{};
   }
   void close_write() override {}
-  void close() override { closed_ = true; }
+  Task<void> hung_up() override {
+    while (!closed_) (void)co_await gone_.wait(loop_);
+  }
+  void close() override {
+    closed_ = true;
+    gone_.notify(loop_);
+  }
   size_t written() const { return written_; }
 
  private:
@@ -32,6 +38,7 @@ class FuzzStream final : public Stream {
   std::string input_;
   size_t piece_, at_ = 0, written_ = 0;
   bool closed_ = false;
+  Event gone_;
 };
 
 /// Runs `body(loop)` on a loop of its own until it has ended.
