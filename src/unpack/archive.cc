@@ -13,6 +13,7 @@
 #include "base/fd.h"
 #include "base/json.h"
 #include "base/text.h"
+#include "unpack/archive_error.h"
 #include "unpack/digest.h"
 #include "unpack/unpack.h"
 
@@ -50,7 +51,7 @@ static Result<std::pair<std::string, int64_t>> save_entry(archive* reader, const
     la_int64_t offset;
     const int code = archive_read_data_block(reader, &data, &length, &offset);
     if (code == ARCHIVE_EOF) break;
-    if (code != ARCHIVE_OK) return fail(Code::kInvalid, std::string("archive: ") + archive_error_string(reader));
+    if (code != ARCHIVE_OK) return fail(Code::kInvalid, std::string("archive: ") + error_of(reader));
     // Before anything is written: a hole costs its archive nothing.
     if (offset > kMaxLayerBytes - static_cast<int64_t>(length)) return fail(Code::kInvalid, "archive: a file is larger than the limit");
     if (offset > kFreeExpansion && offset / kMaxExpansion > archive_filter_bytes(reader, -1))
@@ -77,12 +78,12 @@ Result<> unpack_archive(const std::string& dir) {
   archive_read_support_format_tar(reader.get());
   archive_read_support_format_empty(reader.get());
   if (archive_read_open_fd(reader.get(), 0, 1 << 18) != ARCHIVE_OK)
-    return fail(Code::kInvalid, std::string("archive/tar: invalid tar header: ") + archive_error_string(reader.get()));
+    return fail(Code::kInvalid, std::string("archive/tar: invalid tar header: ") + error_of(reader.get()));
   for (int64_t n = 0;; ++n) {
     archive_entry* entry = nullptr;
     const int code = archive_read_next_header(reader.get(), &entry);
     if (code == ARCHIVE_EOF) return {};
-    if (code != ARCHIVE_OK && code != ARCHIVE_WARN) return fail(Code::kInvalid, std::string("archive/tar: invalid tar header: ") + archive_error_string(reader.get()));
+    if (code != ARCHIVE_OK && code != ARCHIVE_WARN) return fail(Code::kInvalid, std::string("archive/tar: invalid tar header: ") + error_of(reader.get()));
     if (n >= kMaxArchiveFiles) return fail(Code::kInvalid, "archive: too many files for an image");
     const char* name = archive_entry_pathname(entry);
     if (!name) return fail(Code::kInvalid, "archive: a file without a name");
@@ -127,7 +128,7 @@ Result<> pack_archive(const std::string& dir) {
   TRYV(lock_in({.root = dir, .read_only = true}));
   std::unique_ptr<archive, decltype(&archive_write_free)> writer(archive_write_new(), archive_write_free);
   archive_write_set_format_pax_restricted(writer.get());
-  if (archive_write_open_fd(writer.get(), 1) != ARCHIVE_OK) return fail(Code::kInternal, archive_error_string(writer.get()));
+  if (archive_write_open_fd(writer.get(), 1) != ARCHIVE_OK) return fail(Code::kInternal, error_of(writer.get()));
   std::string line, chunk(1 << 18, '\0');
   while (std::getline(std::cin, line)) {
     TRY(const Json json, parse_json(line));
@@ -142,15 +143,15 @@ Result<> pack_archive(const std::string& dir) {
     archive_entry_set_filetype(entry.get(), AE_IFREG);
     archive_entry_set_perm(entry.get(), 0644);
     archive_entry_set_size(entry.get(), info.st_size);
-    if (archive_write_header(writer.get(), entry.get()) != ARCHIVE_OK) return fail(Code::kInternal, archive_error_string(writer.get()));
+    if (archive_write_header(writer.get(), entry.get()) != ARCHIVE_OK) return fail(Code::kInternal, error_of(writer.get()));
     for (;;) {
       const ssize_t n = ::read(in.get(), chunk.data(), chunk.size());
       if (n < 0) return fail(sys_error(errno, "read", file));
       if (n == 0) break;
-      if (archive_write_data(writer.get(), chunk.data(), static_cast<size_t>(n)) < 0) return fail(Code::kInternal, archive_error_string(writer.get()));
+      if (archive_write_data(writer.get(), chunk.data(), static_cast<size_t>(n)) < 0) return fail(Code::kInternal, error_of(writer.get()));
     }
   }
-  if (archive_write_close(writer.get()) != ARCHIVE_OK) return fail(Code::kInternal, archive_error_string(writer.get()));
+  if (archive_write_close(writer.get()) != ARCHIVE_OK) return fail(Code::kInternal, error_of(writer.get()));
   return {};
 }
 

@@ -6,6 +6,7 @@
 
 #include <cerrno>
 
+#include "unpack/archive_error.h"
 #include "unpack/unpack.h"
 
 namespace panal {
@@ -17,7 +18,7 @@ Result<> write_content(archive* reader, archive_entry* entry, int fd, const std:
     la_int64_t offset;
     const int code = archive_read_data_block(reader, &data, &length, &offset);
     if (code == ARCHIVE_EOF) break;
-    if (code != ARCHIVE_OK && code != ARCHIVE_WARN) return fail(Code::kInvalid, path + ": " + archive_error_string(reader));
+    if (code != ARCHIVE_OK && code != ARCHIVE_WARN) return fail(Code::kInvalid, path + ": " + error_of(reader));
     const char* at = static_cast<const char*>(data);
     while (length > 0) {
       const ssize_t n = ::pwrite(fd, at, length, offset);

@@ -16,6 +16,7 @@
 #include "base/fd.h"
 #include "base/json.h"
 #include "base/text.h"
+#include "unpack/archive_error.h"
 #include "unpack/content.h"
 #include "unpack/digest.h"
 #include "unpack/unpack.h"
@@ -54,7 +55,7 @@ la_ssize_t read_plain(archive* a, void* data, const void** buffer) {
   if (pump->raw_end) return 0;
   const la_ssize_t n = archive_read_data(pump->decompress.get(), pump->out.data(), pump->out.size());
   if (n < 0) {
-    archive_set_error(a, EINVAL, "%s", archive_error_string(pump->decompress.get()));
+    archive_set_error(a, EINVAL, "%s", error_of(pump->decompress.get()));
     return -1;
   }
   if (n == 0) pump->raw_end = true;
@@ -211,25 +212,25 @@ Result<> unpack_layer(const std::string& blob, const std::string& digest, const 
   Extractor extractor;
   archive_entry* entry = nullptr;
   if (archive_read_open(pump.decompress.get(), &pump, nullptr, read_blob, nullptr) != ARCHIVE_OK)
-    return fail(Code::kInvalid, std::string("layer: ") + archive_error_string(pump.decompress.get()));
+    return fail(Code::kInvalid, std::string("layer: ") + error_of(pump.decompress.get()));
   const int opened = archive_read_next_header(pump.decompress.get(), &entry);
   if (opened != ARCHIVE_EOF) {
-    if (opened != ARCHIVE_OK && opened != ARCHIVE_WARN) return fail(Code::kInvalid, std::string("layer: ") + archive_error_string(pump.decompress.get()));
+    if (opened != ARCHIVE_OK && opened != ARCHIVE_WARN) return fail(Code::kInvalid, std::string("layer: ") + error_of(pump.decompress.get()));
     Reader reader(archive_read_new(), archive_read_free);
     archive_read_support_format_tar(reader.get());
     archive_read_support_format_empty(reader.get());
     if (archive_read_open(reader.get(), &pump, nullptr, read_plain, nullptr) != ARCHIVE_OK)
-      return fail(Code::kInvalid, std::string("layer: ") + archive_error_string(reader.get()));
+      return fail(Code::kInvalid, std::string("layer: ") + error_of(reader.get()));
     for (int64_t n = 0;; ++n) {
       const int code = archive_read_next_header(reader.get(), &entry);
       if (code == ARCHIVE_EOF) break;
-      if (code != ARCHIVE_OK && code != ARCHIVE_WARN) return fail(Code::kInvalid, std::string("layer: ") + archive_error_string(reader.get()));
+      if (code != ARCHIVE_OK && code != ARCHIVE_WARN) return fail(Code::kInvalid, std::string("layer: ") + error_of(reader.get()));
       if (n >= kMaxEntries) return fail(Code::kInvalid, "layer: too many entries");
       TRYV(extractor.entry(reader.get(), entry));
     }
     const void* ignored;
     while (!pump.raw_end)  // padding after the end of the tar belongs to the diff id
-      if (read_plain(reader.get(), &pump, &ignored) < 0) return fail(Code::kInvalid, std::string("layer: ") + archive_error_string(reader.get()));
+      if (read_plain(reader.get(), &pump, &ignored) < 0) return fail(Code::kInvalid, std::string("layer: ") + error_of(reader.get()));
   }
   const void* ignored;
   while (read_blob(pump.decompress.get(), &pump, &ignored) > 0) {

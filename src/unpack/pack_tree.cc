@@ -10,6 +10,7 @@
 #include "base/json.h"
 #include "base/text.h"
 #include "base/time.h"
+#include "unpack/archive_error.h"
 #include "unpack/paths.h"
 #include "unpack/tree_walk.h"
 #include "unpack/unpack.h"
@@ -35,7 +36,7 @@ class TreePacker {
   Result<> put_head(archive_entry* entry);
   Result<> put_content(int fd, int64_t size, const std::string& path);
   void put_attributes(int fd, archive_entry* entry);
-  std::unexpected<Error> failed() { return fail(Code::kInternal, std::string("archive: ") + archive_error_string(writer_.get())); }
+  std::unexpected<Error> failed() { return fail(Code::kInternal, std::string("archive: ") + error_of(writer_.get())); }
 
   Keep keep_;
   Writer writer_{archive_write_new(), archive_write_free};
