@@ -56,16 +56,25 @@ Result<std::vector<Message>> decode_batch(const std::string& bytes) {
   return out;
 }
 
-std::string encode_record(Index index, const Entry& entry) {
-  RaftLogRecord record;
-  record.set_index(index);
-  put(entry, *record.mutable_entry());
-  return record.SerializeAsString();
+std::string encode_write(Index from, const std::vector<Entry>& entries) {
+  RaftLogWrite write;
+  auto& append = *write.add_appends();
+  append.set_from(from);
+  for (const auto& e : entries) put(e, *append.add_entries());
+  return write.SerializeAsString();
 }
-Result<std::pair<Index, Entry>> decode_record(const std::string& bytes) {
-  RaftLogRecord record;
-  if (!record.ParseFromString(bytes) || !valid(record.entry())) return fail(Code::kInvalid, "raft: malformed log record");
-  return std::pair{Index{record.index()}, get(record.entry())};
+Result<std::vector<Append>> decode_write(const std::string& bytes) {
+  RaftLogWrite write;
+  if (!write.ParseFromString(bytes)) return fail(Code::kInvalid, "raft: malformed log record");
+  std::vector<Append> out;
+  for (const auto& append : write.appends()) {
+    out.emplace_back(append.from(), std::vector<Entry>{});
+    for (const auto& e : append.entries()) {
+      if (!valid(e)) return fail(Code::kInvalid, "raft: unknown entry type");
+      out.back().second.push_back(get(e));
+    }
+  }
+  return out;
 }
 std::string encode_snapshot(const Snapshot& snapshot) {
   RaftSnapshot out;

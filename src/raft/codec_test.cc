@@ -32,12 +32,11 @@ TEST_CASE("messages of every type come back") {
   CHECK(decode_batch(encode_batch({}))->empty());
 }
 
-TEST_CASE("records and snapshots come back") {
+TEST_CASE("writes and snapshots come back") {
   const Entry e{5, EntryType::kChange, std::string("\0\xff", 2)};
-  const auto r = decode_record(encode_record(42, e));
+  const auto r = decode_write(encode_write(42, {e, e}) + encode_write(43, {}));
   REQUIRE(r.has_value());
-  CHECK(r->first == 42);
-  CHECK(r->second == e);
+  CHECK(*r == std::vector<Append>{{42, {e, e}}, {43, {}}});
   const auto s = decode_snapshot(encode_snapshot(snapshot()));
   REQUIRE(s.has_value());
   CHECK(same(*s, snapshot()));
@@ -45,8 +44,8 @@ TEST_CASE("records and snapshots come back") {
 
 TEST_CASE("broken bytes and unknown types are errors") {
   CHECK(!decode_batch("\xff\xff\xff").has_value());
-  CHECK(!decode_record("").has_value());
-  CHECK(!decode_record("\xff").has_value());
+  CHECK(!decode_write("\xff").has_value());
+  CHECK(!decode_write(encode_write(1, {{1, static_cast<EntryType>(4), ""}})).has_value());
   CHECK(!decode_snapshot("\xff\xff").has_value());
   Message m;
   m.type = static_cast<MessageType>(9);

@@ -79,7 +79,7 @@ class Replica {
   bool leader() const { return !failed_ && core_->state() == State::kLeader; }
   /// Leader, and everything of earlier terms is applied: only now may its loops decide.
   bool ready() const { return leader() && ready_term_ == core_->term(); }
-  Id leader_id() const { return core_->leader(); }
+  Id leader_id() const { return failed_ ? 0 : core_->leader(); }
   State state() const { return core_->state(); }
   Term term() const { return core_->term(); }
   Index applied() const { return applied_; }

@@ -13,10 +13,12 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     MUST(again.has_value());
     MUST(encode_batch(*again) == encode_batch(*batch));
   }
-  if (const auto record = decode_record(bytes)) {
-    const auto again = decode_record(encode_record(record->first, record->second));
+  if (const auto write = decode_write(bytes)) {
+    std::string all;
+    for (const auto& [from, entries] : *write) all += encode_write(from, entries);
+    const auto again = decode_write(all);
     MUST(again.has_value());
-    MUST(again->first == record->first && again->second == record->second);
+    MUST(*again == *write);
   }
   if (const auto snapshot = decode_snapshot(bytes)) MUST(decode_snapshot(encode_snapshot(*snapshot)).has_value());
   static const auto core = make_libraft_core({1, "a", 1, 1000, 100});

@@ -61,7 +61,11 @@ class RaftChecker {
   std::map<uint64_t, raft::Index> accepted_;             // hash of a command that changed the tables -> where
   std::map<raft::Term, raft::Id> leaders_;
   std::map<std::pair<raft::Index, raft::Term>, uint64_t> entries_;
-  std::map<int, std::pair<int, raft::Index>> seen_;      // node -> boot, how far its log was compared
+  struct Seen {
+    int boot = 0;
+    raft::Index upto = 0, applied = 0;  // how far its log was compared, and applied when last looked at
+  };
+  std::map<int, Seen> seen_;  // by node
   struct Ack {
     int node;
     uint64_t hash, index;

@@ -1,51 +1,66 @@
-// A raft log on a virtual disk. What was appended counts once synced; a crash keeps any prefix of the records still on their way (the
-// torn rest is what sys/disk cuts off at load). Votes and snapshots are durable on return.
+// A machine's disk: ports/durable_files.h with the page cache that a kernel keeps. A process that dies leaves the cache; a machine that loses power
+// keeps what was synced, of the rest any prefix of what was done to folders, and torn files: cut at any byte, holes of zeros in what was
+// not synced. Writes are short now and then; space runs out; a sync may fail, and what it should have written is then lost for good.
+// The disk can be told to die after so many more calls, which is in the middle of whatever goes on then.
 #pragma once
-#include "raft/replica.h"
+#include <functional>
+#include <map>
+#include <optional>
+
+#include "ports/durable_files.h"
 #include "sim/random.h"
-#include "sim/timeline.h"
 
 namespace panal::sim {
 
-/// What survives.
-struct Platter {
-  raft::Persistent state;
-  Duration slowest = 3ms;
-  int installs = 0;
-  void write(raft::Index index, const raft::Entry& entry);
-};
-
-class SimDisk final : public raft::Disk {
+class SimFiles final : public DurableFiles {
  public:
-  SimDisk(SimLoop& loop, Platter& platter, Random random) : loop_(loop), platter_(platter), random_(random) {}
+  explicit SimFiles(Random random) : random_(random) {}
 
-  Result<raft::Persistent> load() override { return platter_.state; }
-  Result<> save_vote(raft::Term term, raft::Id vote) override;
-  void append(raft::Index from, std::vector<raft::Entry> entries, When when, std::function<void(Result<>)> done) override;
-  Result<> save_snapshot(const raft::Snapshot& snapshot, bool reset) override;
-  void drop_prefix(raft::Index index) override;
+  Result<> make_dirs(const std::string&) override { return {}; }
+  Result<std::vector<std::string>> list(const std::string& dir) override;
+  Result<std::string> read(const std::string& path, size_t limit_bytes) override;
+  Result<std::shared_ptr<File>> open(const std::string& path) override;
+  Result<std::shared_ptr<File>> create(const std::string& path) override;
+  Result<> rename(const std::string& from, const std::string& to) override;
+  Result<> remove(const std::string& path) override;
+  Result<> sync_dir(const std::string& dir) override;
 
-  /// The machine is off: a random prefix of what was on its way is on the platter. Later writes go nowhere.
-  void die();
-  /// From now on writes fail, as on a full or broken disk.
-  void break_down() { broken_ = true; }
+  /// How the work of the machine's pool goes: how long a write and its sync take.
+  Duration slowest = 3ms;
+  Duration work_takes() { return random_.chance(0.01) ? random_.between(Duration(20ms), Duration(200ms)) : random_.between(Duration(50us), slowest); }
+  bool short_writes = false;
+  std::optional<size_t> room;  // bytes left
+  int failing_syncs = 0;       // of the next ones
+  int errors = 0;              // that this disk has answered with
+
+  /// All works again from here on.
+  void heal() { slowest = 3ms, room.reset(), failing_syncs = 0, calls_left_.reset(); }
+  /// The process ends here: from now on nothing it asks for happens.
+  void freeze() { frozen_ = true; }
+  void freeze_after(uint64_t calls) { calls_left_ = calls; }
+  bool frozen() const { return frozen_; }
+  /// For the next process; without `power_lost` all is as the last one left it.
+  void thaw(bool power_lost);
+  /// A new machine.
+  void wipe();
+  bool has(const std::string& path) const { return now_.contains(path); }
 
  private:
-  struct Write {
-    raft::Index from;
-    std::vector<raft::Entry> entries;
-    std::function<void(Result<>)> done;
+  struct Inode {
+    std::string cache, disk;
+    size_t clean = 0;  // so much of the cache is on the disk, or will never be
   };
-  void flush();
-  void commit(std::vector<Write>& batch);
+  using Folder = std::map<std::string, std::shared_ptr<Inode>>;
+  class Handle;
+  Result<> call(const char* name, const std::string& path);
+  void change(std::function<void(Folder&)> what);
+  void tear(Inode& file);
 
-  SimLoop& loop_;
-  Platter& platter_;
   Random random_;
-  std::vector<Write> waiting_;
-  std::shared_ptr<std::vector<Write>> in_flight_;
-  uint64_t epoch_ = 0;
-  bool dead_ = false, broken_ = false;
+  Folder now_, synced_;
+  std::vector<std::function<void(Folder&)>> unsynced_;  // what was done to the folders since
+  std::optional<uint64_t> calls_left_;
+  bool frozen_ = false;
 };
 
 }  // namespace panal::sim

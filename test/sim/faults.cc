@@ -5,7 +5,7 @@ namespace panal::sim {
 FaultPlan FaultPlan::draw(Random& random) {
   FaultPlan p;
   p.crashes = random.chance(0.6), p.partitions = random.chance(0.5), p.loss = random.chance(0.5), p.clocks = random.chance(0.3), p.skew = random.chance(0.4);
-  p.stalls = random.chance(0.3), p.disks = random.chance(0.3), p.trouble = random.chance(0.4);
+  p.stalls = random.chance(0.3), p.disks = random.chance(0.3), p.errors = random.chance(0.25), p.trouble = random.chance(0.4);
   p.pause = random.between(Duration(1s), Duration(10s));
   return p;
 }
@@ -13,7 +13,7 @@ FaultPlan FaultPlan::draw(Random& random) {
 std::string FaultPlan::text() const {
   std::string out;
   const auto add = [&](bool on, const char* name) { out += on ? std::string(out.empty() ? "" : " ") + name : ""; };
-  add(crashes, "crashes"), add(partitions, "partitions"), add(loss, "loss"), add(clocks, "clocks"), add(skew, "skew"), add(stalls, "stalls"), add(disks, "disks"), add(trouble, "trouble");
+  add(crashes, "crashes"), add(partitions, "partitions"), add(loss, "loss"), add(clocks, "clocks"), add(skew, "skew"), add(stalls, "stalls"), add(disks, "disks"), add(errors, "errors"), add(trouble, "trouble");
   return out.empty() ? "none" : out;
 }
 
@@ -23,8 +23,9 @@ void Faults::begin() {
   on_ = true;
   lagged_ = world_.shape.managers < 3;
   if (plan_.loss) world_.network.weather = {100us, Duration(random_.between(Duration(2ms), Duration(60ms))), 0.02, 0.001};
+  for (auto& n : world_.nodes) n->files->short_writes = true;
   if (plan_.disks)
-    for (auto& n : world_.nodes) n->platter.slowest = random_.between(Duration(3ms), Duration(60ms));
+    for (auto& n : world_.nodes) n->files->slowest = random_.between(Duration(3ms), Duration(60ms));
   if (plan_.trouble)
     for (auto& n : world_.nodes) n->machine->trouble = random_.chance(0.5) ? 0.05 : 0.2;
   if (plan_.skew)  // workers whose clocks are wrong all the time
@@ -43,7 +44,7 @@ void Faults::next() {
 }
 
 void Faults::strike() {
-  switch (random_.below(4)) {
+  switch (random_.below(5)) {
     case 0:
       if (plan_.crashes) crash();
       break;
@@ -65,6 +66,9 @@ void Faults::strike() {
         if (n->process) n->process->loop.stall(world_.timeline.now + d);
       }
       break;
+    case 4:
+      if (plan_.errors) disk_error();
+      break;
     default: break;
   }
 }
@@ -81,8 +85,16 @@ void Faults::crash() {
   }
   for (const int v : victims) {
     if (!world_.up(v)) continue;
-    world_.crash(v, how);
-    world_.loop.call_after(random_.chance(0.5) ? random_.between(Duration(10ms), Duration(2s)) : random_.between(Duration(2s), Duration(30s)), [this, v] {
+    const bool in_the_middle = random_.chance(0.5);
+    if (in_the_middle) {
+      world_.crash_after(v, how, random_.below(12));
+      world_.loop.call_after(1s, [this, v, how, boot = world_.node(v).boots] {
+        if (on_ && world_.node(v).boots == boot) world_.crash(v, how);
+      });
+    } else {
+      world_.crash(v, how);
+    }
+    world_.loop.call_after(Duration(in_the_middle ? 1s : 0s) + (random_.chance(0.5) ? random_.between(Duration(10ms), Duration(2s)) : random_.between(Duration(2s), Duration(30s))), [this, v] {
       if (on_) world_.restart(v);
     });
   }
@@ -112,6 +124,24 @@ void Faults::await_compaction(int victim, raft::Index had) {
     SimNode* leader = world_.leader();
     if (leader && leader->manager()->replica().applied() > had && !leader->manager()->replica().entry(had + 1)) lagged_ = true, world_.restart(victim);
     else await_compaction(victim, had);
+  });
+}
+
+// A full disk for a while, or a sync that fails: the manager's log stops, and somebody restarts it later.
+void Faults::disk_error() {
+  auto& n = random_.pick(world_.nodes);
+  if (n->role != NodeRole::kManager) return;
+  if (random_.chance(0.5)) n->files->failing_syncs = 1;
+  else n->files->room = random_.below(4000);
+  world_.note("disk of n" + std::to_string(n->index + 1) + (n->files->room ? " has " + std::to_string(*n->files->room) + " bytes left" : " fails its next sync"));
+  world_.loop.call_after(random_.between(Duration(2s), Duration(15s)), [this, node = n.get()] {
+    if (!on_) return;
+    node->files->room.reset(), node->files->failing_syncs = 0;
+    if (Manager* m = node->manager(); !m || !m->replica().failed()) return;
+    world_.crash(node->index, SimWorld::Crash::kProcess);
+    world_.loop.call_after(1s, [this, node] {
+      if (on_) world_.restart(node->index);
+    });
   });
 }
 
@@ -153,11 +183,12 @@ void Faults::heal() {
   world_.network.weather = {};
   std::vector<int> with_snapshot;
   for (auto& n : world_.nodes)
-    if (n->platter.state.snapshot) with_snapshot.push_back(n->index);
+    if (n->process && n->files->has("/raft/snapshot")) with_snapshot.push_back(n->index);
   if (!with_snapshot.empty()) world_.crash(random_.pick(with_snapshot), SimWorld::Crash::kProcess);
   for (auto& n : world_.nodes) {
     n->machine->trouble = 0;
-    n->platter.slowest = 3ms;
+    n->files->heal();
+    if (Manager* m = n->manager(); m && m->replica().failed()) world_.crash(n->index, SimWorld::Crash::kProcess);
     if (n->process) n->process->loop.stall({});
     else world_.restart(n->index);
   }

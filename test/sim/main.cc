@@ -75,8 +75,7 @@ Outcome run(uint64_t seed, bool verbose) {
   }
   if (!why.empty()) world.violate(why);
   out.violation = world.violation(), out.hash = world.trace_hash(), out.events = world.timeline.events;
-  out.acknowledged = workload.acknowledged, out.refused = workload.refused, out.entries = raft.last(), out.leaders = raft.leaders(), out.snapshot_starts = world.snapshot_starts;
-  for (const auto& n : world.nodes) out.installs += n->platter.installs;
+  out.acknowledged = workload.acknowledged, out.refused = workload.refused, out.entries = raft.last(), out.leaders = raft.leaders(), out.snapshot_starts = world.snapshot_starts, out.installs = world.installs;
   if (!out.violation.empty()) {
     if (!verbose) print_trace(world);
     std::fprintf(stderr, "%s%s", world.describe().c_str(), describe(world, raft.tables().store()).c_str());

@@ -14,8 +14,10 @@ void RaftChecker::look(SimNode& node) {
     const auto [it, fresh] = leaders_.try_emplace(r.term(), node.raft_id);
     if (it->second != node.raft_id) world_.violate("two leaders in term " + std::to_string(r.term()) + ", one is " + name(node));
   }
-  auto& [boot, upto] = seen_[node.index];
-  if (boot != node.boots) boot = node.boots, upto = 0;
+  auto& [boot, upto, applied] = seen_[node.index];
+  if (boot != node.boots) boot = node.boots, upto = 0, applied = r.applied();
+  if (r.applied() > applied && !r.entry(applied + 1)) ++world_.installs;
+  applied = r.applied();
   for (; upto < r.applied(); ++upto)
     if (const auto* e = r.entry(upto + 1)) observe(node, upto + 1, *e);
   for (const auto& ack : std::exchange(acks_, {})) {

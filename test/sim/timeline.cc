@@ -31,7 +31,7 @@ void SimLoop::cancel(TimerId timer) {
 }
 
 void SimLoop::offload(std::function<void()> work, std::function<void()> done) {
-  call_after(100us, [work = std::move(work), done = std::move(done)] {
+  call_after(work_takes(), [work = std::move(work), done = std::move(done)] {
     work();
     done();
   });

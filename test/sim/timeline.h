@@ -28,6 +28,8 @@ class SimLoop final : public Loop {
   int id() const { return id_; }
   /// Nothing runs before `until`: a paused virtual machine, a hung kernel.
   void stall(MonoTime until) { stalled_until_ = until; }
+  /// How long work on the pool takes.
+  std::function<Duration()> work_takes = [] { return Duration(100us); };
   /// Cuts the loop off from the world and runs it by itself until `done`; false when it is not done within `limit`.
   bool drain_alone(const std::function<bool()>& done, Duration limit);
 

@@ -33,7 +33,7 @@ class Workload {
 };
 
 struct FaultPlan {
-  bool crashes = false, partitions = false, loss = false, clocks = false, skew = false, stalls = false, disks = false, trouble = false;
+  bool crashes = false, partitions = false, loss = false, clocks = false, skew = false, stalls = false, disks = false, errors = false, trouble = false;
   Duration pause = 4s;  // between faults, on average
   static FaultPlan draw(Random& random);
   std::string text() const;
@@ -53,6 +53,7 @@ class Faults {
   void strike();
   void crash();
   void lag();
+  void disk_error();
   void await_compaction(int victim, raft::Index had);
   void partition();
   Duration hours_off();

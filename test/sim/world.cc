@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "swarm/allocator.h"
+#include "sys/disk/raft_files.h"
 #include "sys/raft/libraft_core.h"
 
 namespace panal::sim {
@@ -19,8 +20,10 @@ Process::Process(SimWorld& world, SimNode& node)
     : loop(world.timeline, node.index, &node.wall_offset),
       entropy(world.random.fork(1)),
       transport(world.network, loop, node.index, peer_of(node)),
-      disk(loop, node.platter, world.random.fork(2)),
-      executor(*node.machine, loop) {}
+      disk(open_raft_files(loop, node.files, "/raft")),
+      executor(*node.machine, loop) {
+  loop.work_takes = [files = node.files] { return files->work_takes(); };
+}
 
 SimWorld::SimWorld(uint64_t s, Shape how, bool verbose)
     : seed(s), shape(how), loop(timeline, kWorldLoop, &world_offset), random(s * 0x9e3779b97f4a7c15ull + 1), network(timeline, loop, random.fork(3)), verbose_(verbose) {
@@ -30,6 +33,7 @@ SimWorld::SimWorld(uint64_t s, Shape how, bool verbose)
     auto n = std::make_unique<SimNode>();
     n->index = i, n->address = SimNetwork::ip(i), n->node_id = ids.swarm_id();
     if (i < shape.managers) n->role = NodeRole::kManager, n->raft_id = ids.number() >> 1 | 1;
+    n->files = std::make_shared<SimFiles>(random.fork(2));
     n->machine = std::make_unique<Machine>(loop, random.fork(5), "node" + std::to_string(i + 1));
     n->machine->violate = [this](const std::string& what) { violate(what); };
     nodes.push_back(std::move(n));
@@ -39,6 +43,7 @@ SimWorld::SimWorld(uint64_t s, Shape how, bool verbose)
   timeline.on_event = [this](int who, uint64_t key) {
     mix(static_cast<uint64_t>(timeline.now.time_since_epoch().count())), mix(key), mix(static_cast<uint64_t>(who));
     if (on_event && who != kWorldLoop && up(who)) on_event(node(who));
+    bury_stopped();
   };
 }
 
@@ -100,13 +105,19 @@ void SimWorld::start_process(SimNode& n, std::optional<Manager::Start> how, bool
   n.process = std::make_unique<Process>(*this, n);
   Process& p = *n.process;
   if (how) {
-    snapshot_starts += n.platter.state.snapshot.has_value();
+    snapshot_starts += n.files->has("/raft/snapshot");
     raft::Settings settings;
     settings.id = n.raft_id, settings.address = n.address + ":2377";
     settings.seed = static_cast<uint32_t>(p.entropy.number()), settings.election_ms = 700, settings.heartbeat_ms = 40;
-    Manager::Parts parts{p.loop, p.entropy, p.transport, std::shared_ptr<raft::Disk>(std::shared_ptr<void>(), &p.disk), [settings] { return raft::make_libraft_core(settings); }, n.raft_id, n.node_id, settings.address, shape.retention};
+    Manager::Parts parts{p.loop, p.entropy, p.transport, p.disk, [settings] { return raft::make_libraft_core(settings); }, n.raft_id, n.node_id, settings.address, shape.retention};
     p.manager = std::make_unique<Manager>(std::move(parts));
-    if (auto started = p.manager->start(*how); !started) violate("manager does not start: " + started.error().message);
+    const int errors = n.files->errors;
+    if (auto started = p.manager->start(*how); !started) {
+      if (!n.files->frozen() && n.files->errors == errors) return violate("manager does not start: " + started.error().message);
+      note("n" + std::to_string(n.index + 1) + " does not start: " + started.error().message);
+      loop.call_after(2s, [this, index = n.index] { restart(index); });
+      return n.files->freeze();
+    }
     (void)p.transport.listen(n.address, 2377);
   }
   if (worker) start_worker(n);
@@ -139,7 +150,7 @@ void SimWorld::start_worker(SimNode& n) {
 void SimWorld::bury(SimNode& n, SimTransport::Death how) {
   Process& p = *n.process;
   p.dying = true;
-  p.disk.die();
+  n.files->freeze();
   p.transport.die(how);
   p.executor.die();
   if (p.worker) p.worker->shutdown();
@@ -159,6 +170,7 @@ void SimWorld::bury(SimNode& n, SimTransport::Death how) {
     std::abort();
   }
   n.process.reset();
+  n.files->thaw(how == SimTransport::Death::kMachine);
 }
 
 void SimWorld::crash(int index, Crash how) {
@@ -170,6 +182,16 @@ void SimWorld::crash(int index, Crash how) {
     n.machine->lose_power();
     network.power(index, false);
   }
+}
+
+void SimWorld::crash_after(int index, Crash how, uint64_t disk_calls) {
+  node(index).loses_power = how == Crash::kMachine;
+  node(index).files->freeze_after(disk_calls);
+}
+
+void SimWorld::bury_stopped() {
+  for (auto& n : nodes)
+    if (n->process && n->files->frozen()) crash(n->index, n->loses_power ? Crash::kMachine : Crash::kProcess);
 }
 
 void SimWorld::restart(int index) {

@@ -19,7 +19,7 @@ struct Process {
   SimLoop loop;
   SimEntropy entropy;
   SimTransport transport;
-  SimDisk disk;
+  std::shared_ptr<raft::Disk> disk;
   FakeExecutor executor;
   std::unique_ptr<Manager> manager;
   std::unique_ptr<Worker> worker;
@@ -33,7 +33,8 @@ struct SimNode {
   uint64_t raft_id = 0;
   NodeRole role = NodeRole::kWorker;
   Duration wall_offset{};
-  Platter platter;
+  std::shared_ptr<SimFiles> files;
+  bool loses_power = false;  // when its disk stops
   std::unique_ptr<Machine> machine;
   std::vector<std::pair<std::string, std::string>> managers;  // as the node remembers them: id, address
   std::unique_ptr<Process> process;                           // null while it is down
@@ -68,10 +69,13 @@ class SimWorld {
   bool run_until(const std::function<bool()>& done, Duration limit);
 
   enum class Crash { kProcess, kMachine };
+  int installs = 0;           // of snapshots, by managers that had fallen behind
   bool manager_clocks_true = true;  // so far
   WallTime true_time() const { return loop.wall_now(); }
   int snapshot_starts = 0;  // managers that began from a snapshot of their own
   void crash(int node, Crash how);
+  /// In the middle of what its disk does then.
+  void crash_after(int node, Crash how, uint64_t disk_calls);
   void restart(int node);
   bool up(int node) const { return nodes[static_cast<size_t>(node)]->process != nullptr; }
   /// The node that leads, if there is one now.
@@ -99,6 +103,7 @@ class SimWorld {
   Task<void> found(SimNode& node);
   Task<void> admit(SimNode& founder, SimNode& node);
   void mix(uint64_t value);
+  void bury_stopped();
 
   bool verbose_;
   int admitted_ = 0;

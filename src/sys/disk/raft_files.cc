@@ -1,23 +1,22 @@
 #include "sys/disk/raft_files.h"
 
-#include <fcntl.h>
-#include <unistd.h>
 #include <zlib.h>
 
 #include <algorithm>
 #include <cstring>
-#include <filesystem>
 
-#include "base/fd.h"
 #include "base/log.h"
 #include "base/text.h"
 #include "raft/codec.h"
+#include "sys/disk/posix_files.h"
 
 namespace panal {
 namespace {
 
 using raft::Entry;
 using raft::Index;
+
+constexpr size_t kSegmentBytes = 64 << 20, kMaxFileBytes = size_t{1} << 30;
 
 uint32_t checksum(std::string_view data) { return static_cast<uint32_t>(::crc32(0, reinterpret_cast<const Bytef*>(data.data()), static_cast<uInt>(data.size()))); }
 
@@ -29,177 +28,195 @@ std::string frame(const std::string& body) {
   return out + body;
 }
 
+// No record is empty: zeros are what some file systems leave at the end of a file after a crash.
 std::optional<std::string> unframe(std::string_view data, size_t& at) {
   if (at + 8 > data.size()) return std::nullopt;
   uint32_t size, sum;
   std::memcpy(&size, data.data() + at, 4);
   std::memcpy(&sum, data.data() + at + 4, 4);
-  if (size > (64u << 20) || at + 8 + size > data.size()) return std::nullopt;
+  if (size == 0 || at + 8 + size > data.size()) return std::nullopt;
   std::string body(data.substr(at + 8, size));
   if (checksum(body) != sum) return std::nullopt;
   at += 8 + size;
   return body;
 }
 
-Result<> write_durably(int fd, const std::string& data) {
-  TRYV(write_all(fd, data));
-  if (::fdatasync(fd) != 0) return fail(sys_error(errno, "fdatasync", "raft log"));
-  return {};
+Result<> write_durably(DurableFiles::File& file, std::string_view data) {
+  while (!data.empty()) {
+    TRY(const size_t n, file.write(data));
+    data.remove_prefix(n);
+  }
+  return file.sync();
 }
 
 class RaftFiles final : public raft::Disk {
  public:
-  RaftFiles(Loop& loop, std::string dir) : loop_(loop), dir_(std::move(dir)) {}
+  RaftFiles(Loop& loop, std::shared_ptr<DurableFiles> files, std::string dir) : loop_(loop), files_(std::move(files)), dir_(std::move(dir)) {}
 
+  // What a process that was killed has left in the kernel's cache alone counts from here on: it is written anew before it is believed.
   Result<raft::Persistent> load() override {
-    TRYV(make_dirs(dir_, 0700));
+    TRYV(files_->make_dirs(dir_));
+    TRYV(files_->sync_dir(dir_.substr(0, dir_.rfind('/') + 1)));
+    TRYV(files_->sync_dir(dir_));
+    TRY(const auto names, files_->list(dir_));
     raft::Persistent p;
-    if (auto vote = read_file(dir_ + "/vote", 4096)) {
+    if (std::ranges::find(names, "vote") != names.end()) {
+      TRY(const std::string file, files_->read(dir_ + "/vote", 4096));
       size_t at = 0;
-      const auto body = unframe(*vote, at);
-      const auto words = split(body.value_or(""), ' ');
+      const auto words = split(unframe(file, at).value_or(""), ' ');
       if (words.size() != 2) return fail(Code::kInternal, "raft: " + dir_ + "/vote is damaged");
       p.term = std::strtoull(words[0].c_str(), nullptr, 10), p.vote = std::strtoull(words[1].c_str(), nullptr, 10);
-    } else if (vote.error().code != Code::kNotFound) {
-      return std::unexpected(vote.error());
     }
-    if (auto file = read_file(dir_ + "/snapshot", size_t{1} << 30)) {
+    if (std::ranges::find(names, "snapshot") != names.end()) {
+      TRY(const std::string file, files_->read(dir_ + "/snapshot", kMaxFileBytes));
       size_t at = 0;
-      const auto body = unframe(*file, at);
+      const auto body = unframe(file, at);
       if (!body) return fail(Code::kInternal, "raft: " + dir_ + "/snapshot is damaged");
       TRY(p.snapshot, raft::decode_snapshot(*body));
     }
+    segments_.clear();
+    for (const auto& name : names)
+      if (name.starts_with("log-") && !name.ends_with(".new")) segments_.push_back(std::strtoull(name.c_str() + 4, nullptr, 16));
+    std::ranges::sort(segments_);
     p.log_start = 0;
-    segments_ = list_segments();
-    for (const Index first : segments_) TRYV(load_segment(p, first, first == segments_.back()));
+    for (size_t i = 0, count = segments_.size(); i < count; ++i) TRYV(load_segment(p, segments_[i], i + 1 == count));
     if (p.log_start == 0) p.log_start = p.snapshot ? p.snapshot->index + 1 : 1;
     return p;
   }
 
-  Result<> save_vote(raft::Term term, raft::Id vote) override {
-    return write_file_atomic(dir_ + "/vote", frame(std::to_string(term) + " " + std::to_string(vote)), 0600);
-  }
+  Result<> save_vote(raft::Term term, raft::Id vote) override { return replace(dir_ + "/vote", frame(std::to_string(term) + " " + std::to_string(vote))); }
 
   void append(Index from, std::vector<Entry> entries, When when, std::function<void(Result<>)> done) override {
+    if (!sound_) return done(sound_);
     // A new segment only when nothing is on its way to the old one: its completions must stay in order.
-    if (!file_ || (roll_ && !writing_ && buffer_.empty())) {
-      if (auto opened = open_segment(from); !opened) return done(opened);
-      roll_ = false;
-    }
-    for (size_t i = 0; i < entries.size(); ++i) buffer_ += frame(raft::encode_record(from + i, entries[i]));
+    if (!file_ || ((roll_ || size_ >= kSegmentBytes) && !writing_ && buffer_.empty()))
+      if (auto opened = open_segment(from); !opened) return done(sound_ = opened);
+    buffer_ += raft::encode_write(from, entries);
     waiting_.push_back(std::move(done));
     if (when == When::kLater) return flush();
-    const auto written = write_durably(file_->get(), std::exchange(buffer_, {}));
-    for (auto& call : std::exchange(waiting_, {})) call(written);
+    const std::string data = frame(std::exchange(buffer_, {}));
+    settle(write_durably(*file_, data), data.size(), std::exchange(waiting_, {}));
   }
 
   Result<> save_snapshot(const raft::Snapshot& snapshot, bool reset) override {
-    TRYV(write_file_atomic(dir_ + "/snapshot", frame(raft::encode_snapshot(snapshot)), 0600));
-    if (reset) {  // the replica forgot what was on its way; a write in flight ends in a file nobody reads
-      buffer_.clear();
-      waiting_.clear();
-      file_.reset();
-      for (const Index first : std::exchange(segments_, {})) ::unlink(segment_path(first).c_str());
-    } else {
+    TRYV(replace(dir_ + "/snapshot", frame(raft::encode_snapshot(snapshot))));
+    if (!reset) {
       roll_ = true;
+      return {};
     }
+    // The replica forgot what was on its way; a write under way ends in a file nobody reads.
+    buffer_.clear();
+    waiting_.clear();
+    file_.reset();
+    // The newest first: what a crash leaves never looks as if it followed on the snapshot.
+    for (; !segments_.empty(); segments_.pop_back()) TRYV(files_->remove(segment_path(segments_.back())));
     return {};
   }
 
   void drop_prefix(Index index) override {
-    while (segments_.size() > 1 && segments_[1] <= index + 1) {
-      ::unlink(segment_path(segments_.front()).c_str());
-      segments_.erase(segments_.begin());
-    }
+    while (segments_.size() > 1 && segments_[1] <= index + 1 && files_->remove(segment_path(segments_.front()))) segments_.erase(segments_.begin());
   }
 
  private:
-  std::string segment_path(Index first) const {
+  // What still counts of older segments is below the number.
+  std::string segment_path(Index number) const {
     char name[32];
-    std::snprintf(name, sizeof name, "/log-%016llx", static_cast<unsigned long long>(first));
+    std::snprintf(name, sizeof name, "/log-%016llx", static_cast<unsigned long long>(number));
     return dir_ + name;
   }
 
-  std::vector<Index> list_segments() const {
-    std::vector<Index> out;
-    std::error_code error;
-    for (const auto& entry : std::filesystem::directory_iterator(dir_, error)) {
-      const std::string name = entry.path().filename();
-      if (name.starts_with("log-")) out.push_back(std::strtoull(name.c_str() + 4, nullptr, 16));
-    }
-    std::ranges::sort(out);
-    return out;
+  Result<> replace(const std::string& path, std::string_view data) {
+    const std::string fresh = path + ".new";
+    TRY(auto file, files_->create(fresh));
+    TRYV(write_durably(*file, data));
+    TRYV(files_->rename(fresh, path));
+    return files_->sync_dir(dir_);
   }
 
-  Result<> load_segment(raft::Persistent& p, Index first, bool last) {
-    TRY(const std::string data, read_file(segment_path(first), size_t{1} << 30));
+  Result<> load_segment(raft::Persistent& p, Index number, bool last) {
+    const std::string path = segment_path(number);
+    TRY(const std::string data, files_->read(path, kMaxFileBytes));
     size_t at = 0;
     while (at < data.size()) {
-      const size_t before = at;
       const auto body = unframe(data, at);
       if (!body) {
-        // A torn tail has nothing after it; a sound record behind a damaged one means that acknowledged writes are lost.
         uint32_t size = 0;
-        if (before + 8 <= data.size()) std::memcpy(&size, data.data() + before, 4);
-        size_t next = before + 8 + size;
-        const bool in_middle = size > 0 && next < data.size() && unframe(data, next).has_value();
-        if (!last || in_middle) return fail(Code::kInternal, "raft: " + segment_path(first) + " is damaged in the middle of the log");
-        log::warn("msg=\"raft log: torn tail cut off\" file={} bytes={}", segment_path(first), data.size() - before);
-        if (::truncate(segment_path(first).c_str(), static_cast<off_t>(before)) != 0) return fail(sys_error(errno, "truncate", segment_path(first)));
+        if (at + 8 <= data.size()) std::memcpy(&size, data.data() + at, 4);
+        size_t next = at + 8 + size;
+        if (!last || (size > 0 && next < data.size() && unframe(data, next))) return fail(Code::kInternal, "raft: " + path + " is damaged in the middle of the log");
+        log::warn("msg=\"raft log: torn tail cut off\" file={} bytes={}", path, data.size() - at);
         break;
       }
-      TRY(auto record, raft::decode_record(*body));
-      if (p.log_start == 0) p.log_start = record.first;
-      if (record.first < p.log_start || record.first > p.log_start + p.entries.size()) return fail(Code::kInternal, "raft: " + segment_path(first) + ": entries are missing");
-      p.entries.resize(record.first - p.log_start);
-      p.entries.push_back(std::move(record.second));
+      TRY(auto appends, raft::decode_write(*body));
+      for (auto& [from, entries] : appends) {
+        if (from < p.log_start || p.log_start == 0) p.log_start = from, p.entries.clear();  // all before it is cut, whatever of it is still there
+        if (from > p.log_start + p.entries.size()) return fail(Code::kInternal, "raft: " + path + ": entries are missing");
+        p.entries.resize(from - p.log_start);
+        std::ranges::move(entries, std::back_inserter(p.entries));
+      }
     }
-    if (last) {
-      file_ = std::make_shared<Fd>(::open(segment_path(first).c_str(), O_WRONLY | O_APPEND | O_CLOEXEC));
-      if (!*file_) return fail(sys_error(errno, "open", segment_path(first)));
+    if (!last) return {};
+    if (at == 0) {  // nothing came of it: what comes next may not be what it was named for
+      segments_.pop_back();
+      return files_->remove(path);
     }
+    // A sync would not do: one that failed before has left pages that the kernel takes for written.
+    TRYV(replace(path, std::string_view(data).substr(0, at)));
+    size_ = at;
+    TRY(file_, files_->open(path));
     return {};
   }
 
-  Result<> open_segment(Index first) {
-    if (!segments_.empty() && first <= segments_.back()) first = segments_.back() + 1;  // names only order the files
-    auto file = std::make_shared<Fd>(::open(segment_path(first).c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600));
-    if (!*file) return fail(sys_error(errno, "open", segment_path(first)));
-    Fd dir(::open(dir_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    if (dir) (void)::fsync(dir.get());
+  Result<> open_segment(Index from) {
+    const Index number = segments_.empty() ? from : std::max(from, segments_.back() + 1);
+    TRY(auto file, files_->create(segment_path(number)));
+    TRYV(files_->sync_dir(dir_));
     file_ = std::move(file);
-    segments_.push_back(first);
+    size_ = 0, roll_ = false;
+    segments_.push_back(number);
     return {};
   }
 
   // One write at a time; what gathers meanwhile goes with the next one.
   void flush() {
     if (writing_ || waiting_.empty()) return;
+    if (!sound_) return settle(sound_, 0, std::exchange(waiting_, {}));
     writing_ = true;
     auto file = file_;
     auto calls = std::make_shared<std::vector<std::function<void(Result<>)>>>(std::exchange(waiting_, {}));
     auto result = std::make_shared<Result<>>();
-    loop_.offload([file, data = std::exchange(buffer_, {}), result] { *result = write_durably(file->get(), data); },
-                  [this, here = std::weak_ptr<char>(here_), file, calls, result] {
+    const auto data = std::make_shared<const std::string>(frame(std::exchange(buffer_, {})));
+    loop_.offload([file, data, result] { *result = write_durably(*file, *data); },
+                  [this, here = std::weak_ptr<char>(here_), file, calls, data, result] {
                     if (here.expired()) return;  // its manager is gone
                     writing_ = false;
-                    if (file == file_)
-                      for (auto& call : *calls) call(*result);
+                    if (file == file_) settle(*result, data->size(), std::move(*calls));
                     flush();
                   });
   }
 
+  void settle(Result<> written, size_t size, std::vector<std::function<void(Result<>)>> calls) {
+    if (written) size_ += size;
+    else sound_ = written;
+    for (auto& call : calls) call(written);
+  }
+
   Loop& loop_;
-  std::string dir_, buffer_;
+  const std::shared_ptr<DurableFiles> files_;
+  const std::string dir_;
+  std::string buffer_;
   std::vector<std::function<void(Result<>)>> waiting_;
-  std::shared_ptr<Fd> file_;
+  std::shared_ptr<DurableFiles::File> file_;
+  size_t size_ = 0;  // of file_
   std::vector<Index> segments_;
   bool writing_ = false, roll_ = false;
+  Result<> sound_;  // after a write that failed there is none: what followed it would stand behind a gap
   std::shared_ptr<char> here_ = std::make_shared<char>();
 };
 
 }  // namespace
 
-std::unique_ptr<raft::Disk> open_raft_files(Loop& loop, const std::string& dir) { return std::make_unique<RaftFiles>(loop, dir); }
+std::unique_ptr<raft::Disk> open_raft_files(Loop& loop, std::shared_ptr<DurableFiles> files, const std::string& dir) { return std::make_unique<RaftFiles>(loop, std::move(files), dir); }
+std::unique_ptr<raft::Disk> open_raft_files(Loop& loop, const std::string& dir) { return open_raft_files(loop, make_posix_files(), dir); }
 
 }  // namespace panal
