@@ -493,8 +493,8 @@ class LifeTest(OwnHostCase):
 
     def assertLockedIn(self):
         """The one helper at work has a mount for a root and nothing else, few capabilities, filtered system calls and no network."""
-        script = "for p in /proc/[0-9]*; do test \"$(cat $p/comm 2>/dev/null)\" = panal-unpack && cat $p/mountinfo $p/status && ls $p/net/dev_snmp6; done"
-        lines = until(lambda: (lambda text: text if "Seccomp" in text else "")(self.host.run_in("sh", "-c", script).out), "the helper is at work").splitlines()
+        script = "for p in /proc/[0-9]*; do test \"$(cat $p/comm 2>/dev/null)\" = panal-unpack && cat $p/status $p/mountinfo && ls $p/net/dev_snmp6; done"
+        lines = until(lambda: (lambda text: text if "Seccomp:\t2\n" in text and text.endswith("\nlo\n") else "")(self.host.run_in("sh", "-c", script).out), "the helper is at work").splitlines()
         mounts = [line.split() for line in lines if " - " in line]
         self.assertEqual(mounts[0][4], "/")
         for fields in mounts:
