@@ -18,16 +18,19 @@ from table import Cell, Goal, Row
 PARALLEL, REPLICAS, MEMORY_CONTAINERS = 50, 20, 10
 PORT, MESH_PORT, HOST_MODE_PORT, REGISTRY_PORT = 18080, 18081, 18082, 5000
 WRK_SECONDS, WRK_CONNECTIONS = 4, 32
+SETTLE_SECONDS = 0.4
 
 
 def interleave(engines, rounds, measure):
-    """One Cell for each engine. measure(engine) returns a number, or raises for an engine that cannot."""
+    """One Cell for each engine. measure(engine) returns a number, or raises for an engine that cannot. What an engine leaves to do
+    after its answer (namespaces and cgroups that the kernel takes down later) is over before the other one is measured."""
     cells = {engine.name: Cell() for engine in engines}
     for round_number in range(rounds):
         for engine in engines if round_number % 2 == 0 else engines[::-1]:
             cell = cells[engine.name]
             if cell.word:
                 continue
+            time.sleep(SETTLE_SECONDS)
             try:
                 cell.samples.append(measure(engine))
             except NotYet as error:
