@@ -63,7 +63,7 @@ class RaftChecker {
   std::map<std::pair<raft::Index, raft::Term>, uint64_t> entries_;
   struct Seen {
     int boot = 0;
-    raft::Index upto = 0, applied = 0;  // how far its log was compared, and applied when last looked at
+    raft::Index upto = 0, base = 0;  // how far its log was compared, and where it began when last looked at
   };
   std::map<int, Seen> seen_;  // by node
   struct Ack {

@@ -14,12 +14,16 @@ void RaftChecker::look(SimNode& node) {
     const auto [it, fresh] = leaders_.try_emplace(r.term(), node.raft_id);
     if (it->second != node.raft_id) world_.violate("two leaders in term " + std::to_string(r.term()) + ", one is " + name(node));
   }
-  auto& [boot, upto, applied] = seen_[node.index];
-  if (boot != node.boots) boot = node.boots, upto = 0, applied = r.applied();
-  if (r.applied() > applied && !r.entry(applied + 1)) ++world_.installs;
-  applied = r.applied();
-  for (; upto < r.applied(); ++upto)
-    if (const auto* e = r.entry(upto + 1)) observe(node, upto + 1, *e);
+  const RecordedLog& log = *node.process->log;
+  auto& [boot, upto, base] = seen_[node.index];
+  if (boot != node.boots) boot = node.boots, upto = base = log.base();
+  if (log.base() > base) ++world_.installs, base = log.base();
+  upto = std::max(upto, base);
+  while (upto < r.applied()) {
+    const auto* e = log.entry(++upto);
+    if (!e) return world_.violate(name(node) + " applied index " + std::to_string(upto) + " and never had it in its log");
+    observe(node, upto, *e);
+  }
   for (const auto& ack : std::exchange(acks_, {})) {
     auto it = accepted_.find(ack.hash);
     if (it == accepted_.end()) world_.violate("n" + std::to_string(ack.node + 1) + " acknowledged a write that is not committed: " + ack.text);

@@ -20,7 +20,7 @@ Process::Process(SimWorld& world, SimNode& node)
     : loop(world.timeline, node.index, &node.wall_offset),
       entropy(world.random.fork(1)),
       transport(world.network, loop, node.index, peer_of(node)),
-      disk(open_raft_files(loop, node.files, "/raft")),
+      log(std::make_shared<RecordedLog>(open_raft_files(loop, node.files, "/raft"))),
       executor(*node.machine, loop) {
   loop.work_takes = [files = node.files] { return files->work_takes(); };
 }
@@ -109,7 +109,7 @@ void SimWorld::start_process(SimNode& n, std::optional<Manager::Start> how, bool
     raft::Settings settings;
     settings.id = n.raft_id, settings.address = n.address + ":2377";
     settings.seed = static_cast<uint32_t>(p.entropy.number()), settings.election_ms = 700, settings.heartbeat_ms = 40;
-    Manager::Parts parts{p.loop, p.entropy, p.transport, p.disk, [settings] { return raft::make_libraft_core(settings); }, n.raft_id, n.node_id, settings.address, shape.retention};
+    Manager::Parts parts{p.loop, p.entropy, p.transport, p.log, [settings] { return raft::make_libraft_core(settings); }, n.raft_id, n.node_id, settings.address, shape.retention};
     p.manager = std::make_unique<Manager>(std::move(parts));
     const int errors = n.files->errors;
     if (auto started = p.manager->start(*how); !started) {
@@ -121,6 +121,7 @@ void SimWorld::start_process(SimNode& n, std::optional<Manager::Start> how, bool
     (void)p.transport.listen(n.address, 2377);
   }
   if (worker) start_worker(n);
+  if (on_event) on_event(n);  // the start of a lone manager applies its log
 }
 
 void SimWorld::start_worker(SimNode& n) {

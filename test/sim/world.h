@@ -10,6 +10,7 @@
 #include "sim/disk.h"
 #include "sim/machine.h"
 #include "sim/network.h"
+#include "sim/recorded_log.h"
 
 namespace panal::sim {
 
@@ -19,7 +20,7 @@ struct Process {
   SimLoop loop;
   SimEntropy entropy;
   SimTransport transport;
-  std::shared_ptr<raft::Disk> disk;
+  std::shared_ptr<RecordedLog> log;
   FakeExecutor executor;
   std::unique_ptr<Manager> manager;
   std::unique_ptr<Worker> worker;
