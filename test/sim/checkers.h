@@ -17,11 +17,11 @@ class TableChecker {
   const Store& store() const { return store_; }
 
  private:
-  void task_step(const ClusterTask& old, const ClusterTask& next);
+  void task_step(const ClusterTask& old, const ClusterTask& next, WallTime written);
   void after(const Command& command);
   void fresh_task(const ClusterTask& task);
   void drained(const ClusterTask& old, const ClusterTask& next);
-  void paced(const ClusterTask& old, const ClusterTask& next);
+  void paced(const ClusterTask& old, const ClusterTask& next, WallTime written);
   void addresses();
 
   SimWorld& world_;

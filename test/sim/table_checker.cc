@@ -25,7 +25,7 @@ bool TableChecker::apply(raft::Index index, const std::string& bytes) {
       continue;
     }
     if (buried_.contains(c.id)) world_.violate("task " + c.id + " was removed and came back");
-    if (const auto* was = old.task(c.id)) task_step(*was, *object);
+    if (const auto* was = old.task(c.id)) task_step(*was, *object, command->time);
   }
   if (!store_.apply(index, *command)) return false;
   store_.touched.clear();
@@ -33,7 +33,7 @@ bool TableChecker::apply(raft::Index index, const std::string& bytes) {
   return true;
 }
 
-void TableChecker::task_step(const ClusterTask& old, const ClusterTask& next) {
+void TableChecker::task_step(const ClusterTask& old, const ClusterTask& next, WallTime written) {
   const std::string who = "task " + next.meta.id + " of " + next.service_name + "." + std::to_string(next.slot) + ": ";
   if (next.status.state < old.status.state)
     world_.violate(who + "state moved back from " + std::string(name_of(old.status.state)) + " to " + std::string(name_of(next.status.state)));
@@ -43,7 +43,7 @@ void TableChecker::task_step(const ClusterTask& old, const ClusterTask& next) {
   if (old.desired > TaskState::kRunning && next.desired < old.desired) world_.violate(who + "wanted again after it was told to stop");
   if (old.slot != next.slot || old.service_id != next.service_id || next.spec_version < old.spec_version) world_.violate(who + "changed its slot or service, or its version went back");
   drained(old, next);
-  paced(old, next);
+  paced(old, next, written);
 }
 
 static bool routes_to(const Assignments& tables, const std::string& task) {
@@ -71,13 +71,14 @@ void TableChecker::drained(const ClusterTask& old, const ClusterTask& next) {
   }
 }
 
-// Statuses carry the leader's time, and a task that follows one that ended by itself waits for the restart delay. As long as the managers'
-// own clocks are right.
-void TableChecker::paced(const ClusterTask& old, const ClusterTask& next) {
+// A status carries the time of the leader that wrote it, however much later a majority came to have it; and a task that follows one that
+// ended by itself waits for the restart delay, as long as the managers' own clocks are right.
+void TableChecker::paced(const ClusterTask& old, const ClusterTask& next, WallTime written) {
+  const bool stamped = !(next.status.time == old.status.time);
+  if (stamped && !(next.status.time == written)) world_.violate("a status of task " + next.meta.id + " carries " + rfc3339(next.status.time) + ", its leader wrote it at " + rfc3339(written));
   if (!world_.manager_clocks_true) return;
   const WallTime now = world_.true_time();
-  if (!(next.status.time == old.status.time) && (next.status.time > now || next.status.time < now - 1min))
-    world_.violate("a status of task " + next.meta.id + " carries " + rfc3339(next.status.time) + " at " + rfc3339(now));
+  if (stamped && written > now) world_.violate("a status of task " + next.meta.id + " carries " + rfc3339(written) + " at " + rfc3339(now));
   if (next.attempt == 0 || old.status.state >= TaskState::kAssigned || next.status.state != TaskState::kAssigned) return;
   const ClusterTask* last = nullptr;
   for (const auto& [id, t] : store_.tasks)
