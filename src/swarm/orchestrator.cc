@@ -169,18 +169,19 @@ class ServiceLoop {
     for (Slot* s : live) keep_slot(*s, under_way, width, held);
   }
 
-  // A slot whose new task is not yet running long enough, or whose old one is on its way out without a running successor.
+  // A slot whose new task is not yet running long enough, or whose last old one is on its way out.
   bool being_updated(const Slot& s) const {
-    bool touched = false, done = false, leaving = false, vacant = true;
+    bool touched = false, done = false, leaving = false, stands = false, vacant = true;
     for (const auto* t : s.tasks) {
       vacant &= dead(*t) || !alive_wish(*t);
       if (t->spec_version == service_.spec_version) {
         touched = true;
         done |= good(*t) && running_well(*t) && elapsed(draft_.now, t->status.time, Duration(config_.delay));
-      } else if (!dead(*t) && (!t->serving || !alive_wish(*t))) {
-        leaving = true;
+      } else if (!dead(*t)) {
+        (t->serving && alive_wish(*t) ? stands : leaving) = true;
       }
     }
+    leaving &= !stands;
     const bool failed = touched && std::ranges::none_of(s.tasks, [this](const ClusterTask* t) { return good(*t); });
     if (failed && config_.failure_action == "continue") return leaving;  // it is what it is: the others go on
     return leaving || vacant || (touched && !done);
@@ -231,14 +232,17 @@ class ServiceLoop {
       create(s, draft_.now);
       return;
     }
-    const bool old_stands = std::ranges::any_of(stale, [](const ClusterTask* t) { return t->serving; });
-    if (old_stands) {
+    const ClusterTask* stands = nullptr;  // an update that was overtaken left two: the newest that runs
+    for (const auto* t : stale)
+      if (t->serving && (!stands || running_well(*t) || !running_well(*stands))) stands = t;
+    if (stands) {
+      for (const auto* t : stale)
+        if (t != stands) retire(*t);
       const bool begun = being_updated(s);  // its place is taken already: it goes on, by the restart policy if its new task failed
       if (held || (!begun && under_way >= width)) return;
       if (!begun) ++under_way;
       if (config_.order == "start-first") restart(s);
-      else
-        for (const auto* t : stale) retire(*t);
+      else retire(*stands);
       return;
     }
     // An old task on its way out: the next one starts when it has stopped.

@@ -247,12 +247,13 @@ struct Watch {  // what an update does to the slots, as it goes
 static Watch watch_update(Cluster& c, const std::string& id, ServiceSpec next) {
   Watch w;
   c.check = [&](const Store&) {
-    std::map<uint64_t, size_t> serving, alive;
+    std::map<std::string, size_t> serving, alive;
     size_t fresh = 0;
     const Service& s = c.store.services.at(id);
     for (const auto& t : c.tasks(id)) {
-      if (!terminal(t.status.state)) ++alive[t.slot];
-      if (t.serving && Cluster::up(t)) ++serving[t.slot];
+      const std::string slot = t.slot ? std::to_string(t.slot) : t.node_id;
+      if (!terminal(t.status.state)) ++alive[slot];
+      if (t.serving && Cluster::up(t)) ++serving[slot];
       if (t.spec_version == s.spec_version && t.status.state < TaskState::kRunning) ++fresh;
     }
     w.most_down = std::max(w.most_down, s.spec.replicas - std::min<size_t>(serving.size(), s.spec.replicas));
@@ -301,6 +302,33 @@ TEST_CASE("a start-first update never has a slot without a serving task") {
   CHECK(w.least_up == 4);
   CHECK(w.most_fresh <= 2);
   CHECK(w.most_alive_in_slot == 2);
+}
+
+TEST_CASE("an update that overtakes a start-first one finds two tasks in a slot, and leaves one until it is the slot's turn") {
+  for (const auto mode : {ServiceMode::kReplicated, ServiceMode::kGlobal})
+    for (const int steps : {2, 8})  // the overtaken task is coming up, or runs already
+      for (const bool breaks : {false, true}) {
+        Cluster c;
+        c.node("a"), c.node("b"), c.node("c"), c.node("d");
+        ServiceSpec s = c.spec("web", 4);
+        s.mode = mode, s.update = UpdateConfig{.parallelism = 0, .order = "start-first"};
+        const auto id = c.service(s);
+        c.settle();
+        const ServiceSpec overtaken = next_image(s);
+        c.update(id, overtaken);
+        c.decide();
+        c.act(steps);
+        REQUIRE(c.on("a") + c.on("b") + c.on("c") + c.on("d") == 8);
+        ServiceSpec next = next_image(overtaken);
+        next.update = UpdateConfig{.parallelism = 1};
+        c.breaks = [&](const ClusterTask& t) { return breaks && t.spec == next.task; };
+        const Watch w = watch_update(c, id, next);
+        CHECK(w.most_down == 1);
+        CHECK(state_of(c, id) == (breaks ? "paused" : "completed"));
+        c.settle(1min);
+        CHECK(c.running(id).size() == (breaks ? 3 : 4));
+        for (const auto& t : c.running(id)) CHECK(t.spec.container.image == (!breaks ? "image:1++" : steps == 2 ? "image:1" : "image:1+"));
+      }
 }
 
 TEST_CASE("parallelism 0 takes all at once") {
