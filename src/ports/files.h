@@ -45,6 +45,8 @@ class Files {
   virtual Task<Result<>> write(Tree tree, std::string path, Placing placing, Source source) = 0;
   /// Streams a tar of the whole root.
   virtual Task<Result<>> export_root(Tree tree, Sink sink) = 0;
+  /// Streams a layer: what the folder `upper` changes, as a tar with whiteouts.
+  virtual Task<Result<>> layer(std::string upper, Sink sink) = 0;
   /// Streams Docker's list of changes (JSON): what the folder `upper` changes in `layers`, lowest first.
   virtual Task<Result<>> changes(std::string upper, std::vector<std::string> layers, Sink sink) = 0;
 };

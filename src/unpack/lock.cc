@@ -14,6 +14,7 @@
 #include <cerrno>
 #include <vector>
 
+#include "base/fd.h"
 #include "base/in_root.h"
 #include "unpack/unpack.h"
 
@@ -68,8 +69,10 @@ Result<> put_binds(int root, std::vector<TreeBind> binds) {
   return {};
 }
 
-Result<> change_root(const TreeJob& tree) {
-  if (::unshare(CLONE_NEWNET | CLONE_NEWNS) != 0) return fail(sys_error(errno, "unshare"));
+enum class Network { kNone, kHosts };
+
+Result<> change_root(const TreeJob& tree, Network network) {
+  if (::unshare(CLONE_NEWNS | (network == Network::kNone ? CLONE_NEWNET : 0)) != 0) return fail(sys_error(errno, "unshare"));
   if (::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) return fail(sys_error(errno, "mount", "/"));
   TRY(const Fd place, open_root(tree.root));
   TRY(const Fd root, bind(place.get(), place.get(), false));
@@ -82,10 +85,13 @@ Result<> change_root(const TreeJob& tree) {
   return {};
 }
 
-Result<> drop_capabilities(Attributes attributes) {
-  uint64_t keep = 0;
+uint64_t capabilities_for(Attributes attributes) {
+  uint64_t keep = attributes == Attributes::kTrusted ? 1ull << CAP_SYS_ADMIN : 0;
   for (const int c : {CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_FOWNER, CAP_FSETID, CAP_MKNOD, CAP_SETFCAP}) keep |= 1ull << c;
-  if (attributes == Attributes::kTrusted) keep |= 1ull << CAP_SYS_ADMIN;
+  return keep;
+}
+
+Result<> keep_capabilities(uint64_t keep) {
   __user_cap_header_struct head{.version = _LINUX_CAPABILITY_VERSION_3, .pid = 0};
   std::array<__user_cap_data_struct, 2> sets{};
   if (::syscall(SYS_capget, &head, sets.data()) != 0) return fail(sys_error(errno, "capget"));
@@ -111,12 +117,18 @@ void set_limits() {
 #endif
 }
 
-Result<> filter_calls() {
+Result<> filter_calls(Network network) {
   if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return fail(sys_error(errno, "prctl"));
   scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ALLOW);
   if (!filter) return fail(Code::kInternal, "seccomp: no filter");
-  for (const char* name : {"socket", "connect", "bind", "listen", "accept", "accept4", "sendto", "sendmsg", "mount", "umount2", "pivot_root", "chroot",
-                           "execve", "execveat", "fork", "vfork", "clone", "clone3", "unshare", "setns", "ptrace", "process_vm_readv",
+  if (network == Network::kNone)
+    for (const char* name : {"socket", "connect", "bind", "sendto", "sendmsg", "clone", "clone3"}) (void)seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), seccomp_syscall_resolve_name(name), 0);
+  else {  // names are resolved in a thread; glibc asks for one with clone when there is no clone3
+    (void)seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), seccomp_syscall_resolve_name("clone3"), 0);
+    (void)seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), seccomp_syscall_resolve_name("clone"), 1, SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD, 0));
+  }
+  for (const char* name : {"listen", "accept", "accept4", "mount", "umount2", "pivot_root", "chroot",
+                           "execve", "execveat", "fork", "vfork", "unshare", "setns", "ptrace", "process_vm_readv",
                            "process_vm_writev", "kill", "tkill", "tgkill", "init_module", "finit_module", "delete_module", "kexec_load", "bpf",
                            "perf_event_open", "keyctl", "add_key", "request_key", "open_by_handle_at", "fsopen", "fsmount", "move_mount", "open_tree",
                            "mount_setattr", "fspick", "fsconfig", "pidfd_open", "pidfd_getfd", "pidfd_send_signal", "userfaultfd", "process_madvise",
@@ -134,10 +146,20 @@ Result<> filter_calls() {
 }  // namespace
 
 Result<> lock_in(const TreeJob& tree, Attributes attributes) {
-  if (auto changed = change_root(tree); !changed) return broken("panal-unpack", changed.error());
+  if (auto changed = change_root(tree, Network::kNone); !changed) return broken("panal-unpack", changed.error());
   set_limits();
-  TRYV(drop_capabilities(attributes));
-  return filter_calls();
+  TRYV(keep_capabilities(capabilities_for(attributes)));
+  return filter_calls(Network::kNone);
+}
+
+Result<> lock_in_online(const std::string& dir) {
+  TreeJob tree{.root = dir, .read_only = true};
+  for (const char* path : {"/etc/resolv.conf", "/etc/hosts", "/etc/nsswitch.conf", "/etc/host.conf", "/etc/gai.conf"})
+    if (exists(path)) tree.binds.push_back({path, path, true});
+  if (auto changed = change_root(tree, Network::kHosts); !changed) return broken("panal-unpack", changed.error());
+  set_limits();
+  TRYV(keep_capabilities(0));
+  return filter_calls(Network::kHosts);
 }
 
 }  // namespace panal

@@ -7,10 +7,13 @@
 // and on a container's files, as TREE (image/tree_job.h, JSON) lays them out:
 //   stat TREE PATH            path stat as a JSON line          get TREE PATH     the same, then a tar of what lies there
 //   put TREE PATH             stdin: a tar -> into the folder    export TREE       a tar of the whole root
+//   upper TREE                a layer tar of the folder `root`, an overlayfs upper one
 //   changes TREE              what the folder `root` changes in `layers`, as the Engine API lists it
+// and for registries:
+//   fetch                     stdin: an HTTP exchange (image/fetch_job.h) -> JSON lines, the last one is the answer
 //
 // Exit status 2: the input is at fault, 3: the path does not exist, 4: it is read-only.
-// Invariant: nothing outside DIR or TREE is written or seen, whatever the archive or the container does.
+// Invariant: nothing outside DIR or TREE is written or seen, whatever the archive, the container or the registry does.
 #include <locale.h>
 #include <sys/stat.h>
 
@@ -31,13 +34,15 @@ Result<> run(const std::vector<std::string>& words) {
   if (verb == "blob" && given == 2) return save_blob(words[1]);
   if (verb == "layer" && given == 4) return unpack_layer(words[1], words[2], words[3]);
   if (verb == "pack" && given == 2) return pack_archive(words[1]);
+  if (verb == "fetch" && given == 1) return fetch();
   const bool on_path = (verb == "stat" || verb == "get" || verb == "put") && given == 3;
-  if (!on_path && !((verb == "export" || verb == "changes") && given == 2))
-    return fail(Code::kInternal, "usage: panal-unpack archive DIR | blob FILE | layer BLOB DIGEST DIR | pack DIR | stat|get|put TREE PATH | export|changes TREE");
+  if (!on_path && !((verb == "export" || verb == "upper" || verb == "changes") && given == 2))
+    return fail(Code::kInternal, "usage: panal-unpack archive DIR | blob FILE | layer BLOB DIGEST DIR | pack DIR | stat|get|put TREE PATH | export|upper|changes TREE | fetch");
   TRY(const auto job, from_text<TreeJob>(words[1]));
   if (verb == "stat") return stat_path(job, words[2]);
   if (verb == "get") return get_path(job, words[2]);
   if (verb == "put") return put_path(job, words[2]);
+  if (verb == "upper") return pack_upper(job);
   return verb == "export" ? export_root(job) : print_changes(job);
 }
 

@@ -2,6 +2,7 @@
 #include <archive.h>
 #include <archive_entry.h>
 #include <fcntl.h>
+#include <sys/sysmacros.h>
 #include <sys/xattr.h>
 
 #include <map>
@@ -23,8 +24,9 @@ using Entry = std::unique_ptr<archive_entry, decltype(&archive_entry_free)>;
 
 class TreePacker {
  public:
-  /// kCapabilities: the attributes that Docker copies; kUsers: those that a program may have set, too.
-  enum class Keep { kCapabilities, kUsers };
+  /// kCapabilities: the attributes that Docker copies; kUsers: those that a program may have set, too; kLayer: of an overlayfs upper
+  /// folder, whose marks become whiteouts.
+  enum class Keep { kCapabilities, kUsers, kLayer };
   explicit TreePacker(Keep keep) : keep_(keep) {}
   Result<> open();
   /// `name` in the folder `dir`, with all below, as `path` in the archive.
@@ -36,6 +38,7 @@ class TreePacker {
   Result<> put_head(archive_entry* entry);
   Result<> put_content(int fd, int64_t size, const std::string& path);
   void put_attributes(int fd, archive_entry* entry);
+  Result<> put_mark(const std::string& path);
   std::unexpected<Error> failed() { return fail(Code::kInternal, std::string("archive: ") + error_of(writer_.get())); }
 
   Keep keep_;
@@ -87,6 +90,18 @@ void TreePacker::put_attributes(int fd, archive_entry* entry) {
     if (name.starts_with("user.")) put(name.c_str());
 }
 
+// The engine's own mount points and marks are no change of the container's.
+bool engine_made(const std::string& path, const struct stat& info) {
+  return S_ISREG(info.st_mode) && info.st_size == 0 && (path == ".dockerenv" || path == "dev/console" || path == "etc/hostname" || path == "etc/hosts" || path == "etc/resolv.conf");
+}
+
+Result<> TreePacker::put_mark(const std::string& path) {
+  Entry entry(archive_entry_new(), archive_entry_free);
+  archive_entry_set_pathname(entry.get(), path.c_str());
+  archive_entry_set_mode(entry.get(), S_IFREG | 0600), archive_entry_set_size(entry.get(), 0);
+  return put_head(entry.get());
+}
+
 Result<> TreePacker::add(int dir, const std::string& name, const std::string& path, int depth) {
   struct stat info;
   if (::fstatat(dir, name.c_str(), &info, AT_SYMLINK_NOFOLLOW) != 0) {
@@ -94,6 +109,8 @@ Result<> TreePacker::add(int dir, const std::string& name, const std::string& pa
     return fail(sys_error(errno, "stat", path));
   }
   if (S_ISSOCK(info.st_mode)) return {};  // a tar has no form for them
+  if (keep_ == Keep::kLayer && S_ISCHR(info.st_mode) && info.st_rdev == makedev(0, 0)) return put_mark(path.substr(0, path.size() - name.size()) + ".wh." + name);
+  if (keep_ == Keep::kLayer && engine_made(path, info)) return {};
   Fd fd;
   Entry entry(archive_entry_new(), archive_entry_free);
   if (S_ISREG(info.st_mode) || S_ISDIR(info.st_mode)) {
@@ -122,6 +139,7 @@ Result<> TreePacker::add(int dir, const std::string& name, const std::string& pa
   archive_entry_set_size(entry.get(), S_ISREG(info.st_mode) ? info.st_size : 0);
   TRYV(put_head(entry.get()));
   if (S_ISREG(info.st_mode)) return put_content(fd.get(), info.st_size, path);
+  if (S_ISDIR(info.st_mode) && keep_ == Keep::kLayer && attribute(fd.get(), "trusted.overlay.opaque") == "y") TRYV(put_mark(path + "/.wh..wh..opq"));
   return S_ISDIR(info.st_mode) ? add_children(fd.get(), path, depth + 1) : Result<>{};
 }
 
@@ -203,14 +221,22 @@ Result<> get_path(const TreeJob& job, const std::string& asked) {
   return packer.close();
 }
 
-Result<> export_root(const TreeJob& job) {
-  TRYV(lock_in(job));
-  TreePacker packer(TreePacker::Keep::kUsers);
+static Result<> pack_root(TreePacker packer) {
   TRYV(packer.open());
   const Fd root(::open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!root) return fail(sys_error(errno, "open", "/"));
   TRYV(packer.add_children(root.get(), ""));
   return packer.close();
+}
+
+Result<> export_root(const TreeJob& job) {
+  TRYV(lock_in(job));
+  return pack_root(TreePacker(TreePacker::Keep::kUsers));
+}
+
+Result<> pack_upper(const TreeJob& job) {
+  TRYV(lock_in(job, Attributes::kTrusted));
+  return pack_root(TreePacker(TreePacker::Keep::kLayer));
 }
 
 }  // namespace panal

@@ -23,11 +23,15 @@ Result<> stat_path(const TreeJob& job, const std::string& path);
 Result<> get_path(const TreeJob& job, const std::string& path);
 Result<> put_path(const TreeJob& job, const std::string& path);
 Result<> export_root(const TreeJob& job);
+Result<> pack_upper(const TreeJob& job);
 Result<> print_changes(const TreeJob& job);
+Result<> fetch();
 
 /// Drops everything this process does not need any more. From here on `tree.root`, with its binds in place, is all it can see: a mount
 /// namespace of its own without devices and set-user-ids, no network, few capabilities, and no system call that leads out.
 enum class Attributes { kUser, kTrusted };  // kTrusted: overlayfs' own extended attributes are wanted
 Result<> lock_in(const TreeJob& tree, Attributes attributes = Attributes::kUser);
+/// The same for a process that speaks to the network through descriptors and sees of files only how names are resolved. `dir` is empty.
+Result<> lock_in_online(const std::string& dir);
 
 }  // namespace panal

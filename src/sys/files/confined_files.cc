@@ -70,6 +70,12 @@ Task<Result<>> ConfinedFiles::export_root(Tree tree, Sink sink) {
   co_return co_await run_helper(loop_, {helper_, "export", job}, {}, std::move(sink), holding(std::move(tree.use)));
 }
 
+Task<Result<>> ConfinedFiles::layer(std::string upper, Sink sink) {
+  TreeJob job;
+  job.root = std::move(upper), job.read_only = true;
+  co_return co_await run_helper(loop_, {helper_, "upper", to_text(job)}, {}, std::move(sink));
+}
+
 Task<Result<>> ConfinedFiles::changes(std::string upper, std::vector<std::string> layers, Sink sink) {
   TreeJob job;
   job.root = std::move(upper), job.layers = std::move(layers);

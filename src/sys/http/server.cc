@@ -144,7 +144,7 @@ class Exchange final : public HttpExchange {
     std::string out = head_text(status);
     const bool empty_kind = status == 204 || status == 304;
     if (!empty_kind) out += "Content-Type: " + content_type + "\r\nContent-Length: " + std::to_string(body.size()) + "\r\n";
-    if (!parser_.head().keep_alive) out += "Connection: close\r\n";
+    if (!parser_.head().keep_alive || watching_) out += "Connection: close\r\n";
     out += "\r\n";
     if (!empty_kind && request_.method != "HEAD") out += body;
     auto sent = co_await stream_.write(out);
@@ -154,7 +154,7 @@ class Exchange final : public HttpExchange {
   Task<Result<>> begin(int status, std::string content_type) override {
     CHECK(!started_);
     started_ = chunked_ = true;
-    const std::string head = head_text(status) + "Content-Type: " + content_type + "\r\nTransfer-Encoding: chunked\r\n\r\n";
+    const std::string head = head_text(status) + "Content-Type: " + content_type + "\r\nTransfer-Encoding: chunked\r\n" + (watching_ ? "Connection: close\r\n" : "") + "\r\n";
     auto sent = co_await stream_.write(head);
     if (!sent) broken_ = true;
     co_return sent;
