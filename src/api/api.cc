@@ -17,6 +17,7 @@ Api::Api(ApiParts parts) : parts_(std::move(parts)) {
   add_exec_routes(*this);
   add_file_routes(*this);
   add_image_routes(*this);
+  add_image_transfer_routes(*this);
   add_network_routes(*this);
   add_volume_routes(*this);
   if (parts_.swarm) {
@@ -142,12 +143,16 @@ bool Filters::exact(const std::string& key, const std::string& value) const {
 bool Filters::any(const std::string& key, const std::function<bool(const std::string&)>& test) const {
   return !has(key) || std::ranges::any_of(get(key), test);
 }
+static bool has_label(const std::string& wanted, const std::map<std::string, std::string>& have) {
+  const size_t equals = wanted.find('=');
+  auto it = have.find(wanted.substr(0, equals));
+  return it != have.end() && (equals == std::string::npos || it->second == wanted.substr(equals + 1));
+}
 bool Filters::labels(const std::string& key, const std::map<std::string, std::string>& have) const {
-  return std::ranges::all_of(get(key), [&](const std::string& wanted) {
-    const size_t equals = wanted.find('=');
-    auto it = have.find(wanted.substr(0, equals));
-    return it != have.end() && (equals == std::string::npos || it->second == wanted.substr(equals + 1));
-  });
+  return std::ranges::all_of(get(key), [&](const std::string& wanted) { return has_label(wanted, have); });
+}
+bool Filters::any_label(const std::string& key, const std::map<std::string, std::string>& have) const {
+  return std::ranges::any_of(get(key), [&](const std::string& wanted) { return has_label(wanted, have); });
 }
 
 }  // namespace panal

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "node/containers.h"
+#include "node/image_push.h"
 #include "ports/file_watch.h"
 #include "ports/stream.h"
 
@@ -34,6 +35,10 @@ struct ApiParts {
   Layers& layers;
   WatchFile watch_file;
   SystemFacts facts;
+  HttpClient& http;
+  RegistryClient& registry;
+  ImagePull& image_pull;
+  ImagePush& image_push;
   SwarmNode* swarm = nullptr;
 };
 
@@ -77,6 +82,7 @@ void add_container_stream_routes(Api&);
 void add_exec_routes(Api&);
 void add_file_routes(Api&);
 void add_image_routes(Api&);
+void add_image_transfer_routes(Api&);
 void add_network_routes(Api&);
 void add_volume_routes(Api&);
 void add_refused_routes(Api&);
@@ -96,6 +102,8 @@ class Filters {
   bool any(const std::string& key, const std::function<bool(const std::string&)>& test) const;
   /// All of "k" and "k=v" must match.
   bool labels(const std::string& key, const std::map<std::string, std::string>& have) const;
+  /// One of them is enough.
+  bool any_label(const std::string& key, const std::map<std::string, std::string>& have) const;
 
  private:
   std::map<std::string, std::vector<std::string>> values_;

@@ -1,4 +1,4 @@
-// Images: list, inspect, history, load, import, save, tag, remove, prune. Registries come with a later issue and are refused by name.
+// Images: list, inspect, history, load, save, tag, remove, prune. How they come and go over the network: image_transfer.cc.
 #include <algorithm>
 
 #include "api/api.h"
@@ -11,11 +11,30 @@ namespace panal {
 
 static Json strings(const std::vector<std::string>& list) { return to_json(list); }
 
+// What registries have it under; a name that none of them knows stands with the digest that the cluster knows.
 static Json repo_digests(const Image& image, const std::vector<std::string>& tags) {
-  JsonArray out;
-  for (const auto& tag : tags)
-    if (auto ref = parse_reference(tag)) out.push_back(Json(ref->familiar_name() + "@" + image.manifest_digest));
-  return out;
+  std::set<std::string> out(image.repo_digests.begin(), image.repo_digests.end());
+  for (const auto& tag : tags) {
+    const std::string name = tag.substr(0, tag.rfind(':')) + "@";
+    if (std::ranges::none_of(image.repo_digests, [&](const std::string& known) { return known.starts_with(name); })) out.insert(name + image.manifest_digest);
+  }
+  JsonArray list;
+  for (const auto& digest : out) list.push_back(Json(digest));
+  return list;
+}
+
+static Result<std::optional<bool>> dangling_of(const Filters& f) {
+  if (!f.has("dangling")) return std::optional<bool>();
+  const std::string value = lower(f.get("dangling")[0]);
+  if (f.get("dangling").size() > 1 || (value != "true" && value != "1" && value != "false" && value != "0")) return fail(Code::kInvalid, "invalid filter 'dangling=[" + join(f.get("dangling"), " ") + "]'");
+  return std::optional<bool>(value == "true" || value == "1");
+}
+static Result<std::optional<WallTime>> until_of(const Filters& f, WallTime now) {
+  if (!f.has("until")) return std::optional<WallTime>();
+  if (f.get("until").size() > 1) return fail(Code::kInvalid, "more than one until filter specified");
+  const auto until = parse_timestamp(f.get("until")[0], now);
+  if (!until) return fail(Code::kInvalid, "invalid filter 'until=[" + f.get("until")[0] + "]'");
+  return until;
 }
 
 static Task<Result<>> list(Api& api, Call& call) {
@@ -27,9 +46,11 @@ static Task<Result<>> list(Api& api, Call& call) {
       CO_TRY(const Image* edge, p.images.find(f.get(key)[0]));
       *into = edge->created_at;
     }
+  CO_TRY(const auto dangling, dangling_of(f));
+  CO_TRY(const auto until, until_of(f, p.loop.wall_now()));
   std::vector<const Image*> found;
   for (const auto& [id, image] : p.images.all()) {
-    if (f.has("dangling") && (f.get("dangling")[0] == "true" || f.get("dangling")[0] == "1") != image.tags.empty()) continue;
+    if ((dangling && *dangling != image.tags.empty()) || (until && image.created_at >= *until)) continue;
     if (!f.labels("label", image.config.labels)) continue;
     if ((before && image.created_at >= *before) || (since && image.created_at <= *since)) continue;
     const bool fits = f.any("reference", [&](const std::string& pattern) {
@@ -86,42 +107,40 @@ static Task<Result<>> history(Api& api, Call& call) {
   co_return Result<>{};
 }
 
+// ?platform= of load and save: JSON, as the OCI describes platforms; in a list when there are several.
+static Result<std::optional<ImagePlatform>> asked_platform(const HttpRequest& request) {
+  std::optional<ImagePlatform> out;
+  for (auto [it, end] = request.query.equal_range("platform"); it != end; ++it) {
+    if (it->second.empty()) continue;
+    if (out) return fail(Code::kInvalid, "multiple platform parameters not supported");
+    TRY(const Json json, parse_json(it->second));
+    const Json& one = json.is_array() && json.get_array().size() == 1 ? json.get_array()[0] : json;
+    if (!one.is_object()) return fail(Code::kInvalid, "failed to parse platform: " + it->second);
+    const auto word = [&](const char* key) { const Json* v = one.get_object().if_contains(key); return v ? str(*v) : std::string(); };
+    TRY(out, parse_platform(word("os") + "/" + word("architecture") + (word("variant").empty() ? "" : "/" + word("variant"))));
+  }
+  return out;
+}
+
 static Source body_source(Call& call) {
   return [&call] { return call.http.read_body(); };
 }
 
 static Task<Result<>> load(Api& api, Call& call) {
-  if (!call.request().param("platform").empty()) co_return fail(Code::kUnsupported, "load --platform is not supported yet");
-  CO_TRY(const auto lines, co_await api.parts().images.load_archive(body_source(call)));
+  CO_TRY(const auto platform, asked_platform(call.request()));
+  CO_TRY(const auto lines, co_await api.parts().images.load_archive(body_source(call), platform));
   CO_TRYV(co_await call.http.begin(200, "application/json"));
   for (const auto& line : lines) CO_TRYV(co_await call.http.write(dump(JsonObject{{"stream", line + "\n"}}) + "\r\n"));
   co_return co_await call.http.end();
 }
 
-static Task<Result<>> create(Api& api, Call& call) {
-  ApiParts& p = api.parts();
-  const HttpRequest& r = call.request();
-  const std::string from_src = r.param("fromSrc");
-  if (from_src.empty()) {
-    const std::string name = r.param("fromImage");
-    CO_TRY(ImageRef ref, parse_tagged(name + (r.param("tag").empty() ? "" : (r.param("tag").starts_with("sha256:") ? "@" : ":") + r.param("tag"))));
-    co_return fail(Code::kUnsupported, "pull " + ref.familiar() + ": pulling from a registry is not supported yet; use docker load or docker import");
-  }
-  if (from_src != "-") co_return fail(Code::kUnsupported, "import from a URL is not supported yet: send the archive on standard input");
-  if (!r.param("platform").empty()) co_return fail(Code::kUnsupported, "import --platform is not supported yet");
-  std::string name = r.param("repo");
-  if (!name.empty() && !r.param("tag").empty()) name += ":" + r.param("tag");
-  std::vector<std::string> changes;
-  for (auto [it, end] = r.query.equal_range("changes"); it != end; ++it) changes.push_back(it->second);
-  const std::string message = r.param("message").empty() ? "Imported from -" : r.param("message");
-  CO_TRY(const std::string id, co_await p.images.import(body_source(call), name, changes, message));
-  CO_TRYV(co_await call.http.begin(200, "application/json"));
-  CO_TRYV(co_await call.http.write(dump(JsonObject{{"status", id}}) + "\r\n"));
-  co_return co_await call.http.end();
-}
-
 static Task<Result<>> save(Api& api, Call& call, std::vector<std::string> names) {
-  for (const auto& name : names) CO_TRYV(api.parts().images.find(name));
+  CO_TRY(const auto platform, asked_platform(call.request()));
+  for (const auto& name : names) {
+    CO_TRY(const Image* image, api.parts().images.find(name));
+    if (const ImagePlatform have{image->os, image->architecture, image->variant}; platform && !platform_fits(have, *platform))
+      co_return fail(Code::kNotFound, "image with reference " + name + " was found but its platform (" + have.text() + ") does not match the specified platform (" + platform->text() + ")");
+  }
   if (names.empty()) co_return fail(Code::kInvalid, "no image named");
   CO_TRYV(co_await call.http.begin(200, "application/x-tar"));
   const Sink sink = [&call](std::string_view data) { return call.http.write(data); };
@@ -163,14 +182,14 @@ static Task<Result<>> remove(Api& api, Call& call) {
 static Task<Result<>> prune(Api& api, Call& call) {
   ApiParts& p = api.parts();
   CO_TRY(const Filters f, Filters::parse(call.request(), {"dangling", "label", "label!", "until"}));
-  const bool dangling = !f.has("dangling") || f.get("dangling")[0] == "true" || f.get("dangling")[0] == "1";
-  std::optional<WallTime> until;
-  if (f.has("until")) until = parse_timestamp(f.get("until")[0], p.loop.wall_now());
+  CO_TRY(const auto asked, dangling_of(f));
+  CO_TRY(const auto until, until_of(f, p.loop.wall_now()));
+  const bool dangling = asked.value_or(true);
   std::vector<std::pair<std::string, int64_t>> victims;
   for (const auto& [id, image] : p.images.all()) {
     bool running = false;
     if (!p.containers.user_of_image(id, running).empty() || (dangling && !image.tags.empty())) continue;
-    if (!f.labels("label", image.config.labels) || (f.has("label!") && f.labels("label!", image.config.labels)) || (until && image.created_at > *until)) continue;
+    if (!f.labels("label", image.config.labels) || (f.has("label!") && f.any_label("label!", image.config.labels)) || (until && image.created_at > *until)) continue;
     victims.emplace_back(id, image.size_bytes - p.images.shared_size(image));
   }
   JsonArray deleted;
@@ -194,7 +213,6 @@ static Task<Result<>> prune(Api& api, Call& call) {
 void add_image_routes(Api& api) {
   api.route("GET", "/images/json", [&api](Call& c) { return list(api, c); });
   api.route("POST", "/images/load", [&api](Call& c) { return load(api, c); });
-  api.route("POST", "/images/create", [&api](Call& c) { return create(api, c); });
   api.route("POST", "/images/prune", [&api](Call& c) { return prune(api, c); });
   api.route("GET", "/images/get", [&api](Call& c) { return save_many(api, c); });
   api.route("GET", "/images/{*}/get", [&api](Call& c) { return save_one(api, c); });

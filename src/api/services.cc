@@ -1,12 +1,12 @@
-// /services and /distribution.
+// /services.
 #include <algorithm>
 
 #include "api/api.h"
 #include "api/body.h"
 #include "api/swarm_parts.h"
 #include "base/text.h"
-#include "image/config.h"
 #include "image/reference.h"
+#include "image/registry.h"
 #include "model/cluster_json.h"
 #include "node/volumes.h"
 #include "swarm/allocator.h"
@@ -161,6 +161,12 @@ static Task<Result<>> inspect(Api& api, Call& call) {
   co_return Result<>{};
 }
 
+static Result<std::string> checked_auth(const Call& call) {
+  const std::string header = call.request().header("x-registry-auth");
+  TRY(const RegistryAuth auth, parse_registry_auth(header));
+  return auth.empty() ? std::string() : header;
+}
+
 static Task<Result<>> create(Api& api, Call& call) {
   CO_TRY(const ManagerPtr m, co_await manager_of(api));
   CO_TRY(const Json json, co_await read_json(call));
@@ -170,6 +176,7 @@ static Task<Result<>> create(Api& api, Call& call) {
   CO_TRYV(check_spec(api.parts(), *m, spec, ""));
   Service s;
   s.meta.id = api.parts().entropy.swarm_id(), s.spec = std::move(spec), s.spec_version = 1;
+  CO_TRY(s.registry_auth, checked_auth(call));
   const std::string id = s.meta.id, name = s.spec.name;
   Command command;
   command.time = api.parts().loop.wall_now();
@@ -187,6 +194,9 @@ static Task<Result<>> update(Api& api, Call& call) {
   const std::string rollback = call.request().param("rollback");
   const bool back = rollback == "previous";
   if (!rollback.empty() && !back) co_return fail(Code::kInvalid, "unrecognized rollback option " + rollback);
+  CO_TRY(const std::string auth, checked_auth(call));
+  const std::string auth_from = call.request().param("registryAuthFrom", "spec");
+  if (auth_from != "spec" && auth_from != "previous-spec") co_return fail(Code::kInvalid, "unsupported registryAuthFrom value");
   std::string id, name;
   const auto next = [&]() -> Result<Object> {
     TRY(const Service* found, find_service(*m, call.arg()));
@@ -203,7 +213,10 @@ static Task<Result<>> update(Api& api, Call& call) {
       if (spec.mode != s.spec.mode) return invalid("service mode change is not allowed");
     }
     TRYV(check_spec(api.parts(), *m, spec, id));
+    const std::string older = s.previous_auth;
     change_spec(s, std::move(spec), back, api.parts().loop.wall_now());
+    if (!auth.empty()) s.registry_auth = auth;
+    else if (auth_from == "previous-spec") s.registry_auth = older;
     return s;
   };
   CO_TRYV(co_await user_write(api, *m, Kind::kService, version, next));
@@ -225,25 +238,12 @@ static Task<Result<>> remove(Api& api, Call& call) {
   co_return Result<>{};
 }
 
-// The stock CLI asks here for the digest to pin. Panal answers from what the nodes of the cluster hold.
-static Task<Result<>> distribution(Api& api, Call& call) {
-  SwarmNode* swarm = api.parts().swarm;
-  auto found = co_await swarm->images().find(call.arg());
-  if (!found) co_return std::unexpected(found.error());
-  CO_TRY(const Image image, image_from_config(found->config, api.parts().layers.sha256(found->config), api.parts().layers));
-  JsonObject platform{{"architecture", image.architecture}, {"os", image.os}};
-  if (!image.variant.empty()) platform["variant"] = image.variant;
-  co_await call.http.reply(200, dump(JsonObject{{"Descriptor", JsonObject{{"mediaType", "application/vnd.oci.image.manifest.v1+json"}, {"digest", api.parts().layers.sha256(found->manifest)}, {"size", found->manifest.size()}}}, {"Platforms", JsonArray{platform}}}));
-  co_return Result<>{};
-}
-
 void add_service_routes(Api& api) {
   api.route("GET", "/services", [&api](Call& c) { return list(api, c); });
   api.route("POST", "/services/create", [&api](Call& c) { return create(api, c); });
   api.route("GET", "/services/{}", [&api](Call& c) { return inspect(api, c); });
   api.route("POST", "/services/{}/update", [&api](Call& c) { return update(api, c); });
   api.route("DELETE", "/services/{}", [&api](Call& c) { return remove(api, c); });
-  api.route("GET", "/distribution/{*}/json", [&api](Call& c) { return distribution(api, c); });
   add_task_routes(api);
   add_secret_routes(api);
   add_service_log_routes(api);

@@ -31,6 +31,18 @@ static Task<Result<>> version(Api& api, Call& call) {
   co_return Result<>{};
 }
 
+static Json registry_config(const RegistryOptions& o) {
+  JsonArray networks{"::1/128", "127.0.0.0/8"}, mirrors;
+  JsonObject indexes;
+  for (const auto& entry : o.insecure_registries) {
+    if (entry.find('/') != std::string::npos) networks.push_back(Json(entry));
+    else indexes[entry] = JsonObject{{"Name", entry}, {"Mirrors", JsonArray{}}, {"Secure", false}, {"Official", false}};
+  }
+  for (const auto& mirror : o.registry_mirrors) mirrors.push_back(Json(mirror + (mirror.ends_with('/') ? "" : "/")));
+  indexes["docker.io"] = JsonObject{{"Name", "docker.io"}, {"Mirrors", mirrors}, {"Secure", true}, {"Official", true}};
+  return JsonObject{{"InsecureRegistryCIDRs", networks}, {"IndexConfigs", indexes}, {"Mirrors", mirrors.empty() ? Json(nullptr) : Json(mirrors)}};
+}
+
 static Task<Result<>> info(Api& api, Call& call) {
   ApiParts& p = api.parts();
   int running = 0, paused = 0, stopped = 0;
@@ -50,11 +62,11 @@ static Task<Result<>> info(Api& api, Call& call) {
   out["SystemTime"] = rfc3339(p.loop.wall_now()), out["LoggingDriver"] = "json-file", out["CgroupDriver"] = "cgroupfs", out["CgroupVersion"] = p.facts.cgroup_v2 ? "2" : "1";
   out["KernelVersion"] = p.facts.kernel_version, out["OperatingSystem"] = p.facts.operating_system, out["OSVersion"] = p.facts.os_version, out["OSType"] = "linux";
   out["Architecture"] = p.facts.architecture == "amd64" ? "x86_64" : p.facts.architecture == "arm64" ? "aarch64" : p.facts.architecture;
-  out["NCPU"] = p.facts.cpus, out["MemTotal"] = p.facts.memory_bytes, out["IndexServerAddress"] = "", out["DockerRootDir"] = p.facts.data_root;
+  out["NCPU"] = p.facts.cpus, out["MemTotal"] = p.facts.memory_bytes, out["IndexServerAddress"] = "https://index.docker.io/v1/", out["DockerRootDir"] = p.facts.data_root;
   out["Name"] = p.facts.node_name, out["Labels"] = JsonArray{}, out["ExperimentalBuild"] = false, out["ServerVersion"] = PANAL_VERSION;
   out["Runtimes"] = JsonObject{{"crun", JsonObject{{"path", "crun"}}}}, out["DefaultRuntime"] = "crun", out["LiveRestoreEnabled"] = true, out["InitBinary"] = "tini";
   out["Isolation"] = "", out["SecurityOptions"] = to_json(p.facts.security_options), out["Warnings"] = p.facts.warnings.empty() ? Json(nullptr) : to_json(p.facts.warnings), out["NEventsListener"] = 0, out["NFd"] = 0, out["NGoroutines"] = 0;
-  out["HttpProxy"] = "", out["HttpsProxy"] = "", out["NoProxy"] = "", out["RegistryConfig"] = JsonObject{{"InsecureRegistryCIDRs", JsonArray{"127.0.0.0/8"}}, {"IndexConfigs", JsonObject{}}, {"Mirrors", nullptr}};
+  out["HttpProxy"] = "", out["HttpsProxy"] = "", out["NoProxy"] = "", out["RegistryConfig"] = registry_config(p.registry.options());
   out["ContainerdCommit"] = JsonObject{{"ID", ""}}, out["RuncCommit"] = JsonObject{{"ID", ""}}, out["InitCommit"] = JsonObject{{"ID", ""}};
   out["Swarm"] = swarm_info(p.swarm);
   co_await call.http.reply(200, dump(out));

@@ -22,6 +22,7 @@
 #include "sys/disk/inotify_watch.h"
 #include "sys/disk/sqlite_database.h"
 #include "sys/files/confined_files.h"
+#include "sys/http/fetch_client.h"
 #include "sys/http/server.h"
 #include "sys/layers/disk_layers.h"
 #include "node/swarm_node.h"
@@ -104,6 +105,8 @@ Result<SeccompDefault> prepare_seccomp(const DaemonOptions& o, SystemFacts& fact
   return seccomp;
 }
 
+RegistryOptions registry_options(const DaemonOptions& o) { return {.registry_mirrors = o.registry_mirrors, .insecure_registries = o.insecure_registries}; }
+
 // Each attached client, log reader and exec takes descriptors; children get the old limit back from the runtime.
 void raise_file_limit() {
   rlimit files{};
@@ -114,6 +117,7 @@ void raise_file_limit() {
 }
 
 Result<> run(const DaemonOptions& o) {
+  TRYV(check_registry_options(registry_options(o)));
   TRYV(make_dirs(o.data_root, 0711));
   TRYV(make_dirs(o.exec_root, 0711));
   Fd lock(::open((o.exec_root + "/panald.lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
@@ -148,6 +152,12 @@ Result<> run(const DaemonOptions& o) {
   GrpcTransport transport(loop);
   const auto crypto = make_openssl_crypto();
   ImagePeers peers(loop, transport, images, layers);
+  FetchClient http(loop, entropy, self + "/panal-unpack", o.data_root + "/ingest");
+  RegistryClient registry(loop, http, registry_options(o));
+  registry.sha256 = [&layers](std::string_view text) { return layers.sha256(text); };
+  ImagePull image_pull(loop, registry, images, layers, events);
+  ImagePush image_push(loop, registry, images, layers, events);
+  peers.pull = [&image_pull](std::string reference, std::string auth) { return image_pull.pull_for_task(std::move(reference), std::move(auth)); };
   const std::string secrets = o.exec_root + "/secrets";
   TRYV(mount_memory_folder(secrets));
   NodeDescription description;
@@ -156,7 +166,7 @@ Result<> run(const DaemonOptions& o) {
   TaskExecutor executor({loop, containers, networks, peers, description, secrets});
   SwarmNode swarm({loop, entropy, transport, *crypto, kernel, executor, peers, [&loop](const std::string& dir) { return open_raft_files(loop, dir); },
                    [](const raft::Settings& settings) { return raft::make_libraft_core(settings); }, o.data_root + "/swarm", facts.node_name});
-  Api api({loop, entropy, events, images, containers, networks, volumes, layers, watcher, facts, &swarm});
+  Api api({loop, entropy, events, images, containers, networks, volumes, layers, watcher, facts, http, registry, image_pull, image_push, &swarm});
   HttpServer server(loop, [&api](HttpExchange& http) { return api.handle(http); });
 
   raise_file_limit();

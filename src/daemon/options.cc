@@ -25,12 +25,13 @@ Result<DaemonOptions> parse_options(const std::vector<std::string>& args) {
     std::string* target = name == "--data-root" ? &o.data_root : name == "--exec-root" ? &o.exec_root : name == "--group" || name == "-G" ? &o.group : name == "--node-name" ? &o.node_name
                           : name == "--seccomp-profile" ? &o.seccomp_profile : nullptr;
     const bool host = name == "--host" || name == "-H";
-    if (!target && !host) return fail(Code::kInvalid, "unknown flag: " + args[i]);
+    std::vector<std::string>* list = host ? &o.hosts : name == "--registry-mirror" ? &o.registry_mirrors : name == "--insecure-registry" ? &o.insecure_registries : nullptr;
+    if (!target && !list) return fail(Code::kInvalid, "unknown flag: " + args[i]);
     if (!has_value) {
       if (i + 1 >= args.size()) return fail(Code::kInvalid, "flag needs an argument: " + name);
       value = args[++i];
     }
-    if (host) o.hosts.push_back(value);
+    if (list) list->push_back(value);
     else *target = value;
   }
   if (o.hosts.empty()) o.hosts.push_back("unix:///var/run/panal.sock");
@@ -49,7 +50,9 @@ std::string options_help() {
          "      --exec-root string   Folder for run-time state (default \"/run/panal\")\n"
          "  -G, --group string       Group of the unix socket (default \"docker\")\n"
          "  -H, --host list          Socket to listen on (default \"unix:///var/run/panal.sock\")\n"
+         "      --insecure-registry list   Registry to talk to without verified TLS: HOST[:PORT] or a CIDR\n"
          "      --node-name string   Name of this node (default: the host's)\n"
+         "      --registry-mirror list     URL of a mirror of Docker Hub, tried first\n"
          "      --seccomp-profile string   Filter of system calls: \"builtin\" (Docker's default), \"unconfined\" or a file (default \"builtin\")\n";
 }
 

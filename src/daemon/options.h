@@ -9,6 +9,7 @@ namespace panal {
 
 struct DaemonOptions {
   std::string data_root = "/var/lib/panal", exec_root = "/run/panal", group = "docker", node_name, seccomp_profile = "builtin";
+  std::vector<std::string> registry_mirrors, insecure_registries;
   std::vector<std::string> hosts;  // "unix:///path"
   bool debug = false, help = false, version = false;
 };

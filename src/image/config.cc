@@ -79,10 +79,13 @@ Result<ManifestParts> parse_manifest(const std::string& json) {
   ManifestParts parts;
   parts.config_digest = m.config.digest, parts.config_size = m.config.size;
   // Digests become file names: nothing else may stand there.
-  const auto check = [](const std::string& d) { return valid_digest(d); };
-  if (!check(m.config.digest)) return fail(Code::kInvalid, "image manifest: invalid config digest");
-  for (const auto& l : m.layers)
-    if (!check(l.digest)) return fail(Code::kInvalid, "image manifest: invalid layer digest");
+  if (!valid_digest(m.config.digest)) return fail(Code::kInvalid, "image manifest: invalid config digest");
+  if (m.config.size < 0) return fail(Code::kInvalid, "image manifest: invalid size");
+  parts.config_media_type = m.config.mediaType;
+  for (const auto& l : m.layers) {
+    if (!valid_digest(l.digest)) return fail(Code::kInvalid, "image manifest: invalid layer digest");
+    if (l.size < 0) return fail(Code::kInvalid, "image manifest: invalid size");
+  }
   for (const auto& l : m.layers) parts.layer_digests.push_back(l.digest), parts.layer_sizes.push_back(l.size);
   return parts;
 }
@@ -128,48 +131,70 @@ static Result<ArchiveFile> need(const ArchiveFile* file, const std::string& name
   return *file;
 }
 
-static Result<ArchiveImage> from_oci_manifest(const Finder& finder, const Descriptor& descriptor, int depth) {
+static Result<ArchiveImage> from_oci_manifest(const Finder& finder, const Descriptor& descriptor, const std::optional<ImagePlatform>& platform, int depth) {
   TRY(const ArchiveFile file, need(finder.blob(descriptor.digest), descriptor.digest));
   TRY(const std::string text, read_file(file.file, 4 << 20));
-  TRY(const auto manifest, from_text<Manifest>(text));
-  if (!manifest.manifests.empty() && depth < 3) return from_oci_manifest(finder, manifest.manifests.front(), depth + 1);
+  TRY(const auto entries, parse_index(text));
+  if (entries && depth < 3) {
+    const IndexEntry* best = choose_platform(*entries, platform.value_or(host_platform()));
+    if (!best && !platform && entries->size() == 1) best = &entries->front();
+    if (!best) return fail(Code::kNotFound, "no suitable image for platform " + platform.value_or(host_platform()).text() + " in the archive");
+    return from_oci_manifest(finder, {best->media_type, best->digest, best->size_bytes, {}}, platform, depth + 1);
+  }
+  TRY(const ManifestParts parts, parse_manifest(text));
   ArchiveImage image;
-  TRY(image.config, need(finder.blob(manifest.config.digest), manifest.config.digest));
-  for (const auto& layer : manifest.layers) {
-    TRY(auto found, need(finder.blob(layer.digest), layer.digest));
+  image.manifest = text;
+  TRY(image.config, need(finder.blob(parts.config_digest), parts.config_digest));
+  for (const auto& digest : parts.layer_digests) {
+    TRY(auto found, need(finder.blob(digest), digest));
     image.layers.push_back(found);
   }
   return image;
 }
 
-Result<std::vector<ArchiveImage>> images_in_archive(const std::vector<ArchiveFile>& files) {
-  const Finder finder(files);
+static Result<std::vector<ArchiveImage>> from_oci_layout(const Finder& finder, const ArchiveFile& index, const std::optional<ImagePlatform>& platform) {
+  TRY(const std::string text, read_file(index.file, 4 << 20));
+  TRY(const auto parsed, from_text<Manifest>(text));
   std::vector<ArchiveImage> out;
-  if (const ArchiveFile* list = finder.find("manifest.json")) {
-    TRY(const std::string text, read_file(list->file, 4 << 20));
-    TRY(const auto saved, from_text<std::vector<SavedImage>>(text));
-    for (const auto& s : saved) {
-      ArchiveImage image;
-      image.tags = s.tags;
-      TRY(image.config, need(finder.find(s.config), s.config));
-      for (const auto& layer : s.layers) {
-        TRY(auto found, need(finder.find(layer), layer));
-        image.layers.push_back(found);
+  std::map<std::string, size_t> known;  // one image may stand there under several names
+  for (const auto& descriptor : parsed.manifests) {
+    const auto [at, is_new] = known.emplace(descriptor.digest, out.size());
+    if (is_new) {
+      TRY(auto image, from_oci_manifest(finder, descriptor, platform, 0));
+      out.push_back(std::move(image));
+    }
+    auto& tags = out[at->second].tags;
+    for (const char* key : {"io.containerd.image.name", "org.opencontainers.image.ref.name"})
+      if (auto it = descriptor.annotations.find(key); it != descriptor.annotations.end() && it->second.find_first_of(":/") != std::string::npos) {
+        tags.push_back(it->second);
+        break;
       }
-      out.push_back(std::move(image));
+  }
+  return out;
+}
+
+Result<std::vector<ArchiveImage>> images_in_archive(const std::vector<ArchiveFile>& files, const std::optional<ImagePlatform>& platform) {
+  const Finder finder(files);
+  const ArchiveFile *list = finder.find("manifest.json"), *index = finder.find("index.json");
+  if (!list && !index) return fail(Code::kInvalid, "invalid archive: does not contain a manifest.json");
+  if (!list) return from_oci_layout(finder, *index, platform);
+  std::map<std::string, std::string> manifests;  // of what stands there in both forms, by config
+  if (index)
+    if (const auto same = from_oci_layout(finder, *index, platform))
+      for (const auto& image : *same) manifests[image.config.file] = image.manifest;
+  std::vector<ArchiveImage> out;
+  TRY(const std::string text, read_file(list->file, 4 << 20));
+  TRY(const auto saved, from_text<std::vector<SavedImage>>(text));
+  for (const auto& s : saved) {
+    ArchiveImage image;
+    image.tags = s.tags;
+    TRY(image.config, need(finder.find(s.config), s.config));
+    for (const auto& layer : s.layers) {
+      TRY(auto found, need(finder.find(layer), layer));
+      image.layers.push_back(found);
     }
-  } else if (const ArchiveFile* index = finder.find("index.json")) {
-    TRY(const std::string text, read_file(index->file, 4 << 20));
-    TRY(const auto parsed, from_text<Manifest>(text));
-    for (const auto& descriptor : parsed.manifests) {
-      TRY(auto image, from_oci_manifest(finder, descriptor, 0));
-      for (const char* key : {"io.containerd.image.name", "org.opencontainers.image.ref.name"})
-        if (auto it = descriptor.annotations.find(key); it != descriptor.annotations.end() && image.tags.empty() && it->second.find_first_of(":/") != std::string::npos)
-          image.tags.push_back(it->second);
-      out.push_back(std::move(image));
-    }
-  } else {
-    return fail(Code::kInvalid, "invalid archive: does not contain a manifest.json");
+    if (auto it = manifests.find(image.config.file); it != manifests.end()) image.manifest = it->second;
+    out.push_back(std::move(image));
   }
   return out;
 }
@@ -206,13 +231,24 @@ static Result<> apply_change(ContainerConfig& config, const std::string& change)
   return {};
 }
 
-Result<std::string> import_config(const std::string& diff_id, const std::vector<std::string>& changes, const std::string& message,
-                                  const std::string& created, const std::string& architecture) {
+Result<std::string> import_config(const std::string& diff_id, const std::vector<std::string>& changes, const std::string& message, const std::string& created,
+                                  const ImagePlatform& platform) {
   ConfigFile c;
-  c.architecture = architecture, c.os = "linux", c.created = created, c.comment = message;
+  c.architecture = platform.architecture, c.os = platform.os, c.variant = platform.variant, c.created = created, c.comment = message;
   for (const auto& change : changes) TRYV(apply_change(c.config, change));
   c.rootfs = {"layers", {diff_id}};
   c.history.push_back({created, "", "", message, false});
+  return to_text(c);
+}
+
+Result<std::string> commit_config(CommitParts p) {
+  ConfigFile c;
+  c.architecture = p.platform.architecture, c.os = p.platform.os, c.variant = p.platform.variant, c.author = p.entry.author, c.created = p.entry.created, c.comment = p.entry.comment;
+  c.config = std::move(p.config);
+  for (const auto& change : p.changes) TRYV(apply_change(c.config, change));
+  c.rootfs = {"layers", std::move(p.diff_ids)};
+  c.history = std::move(p.history);
+  c.history.push_back(std::move(p.entry));
   return to_text(c);
 }
 

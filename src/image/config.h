@@ -1,6 +1,9 @@
 // The image configuration (OCI image-spec config.md, Docker's superset) and the manifests that name it.
 #pragma once
+#include <optional>
+
 #include "base/result.h"
+#include "image/index.h"
 #include "model/image.h"
 #include "ports/layers.h"
 
@@ -12,7 +15,7 @@ Result<Image> image_from_config(const std::string& config_json, const std::strin
 std::string make_manifest(const std::string& config_digest, size_t config_size, const std::vector<std::string>& layers, const std::vector<int64_t>& sizes);
 
 struct ManifestParts {
-  std::string config_digest;
+  std::string config_digest, config_media_type;
   std::vector<std::string> layer_digests;
   std::vector<int64_t> layer_sizes;
   int64_t config_size = 0;
@@ -24,12 +27,23 @@ struct ArchiveImage {
   ArchiveFile config;
   std::vector<ArchiveFile> layers;
   std::vector<std::string> tags;
+  std::string manifest;  // as it stands in the archive; empty: there is none
 };
-/// docker save's manifest.json, or an OCI layout's index.json.
-Result<std::vector<ArchiveImage>> images_in_archive(const std::vector<ArchiveFile>& files);
+/// docker save's manifest.json, or an OCI layout's index.json. `platform`: of an index within; without one this machine's, or the only one.
+Result<std::vector<ArchiveImage>> images_in_archive(const std::vector<ArchiveFile>& files, const std::optional<ImagePlatform>& platform = std::nullopt);
 
 /// A config for `docker import`: one layer, changes as Dockerfile instructions.
-Result<std::string> import_config(const std::string& diff_id, const std::vector<std::string>& changes, const std::string& message,
-                                  const std::string& created, const std::string& architecture);
+Result<std::string> import_config(const std::string& diff_id, const std::vector<std::string>& changes, const std::string& message, const std::string& created,
+                                  const ImagePlatform& platform);
+
+/// A config for `docker commit`: what the container had, changed, and one more layer.
+struct CommitParts {
+  ContainerConfig config;
+  std::vector<std::string> changes, diff_ids;
+  std::vector<HistoryEntry> history;
+  HistoryEntry entry;
+  ImagePlatform platform;
+};
+Result<std::string> commit_config(CommitParts parts);
 
 }  // namespace panal

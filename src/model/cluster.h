@@ -166,6 +166,7 @@ struct Service {
   Meta meta;
   ServiceSpec spec;
   std::optional<ServiceSpec> previous;
+  std::string registry_auth, previous_auth;  // X-Registry-Auth of the one who wrote the spec; only for pulls, never shown
   uint64_t spec_version = 0;  // counts what tasks must be replaced for
   std::vector<VirtualIp> vips;
   std::vector<PortConfig> ports;  // as published, with chosen numbers
@@ -202,7 +203,7 @@ struct TaskNetwork {
 struct ClusterTask {
   PANAL_RECORD(ClusterTask);
   Meta meta;
-  std::string service_id, service_name, node_id;
+  std::string service_id, service_name, node_id, registry_auth;
   uint64_t slot = 0;  // 1..n; 0 for global
   TaskSpec spec;
   uint64_t spec_version = 0;

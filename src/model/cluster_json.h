@@ -198,7 +198,7 @@ void fields(A& a, Node& n) {
 }
 template <class A>
 void fields(A& a, Service& s) {
-  a("Meta", s.meta), a("Spec", s.spec), a.opt("Previous", s.previous), a("SpecVersion", s.spec_version), a("VIPs", s.vips), a("Ports", s.ports), a.opt("Update", s.update);
+  a("Meta", s.meta), a("Spec", s.spec), a.opt("Previous", s.previous), a.opt("RegistryAuth", s.registry_auth), a.opt("PreviousAuth", s.previous_auth), a("SpecVersion", s.spec_version), a("VIPs", s.vips), a("Ports", s.ports), a.opt("Update", s.update);
 }
 template <class A>
 void fields(A& a, TaskStatus& s) {
@@ -213,7 +213,7 @@ void fields(A& a, TaskNetwork& n) {
 }
 template <class A>
 void fields(A& a, ClusterTask& t) {
-  a("Meta", t.meta), a("ServiceID", t.service_id), a("ServiceName", t.service_name), a("NodeID", t.node_id), a("Slot", t.slot), a("Spec", t.spec), a("SpecVersion", t.spec_version);
+  a("Meta", t.meta), a("ServiceID", t.service_id), a("ServiceName", t.service_name), a("NodeID", t.node_id), a.opt("RegistryAuth", t.registry_auth), a("Slot", t.slot), a("Spec", t.spec), a("SpecVersion", t.spec_version);
   a("Status", t.status), a("Desired", t.desired), a.opt("Networks", t.networks), a.opt("Ports", t.ports), time_field(a, "NotBefore", t.not_before), a.opt("Attempt", t.attempt), a("Serving", t.serving);
 }
 template <class A>

@@ -26,6 +26,8 @@ struct Image {
   std::vector<std::string> tags;   // familiar, sorted
   std::string manifest_digest;     // of the OCI manifest in the content store
   std::string manifest;            // its bytes
+  std::string index;               // bytes of the image index it was chosen from, when a registry had one
+  std::vector<std::string> repo_digests;  // "alpine@sha256:...": what registries have it under, sorted
   std::string config_json;         // the config blob, as given
   std::string architecture, os, variant, author, created, comment;
   ContainerConfig config;

@@ -11,7 +11,7 @@ void fields(A& a, HistoryEntry& h) {
 }
 template <class A>
 void fields(A& a, Image& i) {
-  a("Id", i.id), a("Tags", i.tags), a("ManifestDigest", i.manifest_digest), a("Manifest", i.manifest), a("ConfigJson", i.config_json);
+  a("Id", i.id), a("Tags", i.tags), a("ManifestDigest", i.manifest_digest), a("Manifest", i.manifest), a.opt("Index", i.index), a.opt("RepoDigests", i.repo_digests), a("ConfigJson", i.config_json);
   a("Architecture", i.architecture), a("Os", i.os), a("Variant", i.variant), a("Author", i.author), a("Created", i.created), a("Comment", i.comment);
   a("Config", i.config), a("DiffIds", i.diff_ids), a("ChainIds", i.chain_ids), a("LayerDigests", i.layer_digests), a("History", i.history);
   a("Size", i.size_bytes), time_field(a, "CreatedAt", i.created_at), time_field(a, "TaggedAt", i.tagged_at);

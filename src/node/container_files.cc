@@ -134,6 +134,17 @@ Task<Result<>> Containers::export_root(LivePtr live, Sink sink) {
   co_return Result<>{};
 }
 
+Task<Result<>> Containers::changed_layer(LivePtr live, StandStill still, Sink sink) {
+  const std::string upper = rootfs(live->c) + "/diff";
+  if (live->c.state.phase == Phase::kDead || live->c.state.phase == Phase::kRemoving) co_return fail(Code::kConflict, "You cannot commit container " + live->c.id + " which is being removed");
+  if (!exists(upper)) co_return Result<>{};
+  const bool paused = still == StandStill::kYes && live->c.state.phase == Phase::kRunning;
+  if (paused) CO_TRYV(co_await pause(live));
+  auto done = co_await files_.layer(upper, std::move(sink));
+  if (paused) (void)co_await unpause(live);
+  co_return done;
+}
+
 Task<Result<>> Containers::changes(LivePtr live, Sink sink) {
   const std::string upper = rootfs(live->c) + "/diff";
   if (!exists(upper)) co_return co_await sink("null\n");  // never started

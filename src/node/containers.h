@@ -115,6 +115,9 @@ class Containers {
   enum class Owner { kOfArchive, kOfUser };
   Task<Result<>> write_path(LivePtr live, std::string path, bool keep_kinds, Owner owner, Source source);
   Task<Result<>> export_root(LivePtr live, Sink sink);
+  /// What it has changed, as a layer tar; nothing when it never started. It stands still meanwhile when `pause` says so.
+  enum class StandStill { kNo, kYes };
+  Task<Result<>> changed_layer(LivePtr live, StandStill still, Sink sink);
   /// Docker's list of changes, JSON.
   Task<Result<>> changes(LivePtr live, Sink sink);
 

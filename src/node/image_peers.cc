@@ -1,8 +1,11 @@
 #include "node/image_peers.h"
 
+#include <algorithm>
+
 #include "base/fd.h"
 #include "base/log.h"
 #include "image/config.h"
+#include "image/index.h"
 #include "image/reference.h"
 #include "model/image_json.h"
 
@@ -11,11 +14,12 @@
 namespace panal {
 
 struct FoundImage {
-  std::string manifest, config;
+  std::string manifest, config, index;
+  bool from_registry = false;
 };
 template <class A>
 void fields(A& a, FoundImage& f) {
-  a("Manifest", f.manifest), a("Config", f.config);
+  a("Manifest", f.manifest), a("Config", f.config), a.opt("Index", f.index), a.opt("FromRegistry", f.from_registry);
 }
 
 void ImagePeers::serve() {
@@ -27,7 +31,7 @@ Task<Result<std::string>> ImagePeers::on_find(Peer, std::string reference) {
   CO_TRY(const Image* image, images_.find(reference));
   for (const auto& digest : image->layer_digests)
     if (!layers_.has_blob(digest)) co_return fail(Code::kNotFound, "blob " + digest + " is gone");
-  FoundImage found{image->manifest, image->config_json};
+  FoundImage found{image->manifest, image->config_json, image->index, !image->repo_digests.empty()};
   co_return to_text(found);
 }
 
@@ -51,14 +55,14 @@ Task<Result<>> ImagePeers::on_blob(Peer, RpcStream& stream) {
 }
 
 Task<Result<ImagePeers::Found>> ImagePeers::find(std::string reference) {
-  if (auto here = images_.find(reference)) co_return Found{(*here)->manifest, (*here)->config_json, ""};
+  if (auto here = images_.find(reference)) co_return Found{(*here)->manifest, (*here)->config_json, (*here)->index, "", !(*here)->repo_digests.empty()};
   // A pinned reference whose tag differs here may still be known under its digest.
   const auto peers = peers_;
   for (const auto& address : peers) {
     auto reply = co_await transport_.call(address, "/panal.Images/Find", reference, 3s);
     if (!reply) continue;
     auto found = from_text<FoundImage>(*reply);
-    if (found) co_return Found{found->manifest, found->config, address};
+    if (found) co_return Found{found->manifest, found->config, found->index, address, found->from_registry};
   }
   auto ref = parse_tagged(reference);
   co_return fail(Code::kNotFound, "No such image: " + (ref ? ref->familiar() : reference) + (peers.empty() ? "" : " (asked " + std::to_string(peers.size()) + " other nodes)"));
@@ -101,16 +105,24 @@ Task<Result<>> ImagePeers::fetch_from_any(std::vector<std::string> addresses, st
   co_return done;
 }
 
-Task<Result<std::string>> ImagePeers::ensure(std::string reference) {
-  if (auto here = images_.find(reference)) co_return (*here)->id;
-  CO_TRY(const Found found, co_await find(reference));
+// A digest is that of the manifest, or of an index that names it.
+Result<> ImagePeers::check(const ImageRef& ref, const Found& found) const {
+  const std::string own = layers_.sha256(found.manifest);
+  if (ref.digest.empty() || own == ref.digest) return {};
+  if (!found.index.empty() && layers_.sha256(found.index) == ref.digest) {
+    TRY(const auto entries, parse_index(found.index));
+    if (entries && std::ranges::any_of(*entries, [&](const IndexEntry& e) { return e.digest == own; })) return {};
+  }
+  return fail(Code::kInvalid, "image " + ref.familiar() + ": the manifest from " + found.address + " does not match its digest");
+}
+
+Task<Result<std::string>> ImagePeers::fetch(ImageRef ref, Found found) {
+  CO_TRYV(check(ref, found));
   CO_TRY(const ManifestParts parts, parse_manifest(found.manifest));
-  auto ref = parse_tagged(reference);
-  if (ref && !ref->digest.empty() && layers_.sha256(found.manifest) != ref->digest) co_return fail(Code::kInvalid, "image " + reference + ": the manifest from " + found.address + " does not match its digest");
   std::vector<std::string> digests = parts.layer_digests;
   digests.push_back(parts.config_digest);
   const Images::Pin pin(images_, std::move(digests));
-  log::info("msg=\"fetching image from a peer\" image={} peer={} layers={}", reference, found.address, parts.layer_digests.size());
+  log::info("msg=\"fetching image from a peer\" image={} peer={} layers={}", ref.familiar(), found.address, parts.layer_digests.size());
   std::vector<std::string> addresses = {found.address};
   for (const auto& p : peers_)
     if (p != found.address) addresses.push_back(p);
@@ -120,13 +132,30 @@ Task<Result<std::string>> ImagePeers::ensure(std::string reference) {
   for (size_t i = 0; i < results.size(); ++i) scope.spawn(one(i));
   co_await scope.join();
   for (auto& r : results)
-    if (!r) co_return std::unexpected(wrap("image " + reference, r.error()));
-  std::vector<std::string> tags;
-  if (ref && !ref->tag.empty()) {
-    ref->digest.clear();
-    tags.push_back(ref->familiar());
+    if (!r) co_return std::unexpected(wrap("image " + ref.familiar(), r.error()));
+  Images::Arrival arrival{found.manifest, found.config, found.index, {}, {}};
+  if (!ref.digest.empty() && found.from_registry) arrival.repo_digests.push_back(ref.familiar_name() + "@" + ref.digest);
+  ref.digest.clear();
+  if (!ref.tag.empty()) arrival.tags.push_back(ref.familiar());
+  co_return co_await images_.adopt(std::move(arrival));
+}
+
+Task<Result<std::string>> ImagePeers::ensure(std::string reference, std::string registry_auth) {
+  if (auto here = images_.find(reference)) co_return (*here)->id;
+  CO_TRY(const ImageRef ref, parse_tagged(reference));
+  auto found = co_await find(reference);
+  Error missing;
+  if (found) {
+    auto fetched = co_await fetch(ref, *found);
+    if (fetched || !pull) co_return fetched;
+    missing = fetched.error();
+  } else {
+    missing = found.error();
+    if (!pull || missing.code != Code::kNotFound) co_return std::unexpected(missing);
   }
-  co_return co_await images_.adopt(found.manifest, found.config, tags);
+  auto pulled = co_await pull(reference, registry_auth);
+  if (pulled) co_return pulled;
+  co_return fail(missing.code, missing.message + "; " + pulled.error().message);
 }
 
 }  // namespace panal

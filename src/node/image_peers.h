@@ -12,15 +12,23 @@ class ImagePeers {
   /// Addresses ("192.0.2.2:7946") of the other nodes, as the manager tells them.
   void set_peers(std::vector<std::string> peers) { peers_ = std::move(peers); }
 
-  /// Makes `reference` available on this node, fetching what is missing from the peers. "No such image" names who was asked.
-  Task<Result<std::string>> ensure(std::string reference);
+  /// Makes `reference` available on this node: what it has, what the peers have, what a registry has. "No such image" names who was asked.
+  /// `registry_auth`: an X-Registry-Auth header.
+  Task<Result<std::string>> ensure(std::string reference, std::string registry_auth);
+  /// Set by the composition root: fetches from the registry.
+  std::function<Task<Result<std::string>>(std::string reference, std::string registry_auth)> pull;
   /// Manifest digest and platform of a reference, here or at a peer; for /distribution.
   struct Found {
-    std::string manifest, config, address;  // address empty: here
+    std::string manifest, config, index, address;  // address empty: here
+    bool from_registry = false;
+    /// Of the index, where it was chosen from one.
+    const std::string& top() const { return index.empty() ? manifest : index; }
   };
   Task<Result<Found>> find(std::string reference);
 
  private:
+  Task<Result<std::string>> fetch(ImageRef ref, Found found);
+  Result<> check(const ImageRef& ref, const Found& found) const;
   Task<Result<std::string>> on_find(Peer peer, std::string request);
   Task<Result<>> on_blob(Peer peer, RpcStream& stream);
   Task<Result<>> fetch_blob(std::string address, std::string digest);

@@ -51,6 +51,7 @@ Result<const Image*> Images::find(const std::string& name) const {
   }
   for (const auto& [id, image] : images_) {
     if (!ref->digest.empty()) {
+      if (std::ranges::find(image.repo_digests, ref->familiar_name() + "@" + ref->digest) != image.repo_digests.end()) return &image;
       const bool same = image.manifest_digest == ref->digest || image.id == ref->digest;
       if (!same) continue;
       ImageRef bare = *ref;
@@ -71,36 +72,33 @@ std::vector<int64_t> Images::layer_numbers(const Image& image) const {
 }
 
 // Each missing layer is unpacked once, however many images want it at the same time.
-Task<Result<>> Images::unpack_layers(const Image& image) {
-  for (size_t i = 0; i < image.chain_ids.size(); ++i) {
-    const std::string chain = image.chain_ids[i];
-    while (unpacking_.contains(chain)) (void)co_await unpacked_.wait(loop_);
-    if (layer_rows_.contains(chain)) continue;
-    unpacking_.insert(chain);
-    const int64_t number = next_layer_++;
-    auto unpacked = co_await layers_.unpack(layers_.blob_path(image.layer_digests[i]), image.layer_digests[i], number);
-    if (unpacked && unpacked->diff_id != image.diff_ids[i])
-      unpacked = fail(Code::kInvalid, "layer " + image.layer_digests[i] + ": its content is " + unpacked->diff_id + ", the image says " + image.diff_ids[i]);
-    Result<> stored;
-    if (unpacked) {
-      Layer row{chain, image.diff_ids[i], image.layer_digests[i], number, unpacked->size_bytes};
-      stored = co_await db_.put("layer", chain, to_text(row));
-      if (stored) layer_rows_[chain] = row;
-    } else {
-      (void)co_await layers_.remove_layer(number);
-    }
-    unpacking_.erase(chain);
-    unpacked_.notify(loop_);
-    if (!unpacked) co_return std::unexpected(unpacked.error());
-    if (!stored) co_return stored;
+Task<Result<>> Images::unpack_layer(const Image& image, size_t at) {
+  const std::string chain = image.chain_ids[at], diff_id = image.diff_ids[at], digest = image.layer_digests[at];
+  while (unpacking_.contains(chain)) (void)co_await unpacked_.wait(loop_);
+  if (layer_rows_.contains(chain)) co_return Result<>{};
+  unpacking_.insert(chain);
+  const int64_t number = next_layer_++;
+  auto unpacked = co_await layers_.unpack(layers_.blob_path(digest), digest, number);
+  if (unpacked && unpacked->diff_id != diff_id) unpacked = fail(Code::kInvalid, "layer " + digest + ": its content is " + unpacked->diff_id + ", the image says " + diff_id);
+  Result<> stored;
+  if (unpacked) {
+    Layer row{chain, diff_id, digest, number, unpacked->size_bytes};
+    stored = co_await db_.put("layer", chain, to_text(row));
+    if (stored) layer_rows_[chain] = row;
+  } else {
+    (void)co_await layers_.remove_layer(number);
   }
-  co_return Result<>{};
+  unpacking_.erase(chain);
+  unpacked_.notify(loop_);
+  if (!unpacked) co_return std::unexpected(unpacked.error());
+  co_return stored;
 }
 
 Task<Result<std::string>> Images::add(Image image, std::vector<std::string> tags) {
   if (image.diff_ids.size() != image.layer_digests.size()) co_return fail(Code::kInvalid, "invalid image: the config names " + std::to_string(image.diff_ids.size()) + " layers, the manifest " + std::to_string(image.layer_digests.size()));
-  CO_TRYV(co_await unpack_layers(image));
+  for (size_t i = 0; i < image.chain_ids.size(); ++i) CO_TRYV(co_await unpack_layer(image, i));
   std::set<std::string> names;
+  std::vector<std::string> replaced;  // blobs of the same image packed otherwise
   for (const auto& tag : tags) {
     CO_TRY(const ImageRef ref, parse_tagged(tag));
     names.insert(ref.familiar());
@@ -109,31 +107,43 @@ Task<Result<std::string>> Images::add(Image image, std::vector<std::string> tags
   if (auto it = images_.find(image.id); it != images_.end()) {
     names.insert(it->second.tags.begin(), it->second.tags.end());
     image.created_at = it->second.created_at;
+    std::set<std::string> digests(image.repo_digests.begin(), image.repo_digests.end());
+    digests.insert(it->second.repo_digests.begin(), it->second.repo_digests.end());
+    image.repo_digests.assign(digests.begin(), digests.end());
+    if (image.index.empty()) image.index = it->second.index;
+    replaced = it->second.layer_digests, replaced.push_back(it->second.manifest_digest);
   }
   if (image.created_at == WallTime{}) image.created_at = parse_rfc3339(image.created).value_or(loop_.wall_now());
   image.tagged_at = loop_.wall_now();
   // A name points at one image only.
   for (auto& [id, other] : images_) {
     if (id == image.id) continue;
-    const size_t before = other.tags.size();
+    const size_t before = other.tags.size() + other.repo_digests.size();
     std::erase_if(other.tags, [&](const std::string& t) { return names.contains(t); });
-    if (other.tags.size() != before) CO_TRYV(co_await store(other));
+    std::erase_if(other.repo_digests, [&](const std::string& d) { return std::ranges::find(image.repo_digests, d) != image.repo_digests.end(); });
+    if (other.tags.size() + other.repo_digests.size() != before) CO_TRYV(co_await store(other));
   }
   image.tags.assign(names.begin(), names.end());
   CO_TRYV(co_await store(image));
   const std::string id = image.id;
   images_[id] = std::move(image);
+  co_await drop_unused({}, std::move(replaced));
   co_return id;
 }
 
-Task<Result<std::string>> Images::load_one(const std::string& config_file, std::vector<ArchiveFile> layers, std::vector<std::string> tags) {
-  CO_TRY(const std::string config, read_file(config_file, 8 << 20));
+// The manifest stays the one in the archive, so that the digest does, unless it speaks of other files than these.
+Task<Result<std::string>> Images::load_one(ArchiveImage one, std::optional<ImagePlatform> platform) {
+  CO_TRY(const std::string config, read_file(one.config.file, 8 << 20));
   CO_TRY(Image image, image_from_config(config, layers_.sha256(config), layers_));
+  if (const ImagePlatform have{image.os, image.architecture, image.variant}; platform && !platform_fits(have, *platform))
+    co_return fail(Code::kNotFound, "requested platform (" + platform->text() + ") not found: image is for " + have.text());
   std::vector<int64_t> sizes;
-  for (const auto& l : layers) image.layer_digests.push_back(l.digest), sizes.push_back(l.size_bytes);
-  image.manifest = make_manifest(image.id, config.size(), image.layer_digests, sizes);
+  for (const auto& l : one.layers) image.layer_digests.push_back(l.digest), sizes.push_back(l.size_bytes);
+  const auto kept = parse_manifest(one.manifest);
+  const bool fits = kept && kept->config_digest == image.id && kept->layer_digests == image.layer_digests;
+  image.manifest = fits ? one.manifest : make_manifest(image.id, config.size(), image.layer_digests, sizes);
   image.manifest_digest = layers_.sha256(image.manifest);
-  co_return co_await store_and_add(std::move(image), config, std::move(layers), std::move(tags));
+  co_return co_await store_and_add(std::move(image), config, std::move(one.layers), std::move(one.tags));
 }
 
 // Blobs into the content store, layers unpacked, the row written; what a failure leaves unused goes.
@@ -154,14 +164,14 @@ Task<Result<std::string>> Images::store_and_add(Image image, const std::string& 
   co_return id;
 }
 
-Task<Result<std::vector<std::string>>> Images::load_archive(Source source) {
+Task<Result<std::vector<std::string>>> Images::load_archive(Source source, std::optional<ImagePlatform> platform) {
   const std::string dir = layers_.new_ingest_dir();
   std::vector<std::string> lines;
   auto work = [&]() -> Task<Result<>> {
     CO_TRY(const auto files, co_await layers_.open_archive(std::move(source), dir));
-    CO_TRY(const auto found, images_in_archive(files));
+    CO_TRY(const auto found, images_in_archive(files, platform));
     for (const auto& one : found) {
-      CO_TRY(const std::string id, co_await load_one(one.config.file, one.layers, one.tags));
+      CO_TRY(const std::string id, co_await load_one(one, platform));
       if (one.tags.empty()) lines.push_back("Loaded image ID: " + id);
       for (const auto& tag : one.tags) {
         auto ref = parse_tagged(tag);
@@ -177,63 +187,22 @@ Task<Result<std::vector<std::string>>> Images::load_archive(Source source) {
   co_return lines;
 }
 
-static const char* machine() {
-#if defined(__x86_64__)
-  return "amd64";
-#elif defined(__aarch64__)
-  return "arm64";
-#else
-  return "arm";
-#endif
-}
-
-Task<Result<std::string>> Images::import(Source source, std::string reference, std::vector<std::string> changes, std::string message) {
-  std::vector<std::string> tags;
-  if (!reference.empty()) {
-    CO_TRY(const ImageRef ref, parse_tagged(reference));
-    tags.push_back(ref.familiar());
-  }
-  const std::string dir = layers_.new_ingest_dir();
-  std::vector<std::string> layer;
-  auto work = [&]() -> Task<Result<std::string>> {
-    CO_TRY(const ArchiveFile blob, co_await layers_.save_blob(std::move(source), dir + "/layer"));
-    const int64_t number = next_layer_++;
-    auto unpacked = co_await layers_.unpack(blob.file, blob.digest, number);
-    if (!unpacked) {
-      (void)co_await layers_.remove_layer(number);
-      co_return std::unexpected(unpacked.error());
-    }
-    layer = {unpacked->diff_id};
-    const Pin pin(*this, layer);
-    if (layer_rows_.contains(unpacked->diff_id) || unpacking_.contains(unpacked->diff_id)) {
-      (void)co_await layers_.remove_layer(number);
-    } else {
-      Layer row{unpacked->diff_id, unpacked->diff_id, blob.digest, number, unpacked->size_bytes};
-      layer_rows_[row.chain_id] = row;
-      CO_TRYV(co_await db_.put("layer", row.chain_id, to_text(row)));
-    }
-    CO_TRY(const std::string config, import_config(unpacked->diff_id, changes, message, rfc3339(loop_.wall_now()), machine()));
-    CO_TRY(Image image, image_from_config(config, layers_.sha256(config), layers_));
-    image.layer_digests = {blob.digest};
-    image.manifest = make_manifest(image.id, config.size(), image.layer_digests, {blob.size_bytes});
-    image.manifest_digest = layers_.sha256(image.manifest);
-    std::vector<ArchiveFile> layers = {blob};
-    co_return co_await store_and_add(std::move(image), config, std::move(layers), tags);
-  };
-  auto id = co_await work();
-  co_await layers_.drop_ingest(dir);
-  if (!id) co_await drop_unused(layer, {});
-  else events_.publish("image", "import", *id, {{"name", *id}});
-  co_return id;
-}
-
-Task<Result<std::string>> Images::adopt(std::string manifest, std::string config, std::vector<std::string> tags) {
-  CO_TRY(const ManifestParts parts, parse_manifest(manifest));
-  CO_TRY(Image image, image_from_config(config, layers_.sha256(config), layers_));
+Task<Result<std::string>> Images::adopt(Arrival a) {
+  CO_TRY(const ManifestParts parts, parse_manifest(a.manifest));
+  CO_TRY(Image image, image_from_config(a.config, layers_.sha256(a.config), layers_));
   if (image.id != parts.config_digest) co_return fail(Code::kInvalid, "image config does not match its digest " + parts.config_digest);
   image.layer_digests = parts.layer_digests;
-  image.manifest = manifest, image.manifest_digest = layers_.sha256(manifest);
-  co_return co_await store_and_add(std::move(image), config, {}, std::move(tags));
+  image.manifest = std::move(a.manifest), image.index = std::move(a.index), image.repo_digests = std::move(a.repo_digests);
+  image.manifest_digest = layers_.sha256(image.manifest);
+  co_return co_await store_and_add(std::move(image), a.config, {}, std::move(a.tags));
+}
+
+Task<Result<>> Images::add_repo_digest(std::string id, std::string digest) {
+  auto it = images_.find(id);
+  if (it == images_.end() || std::ranges::find(it->second.repo_digests, digest) != it->second.repo_digests.end()) co_return Result<>{};
+  it->second.repo_digests.push_back(std::move(digest));
+  std::ranges::sort(it->second.repo_digests);
+  co_return co_await store(it->second);
 }
 
 Task<Result<>> Images::save(std::vector<std::string> names, Sink sink) {
@@ -263,7 +232,13 @@ Task<Result<>> Images::save(std::vector<std::string> names, Sink sink) {
     for (const auto& tag : entry.tags) tags.push_back(Json(tag));
     list.push_back(JsonObject{{"Config", blob(id)}, {"RepoTags", tags}, {"Layers", layers}});
     blob(entry.image->manifest_digest);
-    index.push_back(JsonObject{{"mediaType", "application/vnd.oci.image.manifest.v1+json"}, {"digest", entry.image->manifest_digest}, {"size", entry.image->manifest.size()}});
+    const JsonObject descriptor{{"mediaType", manifest_media_type(entry.image->manifest)}, {"digest", entry.image->manifest_digest}, {"size", entry.image->manifest.size()}};
+    if (entry.tags.empty()) index.push_back(descriptor);
+    for (const auto& tag : entry.tags) {
+      JsonObject named = descriptor;
+      named["annotations"] = JsonObject{{"io.containerd.image.name", parse_tagged(tag)->full()}, {"org.opencontainers.image.ref.name", tag.substr(tag.rfind(':') + 1)}};
+      index.push_back(std::move(named));
+    }
   }
   const std::pair<const char*, std::string> texts[] = {
       {"manifest.json", dump(list)},
@@ -305,25 +280,34 @@ Task<Result<ImageRemoval>> Images::remove(std::string name, bool force, std::fun
   const std::string id = found->id;
   ImageRemoval out;
   auto ref = parse_tagged(name);
-  const bool by_tag = ref && std::ranges::find(found->tags, ref->familiar()) != found->tags.end();
+  const bool by_digest = ref && !ref->digest.empty() && !found->tags.empty() && std::ranges::find(found->repo_digests, ref->familiar_name() + "@" + ref->digest) != found->repo_digests.end();
+  const bool by_tag = by_digest || (ref && std::ranges::find(found->tags, ref->familiar()) != found->tags.end());
   bool running = false;
   const std::string user = in_use(id, running);
   const std::string short_id = id.substr(7, 12);
   if (!by_tag && found->tags.size() > 1 && !force)
     co_return fail(Code::kConflict, "conflict: unable to delete " + short_id + " (must be forced) - image is referenced in multiple repositories");
-  if (!(by_tag && found->tags.size() > 1) && !user.empty() && (running || !force))
+  if (!by_digest && !(by_tag && found->tags.size() > 1) && !user.empty() && (running || !force))
     co_return fail(Code::kConflict, "conflict: unable to " + std::string(by_tag ? "remove repository reference \"" + name + "\"" : "delete " + short_id) +
                                         (running && !by_tag ? " (cannot be forced) - " : by_tag ? " (must force) - " : " (must be forced) - ") +
                                         (by_tag ? "container " + user + " is using its referenced image " + short_id
                                                 : std::string("image is being used by ") + (running ? "running container " : "stopped container ") + user));
-  std::vector<std::string> gone = by_tag ? std::vector<std::string>{ref->familiar()} : found->tags;
+  std::vector<std::string> gone = by_digest ? std::vector<std::string>{} : by_tag ? std::vector<std::string>{ref->familiar()} : found->tags;
+  // A repository's digests go with its last tag.
+  const auto in_use_by_tag = [&](const std::string& repository) {
+    return std::ranges::any_of(found->tags, [&](const std::string& t) { return t.substr(0, t.rfind(':')) == repository && std::ranges::find(gone, t) == gone.end(); });
+  };
+  for (const auto& digest : found->repo_digests) {
+    const std::string repository = digest.substr(0, digest.find('@'));
+    if (by_digest ? digest == repository + "@" + ref->digest && repository == ref->familiar_name() : !in_use_by_tag(repository) && (!by_tag || repository == ref->familiar_name())) gone.push_back(digest);
+  }
   auto& image = images_[id];
   for (const auto& tag : gone) {
-    std::erase(image.tags, tag);
+    std::erase(image.tags, tag), std::erase(image.repo_digests, tag);
     out.untagged.push_back(tag);
     events_.publish("image", "untag", id, {{"name", id}});
   }
-  if (!image.tags.empty() || !user.empty()) {
+  if (!image.tags.empty() || (by_tag && !image.repo_digests.empty()) || !user.empty()) {
     CO_TRYV(co_await store(image));
     co_return out;
   }

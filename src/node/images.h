@@ -6,6 +6,7 @@
 #include <memory>
 #include <set>
 
+#include "image/index.h"
 #include "model/image.h"
 #include "node/events.h"
 #include "ports/database.h"
@@ -16,6 +17,8 @@ namespace panal {
 struct ImageRemoval {
   std::vector<std::string> untagged, deleted;
 };
+
+struct ArchiveImage;
 
 class Images {
  public:
@@ -28,14 +31,37 @@ class Images {
   std::vector<int64_t> layer_numbers(const Image& image) const;
 
   /// docker load. Returns what was loaded, as the CLI prints it ("Loaded image: alpine:latest").
-  Task<Result<std::vector<std::string>>> load_archive(Source source);
-  Task<Result<std::string>> import(Source source, std::string reference, std::vector<std::string> changes, std::string message);
+  Task<Result<std::vector<std::string>>> load_archive(Source source, std::optional<ImagePlatform> platform);
+  struct Import {
+    std::string reference, message;  // reference: may be empty
+    std::vector<std::string> changes;
+    ImagePlatform platform = host_platform();
+  };
+  Task<Result<std::string>> import(Source source, Import wish);
+  /// docker commit: `layer` streams what was changed above `chain_ids`; nothing when nothing was.
+  struct Commit {
+    std::string reference, author, comment, created_by, parent;  // parent: id of the image it began as, which may be gone
+    std::vector<std::string> changes, chain_ids;
+    ContainerConfig config;
+  };
+  Task<Result<std::string>> commit(Commit wish, std::function<Task<Result<>>(Sink)> layer);
   Task<Result<>> save(std::vector<std::string> names, Sink sink);
   Task<Result<>> tag(const std::string& name, std::string target);
   /// `in_use(image id)` names a container that stands against removal ("" for none; `running` tells whether force helps).
   Task<Result<ImageRemoval>> remove(std::string name, bool force, std::function<std::string(const std::string& id, bool& running)> in_use);
-  /// Registers an image whose config and layer blobs are in the content store, unpacking what is missing.
-  Task<Result<std::string>> adopt(std::string manifest, std::string config, std::vector<std::string> tags);
+  /// An image from elsewhere: its documents and its names. `index` may be empty.
+  struct Arrival {
+    std::string manifest, config, index;
+    std::vector<std::string> tags, repo_digests;
+  };
+  /// Registers an image whose layer blobs are in the content store, unpacking what is missing.
+  Task<Result<std::string>> adopt(Arrival arrival);
+  /// Unpacks layer `at` of an image that is not registered yet; its blob is in the content store.
+  Task<Result<>> unpack_layer(const Image& image, size_t at);
+  /// Gives up an image that did not come about: what nothing else uses goes.
+  Task<void> discard(std::vector<std::string> chain_ids, std::vector<std::string> digests) { return drop_unused(std::move(chain_ids), std::move(digests)); }
+  /// Notes that a registry has the image as `digest`: "localhost:5000/app@sha256:...".
+  Task<Result<>> add_repo_digest(std::string id, std::string digest);
   /// While it lives, these layers (chain ids) and blobs (digests) are not removed as unused: somebody makes an image of them.
   class Pin {
    public:
@@ -53,10 +79,11 @@ class Images {
   const Layer* layer(const std::string& chain_id) const;
 
  private:
-  Task<Result<>> unpack_layers(const Image& image);
+  struct FreshLayer;
+  Task<Result<FreshLayer>> fresh_layer(Source source, std::string dir, std::string below);
   Task<Result<std::string>> add(Image image, std::vector<std::string> tags);
   Task<Result<std::string>> store_and_add(Image image, const std::string& config, std::vector<ArchiveFile> layers, std::vector<std::string> tags);
-  Task<Result<std::string>> load_one(const std::string& config_file, std::vector<ArchiveFile> layers, std::vector<std::string> tags);
+  Task<Result<std::string>> load_one(ArchiveImage one, std::optional<ImagePlatform> platform);
   Task<Result<>> store(const Image& image);
   Task<void> drop_unused(std::vector<std::string> chain_ids, std::vector<std::string> digests);
   bool wanted(const std::string& chain_or_digest) const;

@@ -252,7 +252,7 @@ Task<Result<std::string>> TaskExecutor::prepare(ClusterTask t) {
   const auto before = existing();
   if (auto it = before.find(t.meta.id); it != before.end()) co_return it->second;
   const ContainerSpec& spec = t.spec.container;
-  CO_TRY(const std::string image_id, co_await parts_.images.ensure(spec.image));
+  CO_TRY(const std::string image_id, co_await parts_.images.ensure(spec.image, t.registry_auth));
   CO_TRYV(co_await ensure_networks(t));
   const std::string slot = t.slot ? std::to_string(t.slot) : t.node_id;
   const std::string name = t.service_name + "." + slot + "." + t.meta.id;

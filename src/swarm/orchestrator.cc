@@ -28,6 +28,8 @@ static bool same_tasks(const TaskSpec& a, const std::vector<PortConfig>& a_ports
 void change_spec(Service& s, ServiceSpec next, bool back, WallTime now) {
   const bool replace = !same_tasks(s.spec.task, s.spec.ports, next.task, next.ports);
   s.previous = std::exchange(s.spec, std::move(next));
+  if (back) std::swap(s.registry_auth, s.previous_auth);
+  else s.previous_auth = s.registry_auth;
   if (replace) {
     ++s.spec_version;
     s.update = UpdateStatus{back ? "rollback_started" : "updating", back ? "manually requested rollback" : "update in progress", now, {}};
@@ -279,7 +281,7 @@ class ServiceLoop {
   void create(Slot& s, WallTime not_before, uint64_t attempt = 0) {
     ClusterTask t;
     t.meta.id = draft_.new_id(), t.meta.created = draft_.now;
-    t.service_id = service_.meta.id, t.service_name = service_.spec.name, t.slot = s.number, t.node_id = s.node_id;
+    t.service_id = service_.meta.id, t.service_name = service_.spec.name, t.registry_auth = service_.registry_auth, t.slot = s.number, t.node_id = s.node_id;
     t.spec = service_.spec.task, t.spec_version = service_.spec_version, t.not_before = not_before;
     t.attempt = attempt;
     t.status.state = TaskState::kNew, t.status.time = draft_.now, t.status.message = "created";

@@ -1,0 +1,116 @@
+"""Registries and connections that fail in the middle, and mirrors."""
+
+import os
+import random
+import time
+import unittest
+
+import lab
+from case import OwnHostCase
+from lab import until
+from registry import Registry
+from test_registry import RegistryCase
+
+BIG = 6 << 20
+
+
+def noise(size, seed):
+    return random.Random(seed).randbytes(size)
+
+
+class BrokenTest(RegistryCase):
+    def put_big(self, name, seed):
+        return self.registry.put_image(name, "1", [{"big": noise(BIG, seed)}, {"small": b"small"}], how="tar")
+
+    def requests(self):
+        return [line for line in self.registry.log("flaky.log").splitlines() if "/blobs/" in line]
+
+    def test_taken_up_where_it_broke(self):
+        self.put_big("cut", 1)
+        flaky = self.registry.flaky(5001, 1 << 20, cuts=4)
+        result = self.docker("pull", f"{flaky}/cut:1").check()
+        self.assertIn("Retrying in 1 second", result.out)
+        ranges = [int(line.split("bytes=")[1].rstrip("-")) for line in self.requests() if "bytes=" in line]
+        self.assertTrue(ranges, self.requests())
+        self.assertEqual(ranges, sorted(ranges))
+        self.assertGreater(ranges[-1], 2 << 20, "what had come was not asked for again")
+        name = self.docker("create", f"{flaky}/cut:1").check().line
+        self.assertIn(noise(BIG, 1)[-1000:], self.docker("cp", f"{name}:/big", "-").check().out_bytes)
+
+    def test_given_up_when_nothing_comes(self):
+        before = self.blobs_on_disk()
+        self.put_big("never", 2)
+        flaky = self.registry.flaky(5002, 0)
+        self.assertFails(self.docker("pull", f"{flaky}/never:1"), "unexpected EOF")
+        self.assertEqual(self.blobs_on_disk(), before, "nothing of it is left")
+
+    def test_the_client_hangs_up(self):
+        before = self.blobs_on_disk()
+        self.put_big("left", 3)
+        flaky = self.registry.flaky(5003, 1 << 20)
+        stream = self.host.stream("pull", f"{flaky}/left:1")
+        stream.read_until("Retrying in")
+        stream.stop()
+        until(lambda: self.blobs_on_disk() == before, "nothing of it is left")
+        self.assertEqual(self.docker("images", "-q", f"{flaky}/left").lines, [])
+
+
+class CrashTest(OwnHostCase):
+    def test_killed_in_the_middle(self):
+        registry = Registry(self.host).start()
+        registry.put_image("half", "1", [{"big": noise(BIG, 4)}, {"small": b"small"}], how="tar")
+        flaky = registry.flaky(5001, 1 << 20)
+        roots = os.path.join(self.host.data_root, "blobs/sha256"), os.path.join(self.host.data_root, "layers"), os.path.join(self.host.data_root, "ingest")
+        before = [sorted(os.listdir(root)) for root in roots]
+        stream = self.host.stream("pull", f"{flaky}/half:1")
+        stream.read_until("Retrying in")
+        self.host.kill9()
+        self.host.start()
+        until(lambda: [sorted(os.listdir(root)) for root in roots] == before, "what the crash left is gone")
+        self.assertEqual(self.docker("images", "-q", f"{flaky}/half").lines, [])
+        self.docker("pull", f"{registry.name}/half:1").check()
+
+
+class _SmallDisk(lab.Host):
+    """What is under way lies on a disk of its own, of 4 MiB."""
+
+    def start(self):
+        ingest = os.path.join(self.data_root, "ingest")
+        if not os.path.isdir(ingest):
+            os.makedirs(ingest)
+            self.run_in("mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", ingest).check()
+        super().start()
+
+
+class FullTest(unittest.TestCase):
+    def test_the_disk_is_full(self):
+        with _SmallDisk() as host:
+            registry = Registry(host).start()
+            registry.put_image("large", "1", [{"big": noise(BIG, 5)}], how="tar")
+            before = [sorted(os.listdir(os.path.join(host.data_root, name))) for name in ("blobs/sha256", "layers")]
+            result = host.docker("pull", f"{registry.name}/large:1")
+            self.assertEqual(result.code, 1)
+            self.assertIn("no space left on device", result.err)
+            self.assertEqual([sorted(os.listdir(os.path.join(host.data_root, name))) for name in ("blobs/sha256", "layers")], before, "nothing of it is left")
+            self.assertTrue(host.engine_is_alive())
+
+
+class MirrorTest(OwnHostCase):
+    engine_flags = ("--registry-mirror", "http://127.0.0.1:5009", "--registry-mirror", "http://127.0.0.1:5000")
+
+    def test_mirrors(self):
+        """The first mirror is not there, the second has it; what neither has is asked for at Docker Hub, which is out of reach here."""
+        registry = Registry(self.host).start()
+        descriptor = registry.put_image("library/mirrored", "1", [{"a": b"mirrored"}])
+        result = self.docker("pull", "mirrored:1").check()
+        self.assertEqual(result.lines[0], "1: Pulling from library/mirrored")
+        self.assertEqual(result.lines[-1], "docker.io/library/mirrored:1")
+        self.assertEqual(self.host.inspect("mirrored:1", "image")["RepoDigests"], [f"mirrored@{descriptor['digest']}"])
+        self.assertFails(self.docker("pull", "nosuch:1"), "registry-1.docker.io")
+        self.assertEqual(self.host.api("GET", "/info").json["RegistryConfig"]["Mirrors"], ["http://127.0.0.1:5009/", "http://127.0.0.1:5000/"])
+        registry.put_image("library/other", "1", [{"a": b"other"}])
+        self.assertNotEqual(self.docker("pull", "example.invalid/library/other:1").code, 0, "mirrors are for Docker Hub only")
+
+
+if __name__ == "__main__":
+    unittest.main()
