@@ -5,13 +5,13 @@
 
 #include "api/api.h"
 #include "api/body.h"
+#include "api/swarm_parts.h"
 #include "base/fd.h"
 #include "base/text.h"
 #include "image/config.h"
 #include "image/progress.h"
 #include "image/reference.h"
 #include "model/container_json.h"
-#include "node/swarm_node.h"
 
 namespace panal {
 
@@ -229,27 +229,38 @@ Result<Described> held_by_cluster(ApiParts& p, const ImagePeers::Found& found) {
   return Described{p.layers.sha256(found.top()), manifest_media_type(found.top()), found.top().size(), {{image.os, image.architecture, image.variant}}};
 }
 
+Task<Result<Described>> describe(ApiParts& p, ImageRef ref, RegistryAuth auth, std::shared_ptr<Halt> halt) {
+  auto held = co_await p.swarm->images().find(ref.familiar());
+  if (held && !held->from_registry) co_return held_by_cluster(p, *held);
+  auto told = co_await p.image_pull.describe(ref, auth, halt);
+  if (told || !held) co_return told;
+  co_return held_by_cluster(p, *held);
+}
+
 // The stock CLI asks here for the digest to pin.
 Task<Result<>> distribution(Api& api, Call& call) {
-  ApiParts& p = api.parts();
   CO_TRY(const ImageRef ref, parse_tagged(call.arg()));
   CO_TRY(const RegistryAuth auth, parse_registry_auth(call.request().header("x-registry-auth")));
-  auto held = co_await p.swarm->images().find(call.arg());
-  Result<Described> told = fail(Code::kNotFound, "");
-  if (!held || held->from_registry) {
-    const auto halt = std::make_shared<Halt>();
-    CO_TRYV(co_await call.http.body(kMaxJsonBody));
-    call.http.on_close([halt] { halt->halt(); });
-    told = co_await p.image_pull.describe(ref, auth, halt);
-    if (!told && !held) co_return std::unexpected(told.error());
-  }
-  if (!told) told = held_by_cluster(p, *held);
-  if (!told) co_return std::unexpected(told.error());
-  co_await call.http.reply(200, dump(described_json(*told)));
+  CO_TRYV(co_await call.http.body(kMaxJsonBody));
+  const auto halt = std::make_shared<Halt>();
+  call.http.on_close([halt] { halt->halt(); });
+  CO_TRY(const Described told, co_await describe(api.parts(), ref, auth, halt));
+  co_await call.http.reply(200, dump(described_json(told)));
   co_return Result<>{};
 }
 
 }  // namespace
+
+Task<std::string> pin_image(ApiParts& p, std::string& image, std::string auth_header) {
+  auto ref = parse_tagged(image);
+  const auto auth = parse_registry_auth(auth_header);
+  if (!ref || !auth || !ref->digest.empty()) co_return "";
+  auto told = co_await describe(p, *ref, *auth, std::make_shared<Halt>());
+  if (!told) co_return "unable to pin image " + image + " to digest: " + told.error().message;
+  ref->digest = told->digest;
+  image = ref->familiar();
+  co_return "";
+}
 
 void add_image_transfer_routes(Api& api) {
   api.route("POST", "/images/create", [&api](Call& c) { return create(api, c); });

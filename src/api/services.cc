@@ -167,6 +167,13 @@ static Result<std::string> checked_auth(const Call& call) {
   return auth.empty() ? std::string() : header;
 }
 
+// dockerd looks for the digest only where the client is too old to do so.
+static bool pins_itself(const HttpRequest& request) {
+  const auto parts = split(request.api_version, '.');
+  const auto minor = parts.size() == 2 && parts[0] == "1" ? parse_int(parts[1]) : std::nullopt;
+  return minor && *minor < 30;
+}
+
 static Task<Result<>> create(Api& api, Call& call) {
   CO_TRY(const ManagerPtr m, co_await manager_of(api));
   CO_TRY(const Json json, co_await read_json(call));
@@ -178,12 +185,15 @@ static Task<Result<>> create(Api& api, Call& call) {
   s.meta.id = api.parts().entropy.swarm_id(), s.spec = std::move(spec), s.spec_version = 1;
   CO_TRY(s.registry_auth, checked_auth(call));
   const std::string id = s.meta.id, name = s.spec.name;
+  JsonArray warnings;
+  if (pins_itself(call.request()))
+    if (const std::string warning = co_await pin_image(api.parts(), s.spec.task.container.image, s.registry_auth); !warning.empty()) warnings.push_back(Json(warning));
   Command command;
   command.time = api.parts().loop.wall_now();
   command.put(Kind::kService, std::move(s), 0);
   CO_TRYV(co_await m->propose(std::move(command)));
   api.parts().events.publish("service", "create", id, {{"name", name}}, "swarm");
-  co_await call.http.reply(201, dump(JsonObject{{"ID", id}}));
+  co_await call.http.reply(201, dump(JsonObject{{"ID", id}, {"Warnings", warnings.empty() ? Json(nullptr) : Json(warnings)}}));
   co_return Result<>{};
 }
 

@@ -17,6 +17,8 @@ Result<uint64_t> version_of(const HttpRequest& request);
 Json meta_json(const Meta& meta);
 Result<const Service*> find_service(const Manager& manager, const std::string& name);
 Result<const ClusterTask*> find_task(const Manager& manager, const std::string& id);
+/// Appends its digest to an image's name, for clients of before API 1.30, which do not ask for it; a warning when nobody knows it.
+Task<std::string> pin_image(ApiParts& parts, std::string& image, std::string auth_header);
 void add_task_routes(Api& api);
 void add_secret_routes(Api& api);
 void add_service_log_routes(Api& api);

@@ -66,7 +66,7 @@ Task<Result<Images::FreshLayer>> Images::fresh_layer(Source source, std::string 
   FreshLayer out;
   CO_TRY(out.blob, co_await layers_.save_blob(std::move(source), dir + "/layer"));
   const int64_t number = next_layer_++;
-  auto unpacked = co_await layers_.unpack(out.blob.file, out.blob.digest, number);
+  auto unpacked = co_await layers_.unpack(out.blob.file, out.blob.digest, number, {});
   if (!unpacked) {
     (void)co_await layers_.remove_layer(number);
     co_return std::unexpected(unpacked.error());

@@ -127,7 +127,8 @@ Task<void> ImagePull::unpack(Job& job) {
     if (job.existed[i]) continue;
     const int64_t size = job.parts.layer_sizes[i];
     job.say(job.layer(i), "Extracting", 1, size);
-    auto done = co_await images_.unpack_layer(job.image, i);
+    const auto progress = [&job, i, size](int64_t now) { job.say(job.layer(i), "Extracting", std::max<int64_t>(1, now), size); };
+    auto done = co_await images_.unpack_layer(job.image, i, progress);
     if (!done) {
       if (job.outcome) job.outcome = fail(wrap("failed to register layer", done.error()));
       job.halt->halt();

@@ -72,13 +72,13 @@ std::vector<int64_t> Images::layer_numbers(const Image& image) const {
 }
 
 // Each missing layer is unpacked once, however many images want it at the same time.
-Task<Result<>> Images::unpack_layer(const Image& image, size_t at) {
+Task<Result<>> Images::unpack_layer(const Image& image, size_t at, std::function<void(int64_t)> progress) {
   const std::string chain = image.chain_ids[at], diff_id = image.diff_ids[at], digest = image.layer_digests[at];
   while (unpacking_.contains(chain)) (void)co_await unpacked_.wait(loop_);
   if (layer_rows_.contains(chain)) co_return Result<>{};
   unpacking_.insert(chain);
   const int64_t number = next_layer_++;
-  auto unpacked = co_await layers_.unpack(layers_.blob_path(digest), digest, number);
+  auto unpacked = co_await layers_.unpack(layers_.blob_path(digest), digest, number, std::move(progress));
   if (unpacked && unpacked->diff_id != diff_id) unpacked = fail(Code::kInvalid, "layer " + digest + ": its content is " + unpacked->diff_id + ", the image says " + diff_id);
   Result<> stored;
   if (unpacked) {

@@ -57,7 +57,7 @@ class Images {
   /// Registers an image whose layer blobs are in the content store, unpacking what is missing.
   Task<Result<std::string>> adopt(Arrival arrival);
   /// Unpacks layer `at` of an image that is not registered yet; its blob is in the content store.
-  Task<Result<>> unpack_layer(const Image& image, size_t at);
+  Task<Result<>> unpack_layer(const Image& image, size_t at, std::function<void(int64_t)> progress = {});
   /// Gives up an image that did not come about: what nothing else uses goes.
   Task<void> discard(std::vector<std::string> chain_ids, std::vector<std::string> digests) { return drop_unused(std::move(chain_ids), std::move(digests)); }
   /// Notes that a registry has the image as `digest`: "localhost:5000/app@sha256:...".

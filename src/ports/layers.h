@@ -1,5 +1,6 @@
 // Layers, blobs and mounts on disk. Archives are opened only by the helper program panal-unpack.
 #pragma once
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -34,7 +35,8 @@ class Layers {
   /// Stores a stream as one file; digest and size are computed on the way.
   virtual Task<Result<ArchiveFile>> save_blob(Source source, std::string file) = 0;
   /// Unpacks a layer blob into the folder of layer `number`. Refuses a blob whose digest is not `digest`.
-  virtual Task<Result<UnpackedLayer>> unpack(std::string blob_file, std::string digest, int64_t number) = 0;
+  /// `progress`: bytes of the blob taken apart so far.
+  virtual Task<Result<UnpackedLayer>> unpack(std::string blob_file, std::string digest, int64_t number, std::function<void(int64_t)> progress) = 0;
   /// Streams an image archive (docker load's format).
   virtual Task<Result<>> pack(std::vector<ArchiveFile> files, Sink sink) = 0;
   /// Moves a file into the content store under its digest; a blob that is already there wins.

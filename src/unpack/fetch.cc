@@ -188,6 +188,8 @@ void describe(Exchange& x, CURLcode code, const char* detail) {
   long os = 0, verdict = 0;
   double connected = 0;
   x.curl.easy_getinfo(x.easy, CURLINFO_OS_ERRNO, &os), x.curl.easy_getinfo(x.easy, CURLINFO_SSL_VERIFYRESULT, &verdict), x.curl.easy_getinfo(x.easy, CURLINFO_CONNECT_TIME, &connected);
+  if (const size_t alert = text.find(" alert "); (code == CURLE_RECV_ERROR || code == CURLE_SEND_ERROR) && alert != std::string::npos)  // TLS 1.3 refuses after its handshake
+    return void(x.fails("connect", "remote error: tls: " + text.substr(alert + 1, text.find(',', alert) - alert - 1)));
   switch (code) {
     case CURLE_COULDNT_RESOLVE_HOST: return void(x.fails("connect", "dial tcp: lookup " + host + ": no such host"));
     case CURLE_COULDNT_RESOLVE_PROXY: return void(x.fails("connect", "proxyconnect tcp: " + text));
@@ -244,6 +246,8 @@ void set_up(Exchange& x, curl_slist*& list) {
   const char* env = std::getenv("no_proxy");
   if (!env) env = std::getenv("NO_PROXY");
   set(CURLOPT_NOPROXY, (std::string("localhost,127.0.0.0/8,::1") + (env ? std::string(",") + env : "")).c_str());
+  // libcurl reads http_proxy in small letters only, as a CGI program should; a daemon is none.
+  if (const char* proxy = std::getenv("HTTP_PROXY"); proxy && !std::getenv("http_proxy") && !std::getenv("all_proxy") && j.url.starts_with("http:")) set(CURLOPT_PROXY, proxy);
   if (x.held > 0) set(CURLOPT_RANGE, (std::to_string(x.held) + "-").c_str());
   if (j.method == "HEAD") {
     set(CURLOPT_NOBODY, 1L);

@@ -8,6 +8,8 @@
 #include <sys/sysmacros.h>
 #include <sys/xattr.h>
 
+#include <chrono>
+#include <cstdio>
 #include <cstring>
 #include <memory>
 #include <string>
@@ -35,6 +37,15 @@ struct Pump {
   std::string in = std::string(1 << 18, '\0'), out = std::string(1 << 18, '\0');
   bool raw_end = false;
   std::string error;
+  std::chrono::steady_clock::time_point told = std::chrono::steady_clock::now();
+
+  void tell() {
+    const auto now = std::chrono::steady_clock::now();
+    if (now - told < std::chrono::milliseconds(100)) return;
+    told = now;
+    std::printf("{\"at\":%lld}\n", static_cast<long long>(packed_bytes));
+    (void)std::fflush(stdout);
+  }
 };
 
 la_ssize_t read_blob(archive* a, void* data, const void** buffer) {
@@ -46,6 +57,7 @@ la_ssize_t read_blob(archive* a, void* data, const void** buffer) {
   }
   pump->packed.add({pump->in.data(), static_cast<size_t>(n)});
   pump->packed_bytes += n;
+  pump->tell();
   *buffer = pump->in.data();
   return n;
 }

@@ -2,7 +2,7 @@
 //
 //   archive DIR               stdin: an image archive (tar, any compression) -> its regular files as DIR/<n>, one JSON line each
 //   blob FILE                 stdin -> FILE, digest and size as a JSON line
-//   layer BLOB DIGEST DIR     unpacks a layer blob into DIR, whiteouts as overlayfs wants them; prints diff id and size
+//   layer BLOB DIGEST DIR     unpacks a layer blob into DIR, whiteouts as overlayfs wants them; prints how far it is, at last diff id and size
 //   pack DIR                  stdin: JSON lines {path, file, link}, files below DIR -> stdout: tar
 // and on a container's files, as TREE (image/tree_job.h, JSON) lays them out:
 //   stat TREE PATH            path stat as a JSON line          get TREE PATH     the same, then a tar of what lies there

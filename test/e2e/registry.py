@@ -69,8 +69,9 @@ def bcrypt_of(password):
 
 
 class Registry:
-    def __init__(self, host, address="127.0.0.1", port=5000, auth=None, tls=False, name="registry"):
-        """auth: None, "basic" or "token"."""
+    def __init__(self, host, address="127.0.0.1", port=5000, auth=None, tls=False, name="registry", wants_client=False):
+        """auth: None, "basic" or "token". wants_client: only who shows a certificate of the same CA is heard."""
+        self.wants_client = wants_client
         self.host, self.address, self.port, self.auth, self.tls = host, address, port, auth, tls
         self.folder = os.path.join(host.folder, name)
         self.name = f"{address}:{port}"
@@ -82,7 +83,8 @@ class Registry:
                   "http": {"addr": self.name, "secret": "s"}}
         if self.tls:
             self.ca, key, cert = certificate(self.folder, self.address)
-            config["http"]["tls"] = {"certificate": cert, "key": key}
+            config["http"]["tls"] = {"certificate": cert, "key": key, **({"clientcas": [self.ca]} if self.wants_client else {})}
+            self.key, self.cert = key, cert
         if self.auth == "basic":
             with open(self.folder + "/htpasswd", "w") as file:
                 file.write(f"{USER}:{bcrypt_of(PASSWORD)}\n")

@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import re
 import unittest
 
@@ -134,6 +135,15 @@ class PullPushTest(RegistryCase):
         self.assertFails(self.docker("push", f"{self.name}/nosuch:1"), f"An image does not exist locally with the tag: {self.name}/nosuch")
         self.assertFails(self.docker("pull", "127.0.0.1:5999/nosuch:1"), "Error response from daemon: Get \"http://127.0.0.1:5999/v2/\": dial tcp 127.0.0.1:5999: connect: connection refused")
         self.assertFails(self.docker("pull", "registry.invalid/nosuch:1"), "lookup registry.invalid", "no such host")
+
+    def test_drawn_on_a_terminal(self):
+        """A bar for each layer, as the CLI makes it of what it is told."""
+        descriptor = self.registry.put_image("drawn", "1", [{"a": random.Random(1).randbytes(40 << 20)}, {"b": b"little"}], how="tar")
+        terminal = self.host.terminal("pull", f"{self.name}/drawn:1", rows=24, columns=150)
+        text = terminal.read_until("Status: Downloaded newer image")
+        self.assertRegex(text, r"Downloading \[=*> *\] +[0-9.]+MB/41\.9\dMB")
+        self.assertRegex(text, r"Extracting \[=*> *\] +[0-9.]+k?M?B/41\.9\dMB")
+        self.assertIn("Digest: " + descriptor["digest"], text)
 
     def test_events(self):
         self.registry.put_image("told", "1", [{"a": b"told"}])

@@ -103,6 +103,7 @@ class TlsTest(_Login):
         cls.addClassCleanup(cls.host.close)
         cls.host.__enter__()
         cls.registry = Registry(cls.host, address="192.0.2.1", tls=True).start()
+        cls.wary = Registry(cls.host, address="192.0.2.1", port=5002, tls=True, name="wary", wants_client=True).start()
         cls.insecure = Registry(cls.host, address="192.0.2.1", port=5001, tls=True, name="insecure").start()
 
     def setUp(self):
@@ -130,6 +131,18 @@ class TlsTest(_Login):
         self.docker("rmi", name).check()
         self.docker("pull", name).check()
         self.assertIn("192.0.2.1:5001", self.host.api("GET", "/info").json["RegistryConfig"]["IndexConfigs"])
+
+    def test_a_client_certificate(self):
+        certs = os.path.join(self.host.folder, "etc-docker/certs.d", self.wary.name)
+        os.makedirs(certs)
+        self.addCleanup(shutil.rmtree, certs)
+        shutil.copy(self.wary.ca, certs + "/ca.crt")
+        name = f"{self.wary.name}/known:1"
+        self.docker("tag", "alpine", name).check()
+        self.assertNotEqual(self.docker("push", name).code, 0)
+        shutil.copy(self.wary.cert, certs + "/client.cert")
+        shutil.copy(self.wary.key, certs + "/client.key")
+        self.docker("push", name).check()
 
     def test_a_key_is_missing(self):
         self.trust()

@@ -50,11 +50,11 @@ Task<Result<std::string>> DiskLayers::helper(std::vector<std::string> words, Sou
 
 struct UnpackLine {
   std::string path, link, file, digest;
-  int64_t size = 0;
+  int64_t size = 0, at = 0;
 };
 template <class A>
 void fields(A& a, UnpackLine& l) {
-  a("path", l.path), a("link", l.link), a("file", l.file), a("digest", l.digest), a("size", l.size);
+  a("path", l.path), a("link", l.link), a("file", l.file), a("digest", l.digest), a("size", l.size), a.opt("at", l.at);
 }
 
 Task<Result<std::vector<ArchiveFile>>> DiskLayers::open_archive(Source source, std::string ingest_dir) {
@@ -74,17 +74,26 @@ Task<Result<ArchiveFile>> DiskLayers::save_blob(Source source, std::string file)
   co_return ArchiveFile{"", "", file, parsed.digest, parsed.size};
 }
 
-Task<Result<UnpackedLayer>> DiskLayers::unpack(std::string blob_file, std::string digest, int64_t number) {
+Task<Result<UnpackedLayer>> DiskLayers::unpack(std::string blob_file, std::string digest, int64_t number, std::function<void(int64_t)> progress) {
   const std::string dir = layer_dir(number);
   (void)remove_tree(dir);
   CO_TRYV(make_dirs(dir, 0755));
-  auto output = co_await helper({"layer", blob_file, digest, dir}, {});
-  if (!output) {
-    (void)co_await remove_layer(number);
-    co_return std::unexpected(output.error());
-  }
-  CO_TRY(auto parsed, from_text<UnpackLine>(*output));
-  co_return UnpackedLayer{parsed.digest, parsed.size};
+  std::string pending;
+  UnpackLine last;
+  const Sink sink = [&](std::string_view data) -> Task<Result<>> {
+    pending.append(data);
+    for (size_t end; (end = pending.find('\n')) != std::string::npos; pending.erase(0, end + 1)) {
+      CO_TRY(last, from_text<UnpackLine>(std::string_view(pending).substr(0, end)));
+      if (progress && last.digest.empty()) progress(last.at);
+    }
+    co_return Result<>{};
+  };
+  auto done = co_await run_helper(loop_, {helper_, "layer", blob_file, digest, dir}, {}, sink);
+  if (done && last.digest.empty()) done = fail(Code::kInternal, "panal-unpack layer gave no answer");
+  if (done) co_return UnpackedLayer{last.digest, last.size};
+  if (done.error().code != Code::kInvalid) done.error().code = Code::kInternal;  // no client has named these files
+  (void)co_await remove_layer(number);
+  co_return std::unexpected(done.error());
 }
 
 Task<Result<>> DiskLayers::pack(std::vector<ArchiveFile> files, Sink sink) {

@@ -17,7 +17,7 @@ class DiskLayers final : public Layers {
 
   Task<Result<std::vector<ArchiveFile>>> open_archive(Source source, std::string ingest_dir) override;
   Task<Result<ArchiveFile>> save_blob(Source source, std::string file) override;
-  Task<Result<UnpackedLayer>> unpack(std::string blob_file, std::string digest, int64_t number) override;
+  Task<Result<UnpackedLayer>> unpack(std::string blob_file, std::string digest, int64_t number, std::function<void(int64_t)> progress) override;
   Task<Result<>> pack(std::vector<ArchiveFile> files, Sink sink) override;
   Result<> adopt_blob(const std::string& file, const std::string& digest) override;
   Result<> write_blob(const std::string& digest, std::string_view data) override;
