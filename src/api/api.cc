@@ -12,6 +12,8 @@ std::string error_json(std::string_view message) { return dump(JsonObject{{"mess
 
 Api::Api(ApiParts parts) : parts_(std::move(parts)) {
   add_system_routes(*this);
+  add_event_routes(*this);
+  add_disk_usage_routes(*this);
   add_container_routes(*this);
   add_container_stream_routes(*this);
   add_exec_routes(*this);
@@ -68,8 +70,8 @@ const Api::Route* Api::match(const std::string& method, const std::string& path,
   return nullptr;
 }
 
-// "1.43" -> 143; 0 when it is not a version.
-static int version_number(const std::string& text) {
+int version_number(const std::string& text) {
+  if (text.empty()) return version_number(kApiVersion);
   const auto parts = split(text, '.');
   if (parts.size() != 2) return 0;
   const auto major = parse_int(parts[0]), minor = parse_int(parts[1]);
@@ -78,6 +80,7 @@ static int version_number(const std::string& text) {
 
 Task<void> Api::handle(HttpExchange& http) {
   const HttpRequest& request = http.request();
+  log::debug("msg=\"calling\" method={} path=\"{}\" version={} remote={}", request.method, request.path, request.api_version, request.remote);
   if (!request.api_version.empty()) {
     const int version = version_number(request.api_version);
     if (version < version_number(kMinApiVersion)) {

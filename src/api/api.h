@@ -19,9 +19,17 @@ struct SystemFacts {
   std::string node_name, kernel_version, operating_system, os_version, architecture, data_root, id;
   int64_t memory_bytes = 0;
   int cpus = 1;
-  bool cgroup_v2 = false, debug = false;
-  std::string runtime_version;
+  bool cgroup_v2 = false, debug = false, live_restore = true;
+  bool memory_limit = false, swap_limit = false, oom_kill_disable = false, cpu_shares = false, cpu_quota = false, cpu_set = false, pids_limit = false;
+  std::string file_system, logging_driver, default_runtime;
+  std::vector<std::string> labels;
+  std::vector<std::pair<std::string, int>> address_pools;  // as configured: base, size
   std::vector<std::string> security_options, warnings;
+};
+
+/// A program beside the daemon.
+struct Component {
+  std::string name, version, commit;
 };
 
 struct ApiParts {
@@ -40,11 +48,15 @@ struct ApiParts {
   ImagePull& image_pull;
   ImagePush& image_push;
   SwarmNode* swarm = nullptr;
+  std::function<Task<std::vector<Component>>()> components;
 };
 
 constexpr const char* kApiVersion = "1.51";
 constexpr const char* kMinApiVersion = "1.24";
 constexpr size_t kMaxJsonBody = 4 << 20;
+
+/// "1.43" -> 1043, none -> the newest; 0 when it is not a version.
+int version_number(const std::string& text);
 
 /// What a handler sees: the exchange and the path's variable parts.
 struct Call {
@@ -52,6 +64,8 @@ struct Call {
   std::vector<std::string> args;
   const HttpRequest& request() const { return http.request(); }
   const std::string& arg(size_t i = 0) const { return args.at(i); }
+  /// Does the client speak a version before 1.`minor`?
+  bool before(int minor) const { return version_number(request().api_version) < 1000 + minor; }
 };
 
 class Api {
@@ -77,6 +91,8 @@ class Api {
 };
 
 void add_system_routes(Api&);
+void add_event_routes(Api&);
+void add_disk_usage_routes(Api&);
 void add_container_routes(Api&);
 void add_container_stream_routes(Api&);
 void add_exec_routes(Api&);

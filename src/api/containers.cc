@@ -232,6 +232,7 @@ static Task<Result<>> prune(Api& api, Call& call) {
     auto done = co_await p.containers.remove(live, false, false);
     if (done) deleted.push_back(Json(live->c.id)), reclaimed += size;
   }
+  p.events.publish("container", "prune", "", {{"reclaimed", std::to_string(reclaimed)}});
   co_await call.http.reply(200, dump(JsonObject{{"ContainersDeleted", deleted.empty() ? Json(nullptr) : Json(deleted)}, {"SpaceReclaimed", reclaimed}}));
   co_return Result<>{};
 }

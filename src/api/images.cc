@@ -83,6 +83,7 @@ static Task<Result<>> inspect(Api& api, Call& call) {
                  {"Os", image->os}, {"Size", image->size_bytes}, {"GraphDriver", JsonObject{{"Name", "overlay2"}, {"Data", JsonObject{}}}},
                  {"RootFS", JsonObject{{"Type", "layers"}, {"Layers", layers}}}, {"Metadata", JsonObject{{"LastTagTime", rfc3339(image->tagged_at)}}}};
   if (!image->variant.empty()) out["Variant"] = image->variant;
+  if (call.before(45)) out["Container"] = "", out["ContainerConfig"] = to_json(image->config);  // docker-compose 1.29 reads its volumes
   co_await call.http.reply(200, dump(out));
   co_return Result<>{};
 }
@@ -206,6 +207,7 @@ static Task<Result<>> prune(Api& api, Call& call) {
     for (const auto& d : removed->deleted) deleted.push_back(JsonObject{{"Deleted", d}});
     reclaimed += size;
   }
+  p.events.publish("image", "prune", "", {{"reclaimed", std::to_string(reclaimed)}});
   co_await call.http.reply(200, dump(JsonObject{{"ImagesDeleted", deleted.empty() ? Json(nullptr) : Json(deleted)}, {"SpaceReclaimed", reclaimed}}));
   co_return Result<>{};
 }

@@ -155,6 +155,7 @@ static Task<Result<>> prune(Api& api, Call& call) {
     auto done = co_await p.networks.remove(id);
     if (done) deleted.push_back(Json(name));
   }
+  p.events.publish("network", "prune", "", {{"reclaimed", "0"}});
   co_await call.http.reply(200, dump(JsonObject{{"NetworksDeleted", deleted.empty() ? Json(nullptr) : Json(deleted)}}));
   co_return Result<>{};
 }

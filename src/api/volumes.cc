@@ -73,6 +73,7 @@ static Task<Result<>> prune(Api& api, Call& call) {
     auto done = co_await p.volumes.remove(v.name, true);
     if (done) deleted.push_back(Json(v.name)), reclaimed += size;
   }
+  p.events.publish("volume", "prune", "", {{"reclaimed", std::to_string(reclaimed)}});
   co_await call.http.reply(200, dump(JsonObject{{"VolumesDeleted", deleted.empty() ? Json(nullptr) : Json(deleted)}, {"SpaceReclaimed", reclaimed}}));
   co_return Result<>{};
 }

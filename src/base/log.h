@@ -14,6 +14,10 @@ using Sink = std::function<void(Level, std::string_view)>;
 
 void set_sink(Sink sink);
 void set_level(Level level);
+enum class Format { kText, kJson };
+void set_format(Format format);
+/// One line for a text of key=value pairs: logfmt or JSON, with values quoted where they must be.
+std::string line_of(Format format, std::string_view time, Level level, std::string_view text);
 bool enabled(Level level);
 void write(Level level, std::string_view text);
 

@@ -1,32 +1,20 @@
 #include "cli/http.h"
 
-#include <sys/socket.h>
 #include <unistd.h>
-
-#include <cstdlib>
 
 #include "base/fd.h"
 #include "base/json.h"
 #include "sys/http/parser.h"
-#include "sys/loop/async_fd.h"
 
 namespace panal {
 
-Result<std::string> default_socket() {
-  const char* host = std::getenv("DOCKER_HOST");
-  if (!host || !*host) return std::string("/var/run/panal.sock");
-  const std::string text = host;
-  if (!text.starts_with("unix://")) return fail(Code::kUnsupported, "DOCKER_HOST=" + text + " is not supported yet: only unix:// sockets are");
-  return text.substr(7);
-}
-
-Result<HttpReply> ApiClient::exchange(const std::string& head, const std::function<Result<>(int)>& send_body, const std::function<bool(std::string_view)>& sink) {
-  auto connected = connect_unix(socket_, SOCK_STREAM);
-  if (!connected) return fail(Code::kUnavailable, "Cannot connect to the Panal daemon at unix://" + socket_ + ". Is the daemon running?");
-  const Fd fd = std::move(*connected);
-  TRYV(write_all(fd.get(), head));
+Result<HttpReply> ApiClient::exchange(const std::string& head, const std::function<Result<>(Wire&)>& send_body, const std::function<bool(std::string_view)>& sink) {
+  auto connected = connect_wire(daemon_);
+  if (!connected) return fail(Code::kUnavailable, "Cannot connect to the Panal daemon at " + daemon_.host + ". Is the daemon running?" + (daemon_.host.starts_with("tcp") ? " (" + connected.error().message + ")" : ""));
+  Wire& wire = **connected;
+  TRYV(wire.write(head));
   // The daemon may refuse in the middle of an upload: what it says counts, not the broken pipe.
-  const auto sent = send_body ? send_body(fd.get()) : Result<>{};
+  const auto sent = send_body ? send_body(wire) : Result<>{};
   HttpParser parser(HttpParser::Kind::kResponse);
   HttpReply reply;
   bool wanted = true;
@@ -36,13 +24,12 @@ Result<HttpReply> ApiClient::exchange(const std::string& head, const std::functi
   };
   std::string buffer, chunk(65536, '\0');
   while (!parser.done() && wanted) {
-    const ssize_t n = ::read(fd.get(), chunk.data(), chunk.size());
-    if (n < 0 && errno == EINTR) continue;
-    if (n <= 0) {
+    const auto n = wire.read(chunk.data(), chunk.size());
+    if (!n || *n == 0) {
       (void)parser.finish();
       break;
     }
-    buffer.append(chunk.data(), static_cast<size_t>(n));
+    buffer.append(chunk.data(), *n);
     TRY(const size_t taken, parser.feed(buffer, on_body));
     buffer.erase(0, taken);
   }
@@ -65,25 +52,25 @@ static std::string with_body(const std::string& body) {
 }
 
 Result<std::string> ApiClient::call(const std::string& method, const std::string& path, const std::string& body) {
-  TRY(auto reply, exchange(head_of(method, path, with_body(body)), [&](int fd) { return write_all(fd, body); }, nullptr));
+  TRY(auto reply, exchange(head_of(method, path, with_body(body)), [&](Wire& wire) { return wire.write(body); }, nullptr));
   return std::move(reply.body);
 }
 
 Result<> ApiClient::stream(const std::string& method, const std::string& path, const std::string& body, const std::function<bool(std::string_view)>& sink) {
-  TRYV(exchange(head_of(method, path, with_body(body)), [&](int fd) { return write_all(fd, body); }, sink));
+  TRYV(exchange(head_of(method, path, with_body(body)), [&](Wire& wire) { return wire.write(body); }, sink));
   return {};
 }
 
 Result<std::string> ApiClient::upload(const std::string& path, int file) {
-  const auto send = [&](int fd) -> Result<> {
+  const auto send = [&](Wire& wire) -> Result<> {
     std::string data(1 << 18, '\0');
     for (;;) {
       const ssize_t n = ::read(file, data.data(), data.size());
       if (n < 0) return fail(sys_error(errno, "read"));
-      if (n == 0) return write_all(fd, "0\r\n\r\n");
+      if (n == 0) return wire.write("0\r\n\r\n");
       char size[24];
       std::snprintf(size, sizeof size, "%zx\r\n", static_cast<size_t>(n));
-      TRYV(write_all(fd, size + data.substr(0, static_cast<size_t>(n)) + "\r\n"));
+      TRYV(wire.write(size + data.substr(0, static_cast<size_t>(n)) + "\r\n"));
     }
   };
   TRY(auto reply, exchange(head_of("POST", path, "Content-Type: application/x-tar\r\nTransfer-Encoding: chunked\r\n"), send, nullptr));

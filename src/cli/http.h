@@ -1,9 +1,10 @@
-// A blocking HTTP/1.1 client over a unix socket: what the command line needs of it and no more.
+// A blocking HTTP/1.1 client: what the command line needs of it and no more.
 #pragma once
 #include <functional>
 #include <string>
 
 #include "base/result.h"
+#include "sys/tls/wire.h"
 
 namespace panal {
 
@@ -14,7 +15,7 @@ struct HttpReply {
 
 class ApiClient {
  public:
-  explicit ApiClient(std::string socket) : socket_(std::move(socket)) {}
+  explicit ApiClient(DaemonAddress daemon) : daemon_(std::move(daemon)) {}
   /// Whole reply; a status of 400 and above is an error with the daemon's message.
   Result<std::string> call(const std::string& method, const std::string& path, const std::string& body = {});
   /// As call(), with the body handed over as it comes.
@@ -23,11 +24,8 @@ class ApiClient {
   Result<std::string> upload(const std::string& path, int file);
 
  private:
-  Result<HttpReply> exchange(const std::string& head, const std::function<Result<>(int fd)>& send_body, const std::function<bool(std::string_view)>& sink);
-  std::string socket_;
+  Result<HttpReply> exchange(const std::string& head, const std::function<Result<>(Wire&)>& send_body, const std::function<bool(std::string_view)>& sink);
+  DaemonAddress daemon_;
 };
-
-/// DOCKER_HOST (unix:// only), else /var/run/panal.sock.
-Result<std::string> default_socket();
 
 }  // namespace panal

@@ -8,7 +8,7 @@
 #include "cli/commands.h"
 
 static const char* kHelp =
-    "Usage:  panal [-H unix:///path] COMMAND\n\nA container engine and cluster orchestrator that speaks the Docker Engine API.\n\nCommands:\n"
+    "Usage:  panal [-H unix:///path|tcp://host:port] COMMAND\n\nA container engine and cluster orchestrator that speaks the Docker Engine API.\n\nCommands:\n"
     "  daemon     Run the node\n  lab        A playground of several nodes on this machine\n  image      load, import, ls\n  network    create, ls, rm\n"
     "  node       ls\n  service    create, ls, ps, logs, scale, update, rm\n  swarm      init, join, leave, join-token\n  version    Show the version\n\n"
     "Everything else: the stock docker CLI, with DOCKER_HOST=unix:///var/run/panal.sock\n";
@@ -18,10 +18,9 @@ int main(int argc, char** argv) {
   ::signal(SIGPIPE, SIG_IGN);
   Words words(argv + 1, argv + argc);
   const std::string bin = std::filesystem::read_symlink("/proc/self/exe").parent_path();
-  std::string socket;
+  std::string host;
   while (!words.empty() && (words[0] == "-H" || words[0] == "--host") && words.size() > 1) {
-    if (!words[1].starts_with("unix://")) return usage("only unix:// sockets are supported yet: " + words[1]);
-    socket = words[1].substr(7);
+    host = words[1];
     words.erase(words.begin(), words.begin() + 2);
   }
   if (words.empty() || words[0] == "help" || words[0] == "--help" || words[0] == "-h") return std::fputs(kHelp, stdout), 0;
@@ -37,12 +36,9 @@ int main(int argc, char** argv) {
     return 1;
   }
   if (noun == "lab") return lab_command(words, bin);
-  if (socket.empty()) {
-    auto chosen = default_socket();
-    if (!chosen) return report(chosen.error());
-    socket = *chosen;
-  }
-  ApiClient api(socket);
+  auto daemon = daemon_address(host);
+  if (!daemon) return report(daemon.error());
+  ApiClient api(*daemon);
   if (noun == "image") return image_command(api, words);
   if (noun == "node") return node_command(api, words);
   if (noun == "service") return service_command(api, words);

@@ -6,17 +6,17 @@
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/statfs.h>
-#include <sys/sysinfo.h>
-#include <sys/utsname.h>
 
 #include <cstdio>
 #include <filesystem>
 
-#include "api/api.h"
 #include "base/log.h"
 #include "base/text.h"
 #include "daemon/cgroup_view.h"
-#include "daemon/options.h"
+#include "daemon/claims.h"
+#include "daemon/facts.h"
+#include "daemon/listeners.h"
+#include "daemon/reload.h"
 #include "daemon/seccomp_default.h"
 #include "sys/crun/crun_runtime.h"
 #include "sys/disk/inotify_watch.h"
@@ -44,48 +44,6 @@ class KernelEntropy final : public Entropy {
   }
 };
 
-SystemFacts gather_facts(const DaemonOptions& o, Entropy& entropy) {
-  SystemFacts f;
-  utsname u{};
-  ::uname(&u);
-  f.node_name = o.node_name.empty() ? u.nodename : o.node_name;
-  f.kernel_version = u.release;
-  const std::string machine = u.machine;
-  f.architecture = machine == "x86_64" ? "amd64" : machine == "aarch64" ? "arm64" : machine.starts_with("arm") ? "arm" : machine;
-  struct sysinfo s{};
-  ::sysinfo(&s);
-  f.memory_bytes = static_cast<int64_t>(s.totalram) * s.mem_unit;
-  f.cpus = static_cast<int>(::sysconf(_SC_NPROCESSORS_ONLN));
-  f.data_root = o.data_root, f.debug = o.debug;
-  for (const auto& line : split(read_file("/etc/os-release").value_or(""), '\n')) {
-    if (line.starts_with("PRETTY_NAME=")) f.operating_system = std::string(trim(line.substr(12)));
-    if (line.starts_with("VERSION_ID=")) f.os_version = std::string(trim(line.substr(11)));
-  }
-  for (std::string* text : {&f.operating_system, &f.os_version}) std::erase(*text, '"');
-  const std::string id_file = o.data_root + "/engine-id";
-  f.id = std::string(trim(read_file(id_file).value_or("")));
-  if (f.id.empty()) {
-    f.id = hex(entropy.bytes(16));
-    (void)write_file_atomic(id_file, f.id);
-  }
-  f.cgroup_v2 = cgroup_is_v2();
-  f.runtime_version = "1";
-  return f;
-}
-
-std::vector<std::string> host_name_servers() {
-  std::vector<std::string> out;
-  for (const auto& line : split(read_file("/etc/resolv.conf").value_or(""), '\n'))
-    if (line.starts_with("nameserver ")) {
-      const std::string server(trim(line.substr(11)));
-      if (!server.starts_with("127.")) out.push_back(server);  // a container could not reach it
-    }
-  if (out.empty())  // systemd-resolved: its stub is on loopback, the real servers stand here
-    for (const auto& line : split(read_file("/run/systemd/resolve/resolv.conf").value_or(""), '\n'))
-      if (line.starts_with("nameserver ")) out.emplace_back(trim(line.substr(11)));
-  return out;
-}
-
 // Secrets never touch a disk: their folder is a tmpfs of its own, which outlives the daemon as the containers do.
 Result<> mount_memory_folder(const std::string& dir) {
   TRYV(make_dirs(dir, 0700));
@@ -105,8 +63,6 @@ Result<SeccompDefault> prepare_seccomp(const DaemonOptions& o, SystemFacts& fact
   return seccomp;
 }
 
-RegistryOptions registry_options(const DaemonOptions& o) { return {.registry_mirrors = o.registry_mirrors, .insecure_registries = o.insecure_registries}; }
-
 // Each attached client, log reader and exec takes descriptors; children get the old limit back from the runtime.
 void raise_file_limit() {
   rlimit files{};
@@ -116,13 +72,30 @@ void raise_file_limit() {
   }
 }
 
-Result<> run(const DaemonOptions& o) {
+RegistryOptions registry_options(const DaemonOptions& o) { return {.registry_mirrors = o.registry_mirrors, .insecure_registries = o.insecure_registries}; }
+
+NetworkPaths network_settings(const DaemonOptions& o) {
+  NetworkPaths out{o.exec_root + "/netns", o.dns.empty() ? host_name_servers() : o.dns, {}};
+  out.bridge.address_cidr = o.bip, out.bridge.range = o.fixed_cidr, out.bridge.host_ip = o.ip, out.bridge.mtu = o.mtu, out.bridge.icc = o.icc, out.bridge.masquerade = o.ip_masq;
+  if (o.default_address_pools.empty()) return out;
+  out.pools.clear();
+  for (const auto& p : o.default_address_pools) out.pools.emplace_back(*parse_cidr(p.base), p.size);
+  return out;
+}
+
+ContainerDefaults container_defaults(const DaemonOptions& o) {
+  ContainerDefaults d;
+  d.log = {o.log_driver, o.log_opts}, d.ulimits = o.default_ulimits, d.shm_size_bytes = o.default_shm_size, d.runtime = o.default_runtime, d.ipc_mode = o.default_ipc_mode;
+  d.cgroupns_mode = o.default_cgroupns_mode, d.init = o.init, d.no_new_privileges = o.no_new_privileges, d.dns_options = o.dns_opts, d.dns_search = o.dns_search;
+  return d;
+}
+
+Result<> run(DaemonOptions o) {
   TRYV(check_registry_options(registry_options(o)));
+  ServiceManager manager = ServiceManager::from_environment();
   TRYV(make_dirs(o.data_root, 0711));
   TRYV(make_dirs(o.exec_root, 0711));
-  Fd lock(::open((o.exec_root + "/panald.lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
-  struct flock exclusive{.l_type = F_WRLCK, .l_whence = SEEK_SET};
-  if (::fcntl(lock.get(), F_SETLK, &exclusive) != 0) return fail(Code::kConflict, "another panald uses " + o.exec_root);
+  TRY(const Claims claims, claim(o));
   TRYV(prepare_cgroup_view(o.data_root + "/containers"));
 
   AsioLoop loop;
@@ -137,14 +110,14 @@ Result<> run(const DaemonOptions& o) {
   Events events(loop);
   Images images(loop, layers, *db, events);
   TRYV(images.load());
-  Networks networks(loop, entropy, kernel, *db, events, {o.exec_root + "/netns", host_name_servers()});
+  Networks networks(loop, entropy, kernel, *db, events, network_settings(o));
   TRYV(networks.load());
   Volumes volumes(loop, entropy, *db, events, o.data_root + "/volumes");
   TRYV(volumes.load());
   SystemFacts facts = gather_facts(o, entropy);
   TRY(SeccompDefault seccomp, prepare_seccomp(o, facts));
   Containers containers(loop, entropy, runtime, layers, files, *db, events, images, networks, volumes,
-                        {.data = o.data_root + "/containers", .execs = o.exec_root + "/execs", .cgroup_v2 = facts.cgroup_v2, .machine = host_limits(facts.cpus), .seccomp = std::move(seccomp)});
+                        {.data = o.data_root + "/containers", .execs = o.exec_root + "/execs", .cgroup_v2 = facts.cgroup_v2, .machine = host_limits(facts.cpus), .seccomp = std::move(seccomp), .defaults = container_defaults(o)});
   TRYV(containers.load());
   TRYV(runtime.watch_exits());
   const WatchFile watcher = [&loop](const std::string& path) { return watch_file(loop, path); };
@@ -152,21 +125,21 @@ Result<> run(const DaemonOptions& o) {
   GrpcTransport transport(loop);
   const auto crypto = make_openssl_crypto();
   ImagePeers peers(loop, transport, images, layers);
+  const std::string secrets = o.exec_root + "/secrets";
+  TRYV(mount_memory_folder(secrets));
+  NodeDescription description;
+  description.hostname = facts.node_name, description.architecture = facts.architecture, description.engine_version = PANAL_VERSION;
+  description.nano_cpus = facts.cpus * 1'000'000'000LL, description.memory_bytes = facts.memory_bytes;
   FetchClient http(loop, entropy, self + "/panal-unpack", o.data_root + "/ingest");
   RegistryClient registry(loop, http, registry_options(o));
   registry.sha256 = [&layers](std::string_view text) { return layers.sha256(text); };
   ImagePull image_pull(loop, registry, images, layers, events);
   ImagePush image_push(loop, registry, images, layers, events);
   peers.pull = [&image_pull](std::string reference, std::string auth) { return image_pull.pull_for_task(std::move(reference), std::move(auth)); };
-  const std::string secrets = o.exec_root + "/secrets";
-  TRYV(mount_memory_folder(secrets));
-  NodeDescription description;
-  description.hostname = facts.node_name, description.architecture = facts.architecture, description.engine_version = PANAL_VERSION;
-  description.nano_cpus = facts.cpus * 1'000'000'000LL, description.memory_bytes = facts.memory_bytes;
   TaskExecutor executor({loop, containers, networks, peers, description, secrets});
   SwarmNode swarm({loop, entropy, transport, *crypto, kernel, executor, peers, [&loop](const std::string& dir) { return open_raft_files(loop, dir); },
                    [](const raft::Settings& settings) { return raft::make_libraft_core(settings); }, o.data_root + "/swarm", facts.node_name});
-  Api api({loop, entropy, events, images, containers, networks, volumes, layers, watcher, facts, http, registry, image_pull, image_push, &swarm});
+  Api api({loop, entropy, events, images, containers, networks, volumes, layers, watcher, facts, http, registry, image_pull, image_push, &swarm, ask_components(loop)});
   HttpServer server(loop, [&api](HttpExchange& http) { return api.handle(http); });
 
   raise_file_limit();
@@ -178,41 +151,78 @@ Result<> run(const DaemonOptions& o) {
 
   Scope scope;
   std::optional<Error> failure;
-  std::vector<std::string> bound;
+  OpenHosts open;
   auto start_up = [&]() -> Task<void> {
     auto ready = co_await networks.setup();
     if (ready) co_await containers.adopt();
     if (ready) ready = co_await swarm.resume();
-    for (const auto& host : o.hosts) {
-      if (!ready) break;
-      auto listener = listen_unix(host.substr(7), 0660, o.group);
-      if (listener) bound.push_back(host.substr(7)), server.listen(std::move(*listener));
-      else ready = std::unexpected(listener.error());
+    if (ready) {
+      auto opened = open_hosts(o, manager, server);
+      if (opened) open = std::move(*opened);
+      else ready = std::unexpected(opened.error());
     }
     if (!ready) {
       failure = ready.error();
       loop.stop();
       co_return;
     }
-    log::info("msg=\"ready\" version={} data_root={} host={}", PANAL_VERSION, o.data_root, o.hosts[0]);
+    auto& warnings = api.parts().facts.warnings;
+    warnings.insert(warnings.end(), open.warnings.begin(), open.warnings.end());
+    log::info("msg=\"ready\" version={} data_root={} hosts={}", PANAL_VERSION, o.data_root, join(o.hosts, ","));
+    manager.notify("READY=1\nSTATUS=ready\nMAINPID=" + std::to_string(::getpid()));
   };
-  // SIGTERM: answer no more, leave containers running, end. A second signal or five seconds end it at once.
+  auto reload = [&] {
+    manager.notify("RELOADING=1\nMONOTONIC_USEC=" + std::to_string(loop.now().time_since_epoch() / 1us));
+    if (auto fresh = reread_options(o)) {
+      take_reloadable(o, *fresh);
+      take_settings(api.parts().facts, o);
+      registry.set_options(registry_options(o));
+      log::set_level(o.level());
+      auto attributes = reload_attributes(o);
+      attributes["name"] = facts.node_name;
+      events.publish("daemon", "reload", facts.id, std::move(attributes));
+      log::info("msg=\"configuration reloaded\" file={}", o.config_file);
+    } else {
+      log::error("msg=\"the configuration is not reloaded\" error=\"{}\"", fresh.error().message);
+    }
+    manager.notify("READY=1");
+  };
+  // SIGTERM: answer no more; containers run on, or end first where the settings say so. A second signal ends it at once.
+  auto shut_down = [&](uint32_t signal) -> Task<void> {
+    log::info("msg=\"stopping\" signal={}", signal);
+    manager.notify("STOPPING=1");
+    server.stop();
+    if (!o.live_restore) co_await containers.stop_all(o.shutdown_timeout_seconds);
+    containers.shutdown();
+    swarm.shutdown();
+    loop.call_after(300ms, [&loop] { loop.stop(); });
+  };
   auto until_signal = [&]() -> Task<void> {
-    for (;;) {
+    for (bool stopping = false;;) {
       if (co_await signal_fd.readable() == AsyncFd::Ready::kClosed) co_return;
       signalfd_siginfo info{};
-      if (::read(signal_fd.get(), &info, sizeof info) != sizeof info || info.ssi_signo == SIGHUP) continue;
-      log::info("msg=\"stopping\" signal={}", info.ssi_signo);
-      containers.shutdown();
-      swarm.shutdown();
-      server.stop();
-      loop.call_after(300ms, [&loop] { loop.stop(); });
+      if (::read(signal_fd.get(), &info, sizeof info) != sizeof info) continue;
+      if (info.ssi_signo == SIGHUP) {
+        if (!stopping) reload();
+      } else if (std::exchange(stopping, true)) {
+        loop.stop();
+      } else {
+        scope.spawn(shut_down(info.ssi_signo));
+      }
     }
   };
+  auto watchdog = [&]() -> Task<void> {
+    while (manager.watchdog()) {
+      manager.notify("WATCHDOG=1");
+      co_await loop.sleep(*manager.watchdog());
+    }
+  };
+  scope.spawn(watchdog());
   scope.spawn(start_up());
   scope.spawn(until_signal());
   loop.run();
-  for (const auto& path : bound) ::unlink(path.c_str());
+  for (const auto& path : open.socket_files) ::unlink(path.c_str());
+  ::unlink(o.pidfile.c_str());
   if (failure) {
     std::fprintf(stderr, "panald: %s\n", failure->message.c_str());
     std::_Exit(1);
@@ -233,7 +243,9 @@ int main(int argc, char** argv) {
   }
   if (options->help) return std::fputs(options_help().c_str(), stdout), 0;
   if (options->version) return std::printf("Panal version %s\n", PANAL_VERSION), 0;
-  if (options->debug) log::set_level(log::Level::kDebug);
+  if (options->validate) return std::fputs("configuration OK\n", stderr), 0;
+  log::set_level(options->level());
+  log::set_format(options->log_format == "json" ? log::Format::kJson : log::Format::kText);
   auto done = run(*options);
   if (!done) {
     std::fprintf(stderr, "panald: %s\n", done.error().message.c_str());

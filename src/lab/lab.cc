@@ -171,7 +171,7 @@ Result<> Lab::spawn_daemon(LabNode& n) {
     const int log = ::open((base + "/log").c_str(), O_WRONLY | O_CREAT | O_APPEND, 0600), null = ::open("/dev/null", O_RDONLY);
     ::dup2(null, 0), ::dup2(log, 1), ::dup2(log, 2);
     const std::string program = bin_ + "/panald", data = base + "/data", run = base + "/run", host = "unix://" + base + "/docker.sock";
-    ::execl(program.c_str(), "panald", "--node-name", n.name.c_str(), "--data-root", data.c_str(), "--exec-root", run.c_str(), "-H", host.c_str(), nullptr);
+    ::execl(program.c_str(), "panald", "--config-file", "/dev/null", "--node-name", n.name.c_str(), "--data-root", data.c_str(), "--exec-root", run.c_str(), "-H", host.c_str(), nullptr);
     ::_exit(127);
   }
   report.second.reset();
@@ -185,7 +185,7 @@ Result<> Lab::spawn_daemon(LabNode& n) {
 
 Result<> Lab::wait_ready(const LabNode& n) {
   for (int tries = 0; tries < 500; ++tries) {
-    ApiClient api(socket(n));
+    ApiClient api({.host = "unix://" + socket(n)});
     if (exists(socket(n)) && api.call("GET", "/_ping")) return {};
     if (!alive(n)) break;
     ::usleep(20'000);
@@ -196,14 +196,14 @@ Result<> Lab::wait_ready(const LabNode& n) {
 
 Result<> Lab::form_swarm() {
   const LabNode& first = nodes_.at(0);
-  ApiClient leader(socket(first));
+  ApiClient leader({.host = "unix://" + socket(first)});
   TRYV(leader.call("POST", "/swarm/init", dump(JsonObject{{"ListenAddr", "0.0.0.0:2377"}, {"AdvertiseAddr", address(first)}})));
   TRY(const std::string swarm, leader.call("GET", "/swarm"));
   TRY(const Json json, parse_json(swarm));
   for (size_t i = 1; i < nodes_.size(); ++i) {
     const auto& tokens = json.as_object().at("JoinTokens").as_object();
     const std::string token = str(tokens.at(nodes_[i].manager ? "Manager" : "Worker"));
-    ApiClient api(socket(nodes_[i]));
+    ApiClient api({.host = "unix://" + socket(nodes_[i])});
     auto joined = api.call("POST", "/swarm/join", dump(JsonObject{{"ListenAddr", "0.0.0.0:2377"}, {"AdvertiseAddr", address(nodes_[i])}, {"RemoteAddrs", JsonArray{Json(address(first) + ":2377")}}, {"JoinToken", token}}));
     if (!joined) return fail(wrap(nodes_[i].name, joined.error()));
   }

@@ -208,6 +208,7 @@ Task<Result<CreateResult>> Containers::create(std::string name, ContainerConfig 
     return {};
   };
   CO_TRYV(taken());
+  apply_defaults(host, paths_.defaults);
   CO_TRYV(validate(config, host, paths_.machine));
   if (config.image.empty()) co_return fail(Code::kInvalid, "no image specified");
   CO_TRY(const Image* found, images_.find(config.image));
@@ -229,11 +230,7 @@ Task<Result<CreateResult>> Containers::create(std::string name, ContainerConfig 
   const bool host_network = host.network_mode == "host";
   if (config.hostname.empty() && !host_network) config.hostname = c.id.substr(0, 12);
   c.hostname = config.hostname;
-  if (host.log_config.type.empty()) host.log_config.type = "json-file";
-  if (host.shm_size == 0) host.shm_size = 64 << 20;
-  if (host.ipc_mode.empty()) host.ipc_mode = "private";
   if (host.restart_policy.name.empty()) host.restart_policy.name = "no";
-  if (host.runtime.empty()) host.runtime = "crun";
   if (!host.masked_paths && host.privileged) host.masked_paths = std::vector<std::string>{};
   if (host.init.value_or(false) && !exists(paths_.init_path)) co_return fail(Code::kInvalid, "--init needs " + paths_.init_path + ": install the package tini");
   if (host.memory > 0 && host.memory_swap == 0) host.memory_swap = host.memory * 2;

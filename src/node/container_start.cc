@@ -85,7 +85,7 @@ Result<> Containers::write_files(const Container& c) {
   return write_file(dir(c) + "/resolv.conf", resolv_text(c));
 }
 
-static std::vector<PublishedPort> wished_ports(const Container& c) {
+static std::vector<PublishedPort> wished_ports(const Container& c, const std::string& default_ip) {
   std::vector<PublishedPort> out;
   const auto parse = [](const std::string& text) {
     const size_t slash = text.find('/');
@@ -98,7 +98,7 @@ static std::vector<PublishedPort> wished_ports(const Container& c) {
     if (!bindings) continue;
     for (const auto& b : *bindings) {
       PublishedPort p = parse(port);
-      p.host_ip = b.host_ip.empty() || b.host_ip == "::" ? "0.0.0.0" : b.host_ip;
+      p.host_ip = b.host_ip.empty() ? default_ip : b.host_ip == "::" ? "0.0.0.0" : b.host_ip;
       if (const auto range = parse_port_range(b.host_port)) p.host_port = range->first, p.last_host_port = range->second;
       out.push_back(p);
     }
@@ -107,7 +107,7 @@ static std::vector<PublishedPort> wished_ports(const Container& c) {
     for (const auto& [port, nothing] : c.config.exposed_ports)
       if (!c.host.port_bindings.contains(port)) {
         PublishedPort p = parse(port);
-        p.host_ip = "0.0.0.0";
+        p.host_ip = default_ip;
         out.push_back(p);
       }
   return out;
@@ -138,7 +138,7 @@ Task<Result<>> Containers::set_up_network(LivePtr live) {
     if (n && (*n)->driver == "bridge" && published_address.empty() && !(*n)->internal) published_address = c.networks[name].ip_address;
     ++index;
   }
-  const auto wish = wished_ports(c);
+  const auto wish = wished_ports(c, networks_.publishing_address(c));
   if (!wish.empty() && !published_address.empty()) {
     CO_TRY(c.ports, co_await networks_.publish(c, published_address, wish));
   }

@@ -7,6 +7,7 @@
 #include <functional>
 #include <memory>
 
+#include "engine/defaults.h"
 #include "engine/oci.h"
 #include "engine/resources.h"
 #include "engine/security.h"
@@ -62,6 +63,7 @@ struct ContainerPaths {
   bool cgroup_v2 = false;
   HostLimits machine;
   SeccompDefault seccomp;
+  ContainerDefaults defaults;
 };
 
 struct CreateResult {
@@ -132,6 +134,8 @@ class Containers {
   /// Called after each change of a container's state.
   std::function<void(const Container&)> on_change;
   void shutdown() { stopping_ = true; }
+  /// Stops what runs, each within its own grace and `most_seconds` (negative: its own only).
+  Task<void> stop_all(int most_seconds);
   auto join() { return scope_.join(); }
 
  private:

@@ -29,11 +29,20 @@ class Events {
   uint64_t next() const { return next_; }
   const EngineEvent& at(uint64_t number) const { return memory_[number - memory_.front().number]; }
   Event& changed() { return changed_; }
+  /// Stands while a client listens.
+  struct Listening {
+    explicit Listening(Events& e) : events(e) { ++events.listeners_; }
+    ~Listening() { --events.listeners_; }
+    Listening(const Listening&) = delete;
+    Events& events;
+  };
+  int listeners() const { return listeners_; }
 
  private:
   Loop& loop_;
   std::deque<EngineEvent> memory_;
   uint64_t next_ = 1;
+  int listeners_ = 0;
   Event changed_;
 };
 

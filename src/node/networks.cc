@@ -50,6 +50,32 @@ Task<Result<>> Networks::ensure_kernel(const Network& n) {
   co_return co_await kernel_.ensure_bridge(plan);
 }
 
+// The default bridge follows the settings at each start, as Docker's; its subnet stays unless they name another.
+Task<Result<>> Networks::set_up_bridge() {
+  const DefaultBridge& b = paths_.bridge;
+  const auto known = std::ranges::find_if(networks_, [](const auto& n) { return n.second.name == "bridge"; });
+  const bool fresh = known == networks_.end();
+  Network n;
+  if (!fresh) n = known->second;
+  else n.id = entropy_.hex_id(), n.name = "bridge", n.driver = "bridge", n.bridge = b.name, n.created = loop_.wall_now();
+  const std::string before = to_text(n);
+  const auto text = [](bool on) { return on ? "true" : "false"; };
+  n.options = {{"com.docker.network.bridge.default_bridge", "true"}, {"com.docker.network.bridge.enable_icc", text(b.icc)},
+               {"com.docker.network.bridge.enable_ip_masquerade", text(b.masquerade)}, {"com.docker.network.bridge.host_binding_ipv4", b.host_ip},
+               {"com.docker.network.bridge.name", n.bridge}, {"com.docker.network.driver.mtu", std::to_string(b.mtu)}};
+  const auto address = parse_cidr(b.address_cidr);
+  const bool moved = address && (n.pools.empty() || n.pools[0].subnet != cidr_text(*address) || n.pools[0].gateway != ip4_text(address->base));
+  if (moved) n.pools = {{cidr_text(*address), ip4_text(address->base), ""}};
+  if (n.pools.empty()) n.pools.emplace_back();
+  n.pools[0].ip_range = b.range;
+  if (moved && !fresh) CO_TRYV(co_await kernel_.remove_bridge(n.bridge));  // with its old address
+  networks_.erase(n.id);  // it does not overlap with itself
+  if (auto chosen = choose_subnet(n); !chosen) co_return fail(wrap("default bridge", chosen.error()));
+  if (fresh || to_text(n) != before) CO_TRYV(co_await db_.put("network", n.id, to_text(n)));
+  networks_[n.id] = n;
+  co_return Result<>{};
+}
+
 Task<Result<>> Networks::setup() {
   CO_TRYV(co_await kernel_.setup());
   const auto predefined = [&](const char* name, const char* driver) -> Task<Result<>> {
@@ -57,18 +83,11 @@ Task<Result<>> Networks::setup() {
       if (n.name == name) co_return Result<>{};
     Network n;
     n.id = entropy_.hex_id(), n.name = name, n.driver = driver, n.created = loop_.wall_now();
-    if (n.driver == "bridge") {
-      n.bridge = paths_.bridge_name;
-      n.options = {{"com.docker.network.bridge.default_bridge", "true"}, {"com.docker.network.bridge.enable_icc", "true"},
-                   {"com.docker.network.bridge.enable_ip_masquerade", "true"}, {"com.docker.network.bridge.host_binding_ipv4", "0.0.0.0"},
-                   {"com.docker.network.bridge.name", paths_.bridge_name}, {"com.docker.network.driver.mtu", "1500"}};
-      CO_TRYV(choose_subnet(n));
-    }
     CO_TRYV(co_await db_.put("network", n.id, to_text(n)));
     networks_[n.id] = n;
     co_return Result<>{};
   };
-  CO_TRYV(co_await predefined("bridge", "bridge"));
+  CO_TRYV(co_await set_up_bridge());
   CO_TRYV(co_await predefined("host", "host"));
   CO_TRYV(co_await predefined("none", "null"));
   for (const auto& [id, n] : networks_) CO_TRYV(co_await ensure_kernel(n));
@@ -104,7 +123,7 @@ Result<> Networks::choose_subnet(Network& n) {
       for (const auto& r : *routes)
         if (auto c = parse_cidr(r)) avoid.push_back(*c);
     std::optional<Cidr> found;
-    for (const auto& [pool, prefix] : default_local_pools())
+    for (const auto& [pool, prefix] : paths_.pools)
       if ((found = free_subnet({pool}, prefix, avoid))) break;
     if (!found) return fail(Code::kInvalid, "all predefined address pools have been fully subnetted");
     if (n.pools.empty()) n.pools.emplace_back();

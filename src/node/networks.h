@@ -14,10 +14,20 @@
 
 namespace panal {
 
+/// The network "bridge", as the daemon's settings have it.
+struct DefaultBridge {
+  std::string name = "panal0";
+  std::string address_cidr, range;  // of the bridge, of its containers; empty: chosen
+  std::string host_ip = "0.0.0.0";  // where ports are published
+  int mtu = 1500;
+  bool icc = true, masquerade = true;
+};
+
 struct NetworkPaths {
   std::string namespaces;  // folder of namespace files
   std::vector<std::string> dns_servers;
-  std::string bridge_name = "panal0";
+  DefaultBridge bridge;
+  std::vector<std::pair<Cidr, int>> pools = default_local_pools();
 };
 
 class Networks {
@@ -48,6 +58,8 @@ class Networks {
   void readopt(const Container& c, const std::string& network_name, const Endpoint& endpoint);
   /// Publishes the wished ports; fills in random ones. All or nothing.
   Task<Result<std::vector<PublishedPort>>> publish(const Container& c, const std::string& address, std::vector<PublishedPort> wish);
+  /// Where a port goes whose wish names no address.
+  std::string publishing_address(const Container& c) const { return c.networks.contains("bridge") ? paths_.bridge.host_ip : "0.0.0.0"; }
   Task<void> unpublish(const std::string& address, const std::vector<PublishedPort>& ports);
   /// Ports of the routing mesh, {protocol, port}: no program of the host and no container may take them.
   void hold_mesh_ports(const std::set<std::pair<std::string, uint16_t>>& wanted);
@@ -67,6 +79,7 @@ class Networks {
 
  private:
   Task<Result<>> ensure_kernel(const Network& network);
+  Task<Result<>> set_up_bridge();
   Result<> choose_subnet(Network& network);
   Task<std::string> answer(std::string container_id, std::string query);
   std::set<Ip4> taken(const std::string& network_id) const;

@@ -294,34 +294,62 @@ Task<void> serve_http(Stream& stream, std::string remote, const std::function<Ta
   }
 }
 
-void HttpServer::listen(Fd listener) {
-  listeners_.emplace_back(loop_, std::move(listener));
+void HttpServer::listen(Fd listener, From from, TlsContext tls) {
+  listeners_.emplace_back(loop_, std::move(listener), std::move(tls), from == From::kHere ? kMaxConnections : kMaxRemoteConnections);
   scope_.spawn(accept_loop(listeners_.back()));
 }
 
 void HttpServer::stop() {
   stopping_ = true;
-  for (auto& l : listeners_) l.close();
-  for (auto* c : connections_) c->close();
+  for (auto& l : listeners_) l.fd.close();
+  for (auto* list : {&connections_, &handshakes_})
+    for (auto* c : *list) c->close();
 }
 
-Task<void> HttpServer::accept_loop(AsyncFd& listener) {
+Task<void> HttpServer::accept_loop(Listener& listener) {
   while (!stopping_) {
     std::string peer;
-    auto fd = co_await accept_fd(listener, &peer);
+    auto fd = co_await accept_fd(listener.fd, &peer);
     if (!fd) {
       if (fd.error().code == Code::kCancelled) co_return;
       log::warn("msg=\"accept failed\" error=\"{}\"", fd.error().message);
       co_await loop_.sleep(100ms);  // out of descriptors: wait for some to come back
       continue;
     }
-    if (connections_.size() >= kMaxConnections) continue;  // closes it
-    scope_.spawn(connection(std::move(*fd), std::move(peer)));
+    if (listener.open >= listener.limit) continue;  // closes it
+    scope_.spawn(connection(listener, std::move(*fd), std::move(peer)));
   }
 }
 
-Task<void> HttpServer::connection(Fd fd, std::string peer) {
-  FdStream stream(loop_, std::move(fd));
+Task<void> HttpServer::connection(Listener& listener, Fd fd, std::string peer) {
+  ++listener.open;
+  if (listener.tls) {
+    co_await secure_connection(listener, std::move(fd), std::move(peer));
+  } else {
+    FdStream stream(loop_, std::move(fd));
+    co_await serve(stream, std::move(peer));
+  }
+  --listener.open;
+}
+
+Task<void> HttpServer::secure_connection(Listener& listener, Fd fd, std::string peer) {
+  TlsStream stream(loop_, std::move(fd), listener.tls, TlsStream::Side::kServer);
+  stream.wait_for_reader(std::nullopt);
+  handshakes_.push_back(&stream);
+  if (handshakes_.size() > kMaxHandshakes) {
+    handshakes_.front()->close();
+    handshakes_.pop_front();
+  }
+  auto done = co_await stream.handshake(kHandshakeTime);
+  std::erase(handshakes_, &stream);
+  if (!done) {
+    log::debug("msg=\"TLS handshake failed\" remote={} error=\"{}\"", peer, done.error().message);
+    co_return;
+  }
+  co_await serve(stream, std::move(peer));
+}
+
+Task<void> HttpServer::serve(Stream& stream, std::string peer) {
   const auto at = connections_.insert(connections_.end(), &stream);
   co_await serve_http(stream, std::move(peer), handler_);
   stream.close_write();

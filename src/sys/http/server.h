@@ -8,6 +8,7 @@
 #include "base/task.h"
 #include "ports/stream.h"
 #include "sys/loop/async_fd.h"
+#include "sys/tls/tls_stream.h"
 
 namespace panal {
 
@@ -19,21 +20,34 @@ Task<void> serve_http(Stream& stream, std::string remote, const std::function<Ta
 
 class HttpServer {
  public:
-  static constexpr size_t kMaxConnections = 4096;
+  static constexpr size_t kMaxConnections = 4096, kMaxRemoteConnections = 1024;  // of one listener
+  static constexpr size_t kMaxHandshakes = 64;
+  static constexpr Duration kHandshakeTime = 10s;
   HttpServer(AsioLoop& loop, std::function<Task<void>(HttpExchange&)> handler) : loop_(loop), handler_(std::move(handler)) {}
 
-  void listen(Fd listener);
+  enum class From { kHere, kAnywhere };
+  /// With a context its connections speak TLS. When more than kMaxHandshakes are under way the oldest is given up, so that strangers
+  /// who connect and say nothing hold nobody up.
+  void listen(Fd listener, From from, TlsContext tls = nullptr);
   void stop();
   auto join() { return scope_.join(); }
 
  private:
-  Task<void> accept_loop(AsyncFd& listener);
-  Task<void> connection(Fd fd, std::string peer);
+  struct Listener {
+    Listener(AsioLoop& loop, Fd socket, TlsContext context, size_t most) : fd(loop, std::move(socket)), tls(std::move(context)), limit(most) {}
+    AsyncFd fd;
+    TlsContext tls;
+    size_t limit, open = 0;
+  };
+  Task<void> accept_loop(Listener& listener);
+  Task<void> connection(Listener& listener, Fd fd, std::string peer);
+  Task<void> secure_connection(Listener& listener, Fd fd, std::string peer);
+  Task<void> serve(Stream& stream, std::string peer);
 
   AsioLoop& loop_;
   std::function<Task<void>(HttpExchange&)> handler_;
-  std::list<AsyncFd> listeners_;
-  std::list<FdStream*> connections_;
+  std::list<Listener> listeners_;
+  std::list<Stream*> connections_, handshakes_;
   bool stopping_ = false;
   Scope scope_;
 };

@@ -15,6 +15,7 @@
 #include <array>
 #include <cstring>
 
+#include "base/text.h"
 #include "sys/loop/state.h"
 
 namespace panal {
@@ -181,13 +182,16 @@ Result<Fd> listen_unix(const std::string& path, int mode, const std::string& gro
   if (!fd) return fail(sys_error(errno, "socket"));
   TRY(auto at, short_path(path));
   const sockaddr_un address = unix_address(at.first);
+  const struct group* named = group.empty() ? nullptr : ::getgrnam(group.c_str());
+  const auto number = parse_int(group);
+  if (!group.empty() && !named && !number && group != "docker") return fail(Code::kInvalid, "can't create unix socket " + path + ": group " + group + " not found");
   const mode_t old = ::umask(0177);
   const int bound = ::bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address);
   const int error = errno;
   ::umask(old);
   if (bound != 0) return fail(sys_error(error, "bind", path));
   ::chmod(path.c_str(), static_cast<mode_t>(mode));
-  if (const struct group* g = group.empty() ? nullptr : ::getgrnam(group.c_str())) (void)!::chown(path.c_str(), 0, g->gr_gid);
+  if (named || number) (void)!::chown(path.c_str(), 0, named ? named->gr_gid : static_cast<gid_t>(*number));
   if (::listen(fd.get(), SOMAXCONN) != 0) return fail(sys_error(errno, "listen", path));
   return fd;
 }

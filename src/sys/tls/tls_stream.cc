@@ -3,9 +3,11 @@
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/ssl.h>
+#include <sys/socket.h>
 
 #include <array>
 
+#include "base/fd.h"
 #include "base/text.h"
 
 namespace panal {
@@ -64,7 +66,36 @@ Result<TlsContext> make_anonymous_context() {
   return context;
 }
 
-TlsStream::TlsStream(AsioLoop& loop, Fd fd, const TlsContext& context, Side side) : fd_(loop, std::move(fd)), ssl_(SSL_new(context.get())), context_(context) {
+Result<TlsContext> make_api_context(const std::string& certificate, const std::string& key, const std::string& ca) {
+  for (const auto& path : {certificate, key, ca})
+    if (!path.empty()) TRYV(read_file(path, 1 << 20));
+  TlsContext context(SSL_CTX_new(TLS_method()), SSL_CTX_free);
+  SSL_CTX* c = context.get();
+  SSL_CTX_set_min_proto_version(c, TLS1_2_VERSION);
+  SSL_CTX_set_mode(c, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_RELEASE_BUFFERS);
+  SSL_CTX_set_options(c, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
+  SSL_CTX_set_session_cache_mode(c, SSL_SESS_CACHE_OFF);
+  SSL_CTX_set_num_tickets(c, 0);
+  SSL_CTX_set_default_passwd_cb(c, [](char*, int, int, void*) { return 0; });  // never asks a terminal
+  static constexpr unsigned char kHttp[] = "\x08http/1.1";
+  SSL_CTX_set_alpn_select_cb(
+      c,
+      [](SSL*, const unsigned char** out, unsigned char* size, const unsigned char* in, unsigned length, void*) {
+        return SSL_select_next_proto(const_cast<unsigned char**>(out), size, kHttp, sizeof kHttp - 1, in, length) == OPENSSL_NPN_NEGOTIATED ? SSL_TLSEXT_ERR_OK : SSL_TLSEXT_ERR_NOACK;
+      },
+      nullptr);
+  ERR_clear_error();
+  if (SSL_CTX_use_certificate_chain_file(c, certificate.c_str()) != 1) return std::unexpected(tls_error(("TLS certificate " + certificate).c_str()));
+  if (SSL_CTX_use_PrivateKey_file(c, key.c_str(), SSL_FILETYPE_PEM) != 1 || SSL_CTX_check_private_key(c) != 1) return std::unexpected(tls_error(("TLS key " + key).c_str()));
+  if (ca.empty()) return context;
+  STACK_OF(X509_NAME)* names = SSL_load_client_CA_file(ca.c_str());
+  if (!names || SSL_CTX_load_verify_locations(c, ca.c_str(), nullptr) != 1) return std::unexpected(tls_error(("TLS CA certificate " + ca).c_str()));
+  SSL_CTX_set_client_CA_list(c, names);
+  SSL_CTX_set_verify(c, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, nullptr);
+  return context;
+}
+
+TlsStream::TlsStream(AsioLoop& loop, Fd fd, const TlsContext& context, Side side) : loop_(loop), fd_(loop, std::move(fd)), ssl_(SSL_new(context.get())), context_(context) {
   SSL_set_fd(ssl_, fd_.get());
   if (side == Side::kClient) SSL_set_connect_state(ssl_);
   else SSL_set_accept_state(ssl_);
@@ -72,14 +103,22 @@ TlsStream::TlsStream(AsioLoop& loop, Fd fd, const TlsContext& context, Side side
 TlsStream::~TlsStream() { SSL_free(ssl_); }
 
 Task<Result<>> TlsStream::handshake(Duration timeout) {
+  const MonoTime end = loop_.now() + timeout;
   for (;;) {
     if (fd_.closed()) co_return fail(Code::kCancelled, "closed");
     ERR_clear_error();
     const int done = SSL_do_handshake(ssl_);
     if (done == 1) break;
     const int want = SSL_get_error(ssl_, done);
+    if (const auto code = ERR_peek_error(); ERR_GET_LIB(code) == ERR_LIB_SSL && ERR_GET_REASON(code) == SSL_R_HTTP_REQUEST) {
+      static constexpr std::string_view kPlain = "HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n";
+      (void)!::send(fd_.get(), kPlain.data(), kPlain.size(), MSG_NOSIGNAL);
+      for (std::array<char, 4096> rest; ::recv(fd_.get(), rest.data(), rest.size(), MSG_DONTWAIT) > 0;) {}  // unread, it would reset the connection
+    }
     if (want != SSL_ERROR_WANT_READ && want != SSL_ERROR_WANT_WRITE) co_return std::unexpected(tls_error("tls handshake"));
-    const auto ready = want == SSL_ERROR_WANT_READ ? co_await fd_.readable(timeout) : co_await fd_.writable(timeout);
+    const Duration left = end - loop_.now();
+    if (left <= 0s) co_return fail(Code::kTimeout, "tls handshake: i/o timeout");
+    const auto ready = want == SSL_ERROR_WANT_READ ? co_await fd_.readable(left) : co_await fd_.writable(left);
     if (ready == AsyncFd::Ready::kTimeout) co_return fail(Code::kTimeout, "tls handshake: i/o timeout");
     if (ready == AsyncFd::Ready::kClosed) co_return fail(Code::kCancelled, "closed");
   }
@@ -112,10 +151,17 @@ Task<Result<>> TlsStream::write(std::string_view data) {
       continue;
     }
     if (SSL_get_error(ssl_, done) != SSL_ERROR_WANT_WRITE) co_return std::unexpected(tls_error("tls write"));
-    const auto ready = co_await fd_.writable(20s);
+    const auto ready = co_await fd_.writable(longest_write_);
     if (ready != AsyncFd::Ready::kYes) co_return fail(Code::kUnavailable, "write: the peer does not read");
   }
   co_return Result<>{};
+}
+
+void TlsStream::close_write() {
+  if (fd_.closed() || !SSL_is_init_finished(ssl_)) return;
+  ERR_clear_error();
+  (void)SSL_shutdown(ssl_);  // says that no more comes: without it the peer takes the end for a cut
+  ERR_clear_error();
 }
 
 static std::string name_part(X509* certificate, int nid) {

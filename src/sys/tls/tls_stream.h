@@ -17,27 +17,35 @@ Result<TlsContext> make_tls_context(const std::string& certificate, const std::s
 /// Client without identity that accepts any server (the caller checks what it presents).
 Result<TlsContext> make_anonymous_context();
 
+/// For the API, by files: `ca` empty means that clients need no certificate. TLS 1.2 and up, as Docker's clients speak it.
+Result<TlsContext> make_api_context(const std::string& certificate_file, const std::string& key_file, const std::string& ca_file);
+
 class TlsStream final : public Stream {
  public:
   enum class Side { kClient, kServer };
   TlsStream(AsioLoop& loop, Fd fd, const TlsContext& context, Side side);
   ~TlsStream() override;
 
+  /// Whole, within `timeout`.
   Task<Result<>> handshake(Duration timeout);
   Task<Result<size_t>> read(std::span<char> into) override;
   Task<Result<>> write(std::string_view data) override;
-  void close_write() override {}
+  void close_write() override;
   Task<void> hung_up() override { return fd_.hung_up(); }
   void close() override { fd_.close(); }
+  /// A peer that reads nothing is waited for this long; nullopt: as long as it stays.
+  void wait_for_reader(std::optional<Duration> longest) { longest_write_ = longest; }
   /// From the peer's certificate; empty fields when it showed none.
   Peer peer() const;
   /// Hex SHA-256 of the last certificate of the chain the peer presented (the CA).
   std::string chain_root_fingerprint() const;
 
  private:
+  AsioLoop& loop_;
   AsyncFd fd_;
   ssl_st* ssl_;
   TlsContext context_;
+  std::optional<Duration> longest_write_ = 20s;
 };
 
 }  // namespace panal

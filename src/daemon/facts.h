@@ -1,0 +1,18 @@
+// What the daemon knows of its machine and says in /info and /version: read once at start.
+#pragma once
+#include "api/api.h"
+#include "daemon/options.h"
+#include "ports/entropy.h"
+#include "sys/loop/asio_loop.h"
+
+namespace panal {
+
+SystemFacts gather_facts(const DaemonOptions& o, Entropy& entropy);
+/// The part of the facts that a reload may change.
+void take_settings(SystemFacts& facts, const DaemonOptions& o);
+/// Name servers of the host that a container can reach.
+std::vector<std::string> host_name_servers();
+/// Asks the programs beside the daemon what they are, once, when somebody wants to know.
+std::function<Task<std::vector<Component>>()> ask_components(AsioLoop& loop);
+
+}  // namespace panal
