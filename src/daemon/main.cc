@@ -72,7 +72,7 @@ void raise_file_limit() {
   }
 }
 
-RegistryOptions registry_options(const DaemonOptions& o) { return {.registry_mirrors = o.registry_mirrors, .insecure_registries = o.insecure_registries}; }
+RegistryOptions registry_options(const DaemonOptions& o) { return {.registry_mirrors = o.registry_mirrors, .insecure_registries = o.insecure_registries, .max_concurrent_downloads = o.max_concurrent_downloads, .max_concurrent_uploads = o.max_concurrent_uploads, .max_download_attempts = o.max_download_attempts}; }
 
 NetworkPaths network_settings(const DaemonOptions& o) {
   NetworkPaths out{o.exec_root + "/netns", o.dns.empty() ? host_name_servers() : o.dns, {}};
