@@ -70,8 +70,8 @@ const Api::Route* Api::match(const std::string& method, const std::string& path,
   return nullptr;
 }
 
-int version_number(const std::string& text) {
-  if (text.empty()) return version_number(kApiVersion);
+// "1.43" -> 1043; 0 when it is not a version.
+static int version_number(const std::string& text) {
   const auto parts = split(text, '.');
   if (parts.size() != 2) return 0;
   const auto major = parse_int(parts[0]), minor = parse_int(parts[1]);

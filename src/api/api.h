@@ -55,17 +55,12 @@ constexpr const char* kApiVersion = "1.51";
 constexpr const char* kMinApiVersion = "1.24";
 constexpr size_t kMaxJsonBody = 4 << 20;
 
-/// "1.43" -> 1043, none -> the newest; 0 when it is not a version.
-int version_number(const std::string& text);
-
 /// What a handler sees: the exchange and the path's variable parts.
 struct Call {
   HttpExchange& http;
   std::vector<std::string> args;
   const HttpRequest& request() const { return http.request(); }
   const std::string& arg(size_t i = 0) const { return args.at(i); }
-  /// Does the client speak a version before 1.`minor`?
-  bool before(int minor) const { return version_number(request().api_version) < 1000 + minor; }
 };
 
 class Api {

@@ -100,6 +100,7 @@ static Task<Result<>> attach(Api& api, Call& call) {
   const bool tty = live->c.config.tty, stream = r.flag("stream"), logs = r.flag("logs");
   const bool in = r.flag("stdin") && live->c.config.open_stdin, out = r.flag("stdout"), err = r.flag("stderr");
   CO_TRY(Stream* client, co_await call.http.hijack(stream_type(r, tty)));
+  if (logs) co_await p.loop.sleep(10ms);  // python3-docker loses what its buffer takes together with the head; dockerd is never so quick
   if (logs) CO_TRYV(co_await replay(*client, p.containers.log_path(live->c), tty, out, err));
   if (!stream) co_return Result<>{};
   // A client may end its input and still listen, so only a hang-up says that it is gone; the container need not say a word for that.

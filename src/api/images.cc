@@ -83,7 +83,7 @@ static Task<Result<>> inspect(Api& api, Call& call) {
                  {"Os", image->os}, {"Size", image->size_bytes}, {"GraphDriver", JsonObject{{"Name", "overlay2"}, {"Data", JsonObject{}}}},
                  {"RootFS", JsonObject{{"Type", "layers"}, {"Layers", layers}}}, {"Metadata", JsonObject{{"LastTagTime", rfc3339(image->tagged_at)}}}};
   if (!image->variant.empty()) out["Variant"] = image->variant;
-  if (call.before(45)) out["Container"] = "", out["ContainerConfig"] = to_json(image->config);  // docker-compose 1.29 reads its volumes
+  out["ContainerConfig"] = to_json(image->config);  // gone from the API since 1.45, but docker-compose 1.29 speaks the newest and reads its volumes
   co_await call.http.reply(200, dump(out));
   co_return Result<>{};
 }

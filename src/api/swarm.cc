@@ -259,9 +259,11 @@ static Task<Result<>> update_node(Api& api, Call& call) {
   CO_TRY(const uint64_t version, version_of(call.request()));
   CO_TRY(const Json json, co_await read_json(call));
   CO_TRY(const auto spec, from_json<NodeSpec>(json));
+  std::string id, name;
   const auto next = [&]() -> Result<Object> {
     TRY(const Node* found, find_node(api, *m, call.arg()));
     Node n = *found;
+    id = n.meta.id, name = n.description.hostname;
     if (n.spec.role == NodeRole::kManager && spec.role == NodeRole::kWorker) {
       size_t managers = 0, reachable = 0;
       for (const auto& [id, other] : m->store().nodes)
@@ -273,6 +275,7 @@ static Task<Result<>> update_node(Api& api, Call& call) {
     return n;
   };
   CO_TRYV(co_await user_write(api, *m, Kind::kNode, version, next));
+  api.parts().events.publish("node", "update", id, {{"name", name}}, "swarm");
   co_await call.http.reply(200, "");
   co_return Result<>{};
 }
@@ -289,6 +292,7 @@ static Task<Result<>> remove_node(Api& api, Call& call) {
   command.time = api.parts().loop.wall_now();
   command.remove(Kind::kNode, n.meta.id);
   CO_TRYV(co_await m->propose(std::move(command)));
+  api.parts().events.publish("node", "remove", n.meta.id, {{"name", n.description.hostname}}, "swarm");
   co_await call.http.reply(200, "");
   co_return Result<>{};
 }

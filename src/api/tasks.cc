@@ -155,6 +155,7 @@ static Task<Result<>> create_secret(Api& api, Call& call, const SecretKind& k) {
   command.time = api.parts().loop.wall_now();
   command.put(k.kind, std::move(s), 0);
   CO_TRYV(co_await m->propose(std::move(command)));
+  api.parts().events.publish(k.word, "create", id, {{"name", spec.name}}, "swarm");
   co_await call.http.reply(201, dump(JsonObject{{"ID", id}}));
   co_return Result<>{};
 }
@@ -179,7 +180,9 @@ static Task<Result<>> remove_secret(Api& api, Call& call, const SecretKind& k) {
   Command command;
   command.time = api.parts().loop.wall_now();
   command.remove(k.kind, id);
-  co_return co_await m->propose(std::move(command));
+  CO_TRYV(co_await m->propose(std::move(command)));
+  api.parts().events.publish(k.word, "remove", id, {{"name", name}}, "swarm");
+  co_return Result<>{};
 }
 
 static Task<Result<>> update_secret(Api& api, Call& call, const SecretKind& k) {
@@ -187,15 +190,18 @@ static Task<Result<>> update_secret(Api& api, Call& call, const SecretKind& k) {
   CO_TRY(const uint64_t version, version_of(call.request()));
   CO_TRY(const Json json, co_await read_json(call));
   CO_TRY(const auto spec, from_json<SecretSpec>(json));
+  std::string id;
   const auto next = [&]() -> Result<Object> {
     TRY(const SecretObject* found, find(k, m->store(), call.arg()));
     SecretObject s = *found;
+    id = s.meta.id;
     const auto data = unbase64(spec.data);
     if (spec.name != s.name || (!spec.data.empty() && (!data || *data != s.data))) return fail(Code::kInvalid, "rpc error: code = InvalidArgument desc = only updates to Labels are allowed");
     s.labels = spec.labels;
     return s;
   };
   CO_TRYV(co_await user_write(api, *m, k.kind, version, next));
+  api.parts().events.publish(k.word, "update", id, {{"name", spec.name}}, "swarm");
   co_await call.http.reply(200, "");
   co_return Result<>{};
 }

@@ -172,6 +172,7 @@ struct Container {
   std::vector<std::string> layers;           // chain ids, lowest first
   std::string hostname;
   int restart_count = 0;
+  bool volumes_go = false;       // being removed, its anonymous volumes too
   bool stopped_by_user = false;  // docker stop or kill: unless-stopped stays stopped
   bool managed_by_swarm = false;
 };

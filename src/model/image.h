@@ -64,6 +64,7 @@ struct Volume {
   WallTime created;
   std::map<std::string, std::string> labels, options;
   bool anonymous = false;
+  std::string made_for;  // an anonymous one: the container that takes it along when both are removed
 };
 
 }  // namespace panal

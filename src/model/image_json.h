@@ -33,7 +33,7 @@ void fields(A& a, Network& n) {
 template <class A>
 void fields(A& a, Volume& v) {
   a("Name", v.name), a("Driver", v.driver), a("Mountpoint", v.mountpoint), time_field(a, "Created", v.created), a("Labels", v.labels);
-  a("Options", v.options), a("Anonymous", v.anonymous);
+  a("Options", v.options), a("Anonymous", v.anonymous), a.opt("MadeFor", v.made_for);
 }
 
 PANAL_JSON(extern, Image)

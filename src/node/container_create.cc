@@ -174,7 +174,7 @@ Task<Result<>> Containers::resolve_mounts(Container& c, const Image& image) {
     } else if (m.type == "volume") {
       if (!m.subpath.empty()) co_return fail(Code::kUnsupported, "VolumeOptions.Subpath is not supported yet");
       bool created = false;
-      CO_TRY(const Volume* v, co_await volumes_.ensure(m.source, m.driver_name, m.volume_labels, m.driver_options, created));
+      CO_TRY(const Volume* v, co_await volumes_.ensure(m.source, m.driver_name, m.volume_labels, m.driver_options, created, c.id));
       p.name = v->name, p.source = v->mountpoint, p.driver = v->driver, p.mode = "z";
       p.copy_up = !m.no_copy;
     } else if (m.type == "tmpfs") {

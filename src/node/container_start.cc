@@ -361,7 +361,7 @@ Task<void> Containers::adopt() {
       if (again) schedule_restart(live);
       else if (c.host.auto_remove && c.state.phase == Phase::kExited) (void)co_await remove_locked(live, true);
     } else if (c.state.phase == Phase::kRemoving) {
-      (void)co_await remove_locked(live, c.host.auto_remove);
+      (void)co_await remove_locked(live, c.volumes_go);
     }
   }
   if (!damaged_) scope_.spawn(collect());
@@ -369,6 +369,11 @@ Task<void> Containers::adopt() {
 
 // Folders of a creation that was cut short and of execs whose daemon has died; and of images what nobody has.
 Task<void> Containers::collect() {
+  std::vector<std::string> orphans;  // before the first wait: afterwards containers are made
+  for (const auto& [name, v] : volumes_.all())
+    if (!v.made_for.empty() && !containers_.contains(v.made_for) && users_of_volume(name).empty()) orphans.push_back(name);
+  co_await volumes_.collect();
+  for (const auto& name : orphans) (void)co_await volumes_.remove(name, true);
   for (const auto& id : list_dir(paths_.execs))
     if (std::ranges::none_of(execs_, [&](const auto& e) { return e.first.starts_with(id); })) (void)remove_tree(paths_.execs + "/" + id);
   for (const auto& id : list_dir(paths_.data)) {

@@ -216,7 +216,7 @@ Task<Result<>> Containers::remove(LivePtr live, bool force, bool volumes) {
 Task<Result<>> Containers::remove_locked(LivePtr live, bool volumes) {
   Container& c = live->c;
   if (live->restart_timer) loop_.cancel(*std::exchange(live->restart_timer, std::nullopt));
-  c.state.phase = Phase::kRemoving;
+  c.state.phase = Phase::kRemoving, c.volumes_go = volumes;
   CO_TRYV(co_await store(c));
   co_await end_tree_uses(live);
   co_await tear_down(live);
@@ -230,6 +230,9 @@ Task<Result<>> Containers::remove_locked(LivePtr live, bool volumes) {
     co_return fail(wrap("container " + c.id, removed.error()));
   }
   runtime_.clear_exit(c.id);
+  if (!volumes)
+    for (const auto& m : c.mounts)
+      if (m.type == "volume") co_await volumes_.keep(m.name);
   CO_TRYV(co_await db_.erase("container", c.id));
   if (auto it = names_.find(c.name); it != names_.end() && it->second == c.id) names_.erase(it);
   containers_.erase(c.id);

@@ -14,12 +14,17 @@ class Volumes {
   Volumes(Loop& loop, Entropy& entropy, Database& db, Events& events, std::string dir)
       : loop_(loop), entropy_(entropy), db_(db), events_(events), dir_(std::move(dir)) {}
   Result<> load();
+  /// After load(): clears away what a crash left half made or half removed.
+  Task<void> collect();
 
   const std::map<std::string, Volume>& all() const { return volumes_; }
   Result<const Volume*> find(const std::string& name) const;
-  /// An existing volume of that name is returned as it is. An empty name makes an anonymous one.
-  Task<Result<const Volume*>> ensure(std::string name, std::string driver, std::map<std::string, std::string> labels, std::map<std::string, std::string> options, bool& created);
+  /// An existing volume of that name is returned as it is. An empty name makes an anonymous one, for the container `made_for`.
+  Task<Result<const Volume*>> ensure(std::string name, std::string driver, std::map<std::string, std::string> labels, std::map<std::string, std::string> options, bool& created,
+                                     std::string made_for = {});
   Task<Result<>> remove(std::string name, bool force);
+  /// An anonymous volume outlives its container.
+  Task<void> keep(std::string name);
 
  private:
   Loop& loop_;

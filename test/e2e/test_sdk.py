@@ -195,8 +195,8 @@ class SdkTest(EngineCase):
 
     def test_events_of_a_time(self):
         began = int(time.time())
-        box = self.client.containers.create("alpine", ["true"], name="box")
-        seen = list(self.client.events(since=began, until=int(time.time()) + 1, filters={"container": "box"}, decode=True))
+        box = self.client.containers.create("alpine", ["true"], name="timed")
+        seen = list(self.client.events(since=began, until=int(time.time()) + 1, filters={"container": "timed"}, decode=True))
         self.assertEqual([(event["Action"], event["id"]) for event in seen], [("create", box.id)])
 
     def test_errors(self):

@@ -1,0 +1,68 @@
+"""What a daemon that is killed in the middle of a creation or removal leaves: nothing, once it is back."""
+
+import os
+import sqlite3
+import unittest
+
+import lab
+from case import OwnHostCase
+from lab import until
+
+
+@unittest.skipIf(lab.IS_DOCKERD, "Panal's own tables")
+class RemainsTest(OwnHostCase):
+    images = ("alpine",)
+
+    def create(self, name):
+        self.docker("create", "--name", name, "-v", "/anonymous", "alpine", "true").check()
+        return self.host.inspect(name)
+
+    def edit(self, statement, *values):
+        """Brings the tables of the stopped engine to what a kill at an unlucky moment leaves."""
+        database = sqlite3.connect(os.path.join(self.host.data_root, "node.db"))
+        with database:
+            count = database.execute(statement, values).rowcount
+        database.close()
+        self.assertEqual(count, 1, statement)
+
+    def volumes(self):
+        return self.docker("volume", "ls", "-q").lines
+
+    def test_volumes_of_a_container_that_was_not_made_or_not_wholly_removed(self):
+        lost, kept = self.create("lost"), self.create("kept")
+        self.docker("create", "--name", "former", "-v", "/anonymous", "alpine", "true").check()
+        outlives = self.host.inspect("former")["Mounts"][0]["Name"]
+        self.docker("rm", "former").check()  # without -v: the volume stays
+        self.host.kill9()
+        self.edit("DELETE FROM rows WHERE kind='container' AND id=?", lost["Id"])
+        self.host.start()
+        wanted = sorted([kept["Mounts"][0]["Name"], outlives])
+        until(lambda: sorted(self.volumes()) == wanted, "the volume of the lost one goes, the others stay")
+        self.assertFalse(os.path.exists(os.path.join(self.host.data_root, "volumes", lost["Mounts"][0]["Name"])))
+
+    def test_removal_goes_on_as_it_was_asked_for(self):
+        for name, volumes_go in (("all", "true"), ("only", "false")):
+            box = self.create(name)
+            self.host.kill9()
+            self.edit(f"""UPDATE rows SET json=json_set(json, '$.State.Phase', 'removing', '$.VolumesGo', json('{volumes_go}')) WHERE kind='container' AND id=?""", box["Id"])
+            self.host.start()
+            until(lambda: self.docker("ps", "-aq").out == "", "it is removed")
+            self.assertEqual(self.volumes(), [] if volumes_go == "true" else [box["Mounts"][0]["Name"]])
+
+    def test_folders_of_volumes(self):
+        self.docker("volume", "create", "whole").check()
+        self.docker("volume", "create", "going").check()
+        root = os.path.join(self.host.data_root, "volumes")
+        self.host.kill9()
+        os.rename(root + "/going", root + "/.removed-going")  # a removal that had begun
+        os.makedirs(root + "/begun/_data")  # a creation that was never told
+        os.makedirs(root + "/foreign/_data")
+        with open(root + "/foreign/_data/file", "w") as file:
+            file.write("somebody's")
+        self.host.start()
+        until(lambda: sorted(os.listdir(root)) == ["foreign", "whole"], "only what holds something is left")
+        self.assertEqual(self.volumes(), ["whole"])
+
+
+if __name__ == "__main__":
+    unittest.main()
