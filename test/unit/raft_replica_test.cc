@@ -207,6 +207,32 @@ TEST_CASE("a crash between a received snapshot and the emptied log is repaired a
   CHECK(g.write("z").value() > 100);
 }
 
+static void leave_traces_on_the_stack() {
+  volatile char traces[4096];
+  for (size_t i = 0; i < sizeof traces; ++i) traces[i] = 7;
+}
+
+TEST_CASE("who refuses a leader of an earlier term claims nothing that its log does not hold") {
+  Group g;
+  g.form(3);
+  (void)g.write("a");
+  g.agree({1, 2, 3});
+  const Id leader = g.leader(), follower = leader == 1 ? 2 : 1;
+  const Term term = g[follower].term();
+  Message append{.type = MessageType::kAppend, .from = leader, .to = follower, .address = address(leader), .term = term - 1, .prev_index = 1, .prev_term = 1, .commit = 1};
+  Message from_the_start = append, install = append;
+  from_the_start.prev_index = from_the_start.prev_term = 0;
+  install.type = MessageType::kInstall, install.snapshot = {2, 1, g[leader].configuration(), 1, "a\n"};
+  for (const auto& m : {append, from_the_start, install}) {
+    g.wire.clear();
+    leave_traces_on_the_stack();
+    g[follower].receive(g.now, m);
+    REQUIRE(g.wire.size() == 1);
+    CHECK(g.wire[0].term == term);
+    CHECK(g.wire[0].last_index == (g.wire[0].rejected ? g[follower].last_index() : 0));
+  }
+}
+
 TEST_CASE("members come as standbys, vote when promoted, and leave") {
   Group g;
   g.form(1);

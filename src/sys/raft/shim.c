@@ -9,6 +9,7 @@ _Static_assert(RAFT_VERSION_NUMBER == 2201, "the rules of memory ownership below
 struct praft {
   struct raft raft;
   struct praft_sink sink;
+  bool refusing; /* what comes in is of an earlier term */
 };
 
 struct praft* praft_new(uint64_t id, const char* address, unsigned seed, unsigned election_ms, unsigned heartbeat_ms, struct praft_sink sink) {
@@ -73,7 +74,8 @@ static void emit_message(struct praft* p, const struct raft_message* m) {
     case RAFT_APPEND_ENTRIES_RESULT:
       out.term = m->append_entries_result.term;
       out.rejected = m->append_entries_result.rejected;
-      out.last_index = m->append_entries_result.last_log_index;
+      /* libraft 0.22.1 leaves it unset in a refusal (its commit 9d911c1d); that of a snapshot looks like success */
+      out.last_index = !p->refusing ? m->append_entries_result.last_log_index : out.rejected ? raft_last_index(&p->raft) : 0;
       break;
     case RAFT_REQUEST_VOTE:
       out.term = m->request_vote.term;
@@ -186,7 +188,9 @@ int praft_receive(struct praft* p, uint64_t now, const struct praft_message* in)
   }
   struct raft_event event = {.time = now, .type = RAFT_RECEIVE};
   event.receive.message = &m;
+  p->refusing = in->term < raft_current_term(&p->raft);
   const int rv = step(p, &event);
+  p->refusing = false;
   raft_free(entries); /* the array is ours; its batch went with the update or was freed inside */
   return rv;
 }
