@@ -37,6 +37,12 @@ static Result<std::optional<WallTime>> until_of(const Filters& f, WallTime now) 
   return until;
 }
 
+// "alpine:3" or "alpine@sha256:..." against the patterns asked for.
+static bool named(const Filters& f, const std::string& name) {
+  const size_t at = name.find('@');
+  return f.any("reference", [&](const std::string& pattern) { return glob_match(pattern, name) || glob_match(pattern, name.substr(0, at == std::string::npos ? name.rfind(':') : at)); });
+}
+
 static Task<Result<>> list(Api& api, Call& call) {
   ApiParts& p = api.parts();
   CO_TRY(const Filters f, Filters::parse(call.request(), {"before", "dangling", "label", "reference", "since", "until"}));
@@ -53,10 +59,8 @@ static Task<Result<>> list(Api& api, Call& call) {
     if ((dangling && *dangling != image.tags.empty()) || (until && image.created_at >= *until)) continue;
     if (!f.labels("label", image.config.labels)) continue;
     if ((before && image.created_at >= *before) || (since && image.created_at <= *since)) continue;
-    const bool fits = f.any("reference", [&](const std::string& pattern) {
-      return std::ranges::any_of(image.tags, [&](const std::string& tag) { return glob_match(pattern, tag) || glob_match(pattern, tag.substr(0, tag.rfind(':'))); });
-    });
-    if (fits) found.push_back(&image);
+    if (std::ranges::any_of(image.tags, [&](const std::string& t) { return named(f, t); }) || std::ranges::any_of(image.repo_digests, [&](const std::string& d) { return named(f, d); }) || !f.has("reference"))
+      found.push_back(&image);
   }
   std::ranges::sort(found, [](const Image* a, const Image* b) { return a->created_at > b->created_at; });
   JsonArray out;
@@ -64,8 +68,7 @@ static Task<Result<>> list(Api& api, Call& call) {
     int64_t users = 0;
     for (const auto& [id, live] : p.containers.all()) users += live->c.image_id == image->id;
     std::vector<std::string> tags = image->tags;
-    if (f.has("reference"))
-      std::erase_if(tags, [&](const std::string& tag) { return !f.any("reference", [&](const std::string& pattern) { return glob_match(pattern, tag) || glob_match(pattern, tag.substr(0, tag.rfind(':'))); }); });
+    std::erase_if(tags, [&](const std::string& tag) { return !named(f, tag); });
     out.push_back(JsonObject{{"Id", image->id}, {"ParentId", ""}, {"RepoTags", strings(tags)}, {"RepoDigests", repo_digests(*image, tags)},
                              {"Created", image->created_at.time_since_epoch() / 1s}, {"Size", image->size_bytes}, {"SharedSize", call.request().flag("shared-size") ? p.images.shared_size(*image) : -1},
                              {"Labels", to_json(image->config.labels)}, {"Containers", users}});

@@ -121,9 +121,10 @@ class Registry:
         except FileNotFoundError:
             return ""
 
-    def flaky(self, port, cut_after, cuts=1000):
-        """A proxy in front that cuts each answer to a request for a blob after so many bytes. The name to reach it by."""
-        self.spawn(sys.executable, os.path.realpath(__file__), "flaky", self.address, str(port), str(self.port), str(cut_after), str(cuts), log="flaky.log")
+    def flaky(self, port, cut_after=1 << 40, cuts=1000, pause=0):
+        """A proxy in front that cuts each answer to a request for a blob after so many bytes, and rests between pieces of 64 KiB. The name
+        to reach it by. It notes requests, and how many answers for blobs are under way at once."""
+        self.spawn(sys.executable, os.path.realpath(__file__), "flaky", self.address, str(port), str(self.port), str(cut_after), str(cuts), str(pause), log="flaky.log")
         self.wait_port(port)
         return f"{self.address}:{port}"
 
@@ -236,8 +237,8 @@ def serve_tokens(address, port, folder):
     http.server.ThreadingHTTPServer((address, int(port)), Tokens).serve_forever()
 
 
-def serve_flaky(address, port, behind, cut_after, cuts):
-    left = [int(cuts)]
+def serve_flaky(address, port, behind, cut_after, cuts, pause):
+    left, busy = [int(cuts)], [0]
 
     def serve(client):
         server = socket.create_connection((address, int(behind)))
@@ -253,7 +254,10 @@ def serve_flaky(address, port, behind, cut_after, cuts):
         # one exchange a connection
         head, _, body = request.partition(b"\r\n\r\n")
         server.sendall(head + b"\r\nConnection: close\r\n\r\n" + body)
-        limit = int(cut_after) if "/blobs/" in first and left[0] > 0 else None
+        is_blob = "/blobs/" in first
+        limit = int(cut_after) if is_blob and left[0] > 0 else None
+        busy[0] += is_blob
+        print("at once", busy[0], flush=True)
         sent = 0
         while True:
             data = server.recv(65536)
@@ -263,8 +267,13 @@ def serve_flaky(address, port, behind, cut_after, cuts):
                 client.sendall(data[:limit - sent])
                 left[0] -= 1
                 break
-            client.sendall(data)
+            try:
+                client.sendall(data)
+            except OSError:
+                break
             sent += len(data)
+            time.sleep(float(pause) if is_blob else 0)
+        busy[0] -= is_blob
         client.close()
         server.close()
 

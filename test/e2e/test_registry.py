@@ -101,8 +101,12 @@ class PullPushTest(RegistryCase):
         self.assertEqual(result.lines[-1], name)
         image = self.host.inspect(name, "image")
         self.assertEqual((image["RepoTags"], image["RepoDigests"]), ([], [name]))
+        self.assertEqual(self.docker("images", "--digests", "--format", "{{.Repository}} {{.Tag}} {{.Digest}}", f"{self.name}/exact").check().lines, [f"{self.name}/exact <none> {descriptor['digest']}"])
         self.assertIn("Image is up to date for " + name, self.docker("pull", name).check().out)
         self.assertFails(self.docker("pull", f"{self.name}/exact@sha256:{'0' * 64}"), "manifest unknown")
+        self.docker("tag", image["Id"], "named:1").check()
+        self.assertEqual(self.docker("rmi", name).check().lines, ["Untagged: " + name])
+        self.assertEqual(self.host.inspect("named:1", "image")["Id"], image["Id"])
 
     def test_all_tags(self):
         for tag in "123":

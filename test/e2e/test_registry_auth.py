@@ -6,6 +6,11 @@ import os
 import shutil
 import unittest
 
+try:
+    import docker as python_docker
+except ImportError:
+    python_docker = None
+
 import lab
 from registry import PASSWORD, USER, Registry
 from test_registry import RegistryCase
@@ -56,6 +61,33 @@ class BasicTest(_Login):
         self.docker("push", f"{self.name}/secret:1").check()
         self.assertNotIn(base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode(), self.host.engine_log(10000))
         self.assertNotIn(PASSWORD, self.host.engine_log(10000))
+
+
+@unittest.skipIf(python_docker is None, "python3-docker is not installed")
+class PythonTest(RegistryCase):
+    registry_options = {"auth": "basic"}
+
+    def test_everything(self):
+        client = python_docker.DockerClient("unix://" + self.host.socket, version="auto", timeout=60)
+        self.addCleanup(client.close)
+        with self.assertRaises(python_docker.errors.APIError):
+            client.login(USER, "wrong", registry=self.name, reauth=True)
+        self.assertEqual(client.login(USER, PASSWORD, registry=self.name, reauth=True)["Status"], "Login Succeeded")
+        name = f"{self.name}/python"
+        client.images.get("alpine").tag(name, "1")
+        lines = list(client.images.push(name, "1", stream=True, decode=True))
+        aux = next(line["aux"] for line in lines if "aux" in line)
+        self.assertEqual((aux["Tag"], aux["Size"] > 0), ("1", True))
+        client.images.remove(f"{name}:1")
+        image = client.images.pull(name, "1")
+        self.assertEqual(image.attrs["RepoDigests"].count(f"{name}@{aux['Digest']}"), 1)
+        data = client.images.get_registry_data(f"{name}:1")
+        self.assertEqual((data.id, data.has_platform("linux/amd64")), (aux["Digest"], True))
+        box = client.containers.run("alpine", ["touch", "/made"], detach=True)
+        box.wait()
+        made = box.commit("committed", "1", message="why", changes=["ENV A=1"], conf={"Cmd": ["ls", "/made"]})
+        self.assertEqual(client.containers.run(made.id, remove=True), b"/made\n")
+        self.assertIn("A=1", made.attrs["Config"]["Env"])
 
 
 class TokenTest(_Login):

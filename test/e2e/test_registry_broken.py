@@ -1,5 +1,6 @@
 """Registries and connections that fail in the middle, and mirrors."""
 
+import json
 import os
 import random
 import time
@@ -36,6 +37,23 @@ class BrokenTest(RegistryCase):
         self.assertGreater(ranges[-1], 2 << 20, "what had come was not asked for again")
         name = self.docker("create", f"{flaky}/cut:1").check().line
         self.assertIn(noise(BIG, 1)[-1000:], self.docker("cp", f"{name}:/big", "-").check().out_bytes)
+
+    def test_three_layers_at_a_time(self):
+        self.registry.put_image("wide", "1", [{"big": noise(640 << 10, 10 + i)} for i in range(7)], how="tar")
+        slow = self.registry.flaky(5004, pause=0.03)
+        result = self.docker("pull", f"{slow}/wide:1").check()
+        at_once = [int(line.split()[-1]) for line in self.registry.log("flaky.log").splitlines() if line.startswith("at once")]
+        self.assertEqual(max(at_once), 3)
+        self.assertEqual(sum(line.endswith(": Waiting") for line in result.lines), 4)
+
+    def test_two_clients_one_transfer(self):
+        self.registry.put_image("shared", "1", [{"big": noise(2 << 20, 20)}], how="tar")
+        big = json.loads(self.registry.manifest("shared", "1")[2])["layers"][0]["digest"]
+        slow = self.registry.flaky(5005, pause=0.03)
+        streams = [self.host.stream("pull", f"{slow}/shared:1") for _ in range(2)]
+        for stream in streams:
+            stream.read_until("Status: ")
+        self.assertEqual(sum(big in line for line in self.requests()), 1)
 
     def test_given_up_when_nothing_comes(self):
         before = self.blobs_on_disk()
