@@ -1,5 +1,7 @@
 #include "image/config.h"
 
+#include <fstream>
+
 #include "base/fd.h"
 #include "base/text.h"
 #include "image/reference.h"
@@ -66,11 +68,19 @@ void fields(A& a, Manifest& m) {
   a("schemaVersion", m.schemaVersion), a("mediaType", m.mediaType), a.opt("config", m.config), a.opt("layers", m.layers), a.opt("manifests", m.manifests);
 }
 
-std::string make_manifest(const std::string& config_digest, size_t config_size, const std::vector<std::string>& layers, const std::vector<int64_t>& sizes) {
+PackedLayer packed_layer(const std::string& file, std::string digest, int64_t size_bytes) {
+  std::ifstream in(file, std::ios::binary);
+  std::string head(4, '\0');
+  in.read(head.data(), static_cast<std::streamsize>(head.size()));
+  head.resize(static_cast<size_t>(in.gcount()));
+  return {std::move(digest), size_bytes, head.starts_with("\x1f\x8b") ? "+gzip" : head == "\x28\xb5\x2f\xfd" ? "+zstd" : ""};
+}
+
+std::string make_manifest(const std::string& config_digest, size_t config_size, const std::vector<PackedLayer>& layers) {
   Manifest m;
   m.mediaType = "application/vnd.oci.image.manifest.v1+json";
   m.config = {"application/vnd.oci.image.config.v1+json", config_digest, static_cast<int64_t>(config_size), {}};
-  for (size_t i = 0; i < layers.size(); ++i) m.layers.push_back({"application/vnd.oci.image.layer.v1.tar", layers[i], sizes[i], {}});
+  for (const auto& l : layers) m.layers.push_back({"application/vnd.oci.image.layer.v1.tar" + l.packing, l.digest, l.size_bytes, {}});
   return to_text(m);
 }
 

@@ -11,8 +11,16 @@ namespace panal {
 
 /// Fills what an Image takes from its config blob: platform, runtime config, history, diff ids and chain ids. `digest` is the blob's.
 Result<Image> image_from_config(const std::string& config_json, const std::string& digest, const Layers& hasher);
-/// OCI image manifest for a config and its layers. `sizes` in bytes, as many as layers.
-std::string make_manifest(const std::string& config_digest, size_t config_size, const std::vector<std::string>& layers, const std::vector<int64_t>& sizes);
+/// A layer's blob. `packing`: "+gzip", "+zstd" or nothing, as media types end.
+struct PackedLayer {
+  std::string digest;
+  int64_t size_bytes = 0;
+  std::string packing;
+};
+/// Looks at the file's first bytes.
+PackedLayer packed_layer(const std::string& file, std::string digest, int64_t size_bytes);
+/// OCI image manifest for a config and its layers.
+std::string make_manifest(const std::string& config_digest, size_t config_size, const std::vector<PackedLayer>& layers);
 
 struct ManifestParts {
   std::string config_digest, config_media_type;

@@ -12,7 +12,7 @@ namespace panal {
 static std::string digest(char c) { return "sha256:" + std::string(64, c); }
 
 TEST_CASE("a manifest comes back from its text") {
-  const auto m = parse_manifest(make_manifest(digest('a'), 12, {digest('b'), digest('c')}, {3, 4}));
+  const auto m = parse_manifest(make_manifest(digest('a'), 12, {{digest('b'), 3}, {digest('c'), 4, "+gzip"}}));
   REQUIRE(m.has_value());
   CHECK(m->config_digest == digest('a'));
   CHECK(m->config_size == 12);
@@ -23,9 +23,9 @@ TEST_CASE("a manifest comes back from its text") {
 TEST_CASE("a manifest whose digests are none is refused: they become file names") {
   CHECK(!parse_manifest("").has_value());
   CHECK(!parse_manifest("[]").has_value());
-  CHECK(!parse_manifest(make_manifest(digest('a'), 1, {"sha256:../../../../etc/passwd"}, {1})).has_value());
-  CHECK(!parse_manifest(make_manifest("", 1, {digest('b')}, {1})).has_value());
-  CHECK(!parse_manifest(make_manifest(digest('a'), 1, {digest('b') + "/x"}, {1})).has_value());
+  CHECK(!parse_manifest(make_manifest(digest('a'), 1, {{"sha256:../../../../etc/passwd", 1}})).has_value());
+  CHECK(!parse_manifest(make_manifest("", 1, {{digest('b'), 1}})).has_value());
+  CHECK(!parse_manifest(make_manifest(digest('a'), 1, {{digest('b') + "/x", 1}})).has_value());
 }
 
 TEST_CASE("import takes Dockerfile instructions and refuses others") {
@@ -58,7 +58,7 @@ TEST_CASE("archives: docker save, OCI layouts, links, and what is missing") {
   CHECK(!images_in_archive({ArchiveFile{"manifest.json", "manifest.json", "", "", 0}}).has_value());
   const auto oci = images_in_archive(
       {file("index.json", "{\"manifests\":[{\"digest\":\"" + digest('1') + "\",\"annotations\":{\"io.containerd.image.name\":\"docker.io/library/a:1\"}}]}"),
-       file("blobs/sha256/" + std::string(64, '1'), make_manifest(digest('2'), 2, {digest('3')}, {1})), file("blobs/sha256/" + std::string(64, '2'), "{}"), file("blobs/sha256/" + std::string(64, '3'), "l")});
+       file("blobs/sha256/" + std::string(64, '1'), make_manifest(digest('2'), 2, {{digest('3'), 1}})), file("blobs/sha256/" + std::string(64, '2'), "{}"), file("blobs/sha256/" + std::string(64, '3'), "l")});
   REQUIRE_MESSAGE(oci.has_value(), oci.error().message);
   CHECK(oci->at(0).tags == std::vector<std::string>{"docker.io/library/a:1"});
   CHECK(oci->at(0).layers.size() == 1);

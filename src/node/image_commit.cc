@@ -98,7 +98,7 @@ Task<Result<std::string>> Images::import(Source source, Import wish) {
     CO_TRY(const std::string config, import_config(layer.diff_id, wish.changes, wish.message, rfc3339(loop_.wall_now()), wish.platform));
     CO_TRY(Image image, image_from_config(config, layers_.sha256(config), layers_));
     image.layer_digests = {layer.blob.digest};
-    image.manifest = make_manifest(image.id, config.size(), image.layer_digests, {layer.blob.size_bytes});
+    image.manifest = make_manifest(image.id, config.size(), {packed_layer(layer.blob.file, layer.blob.digest, layer.blob.size_bytes)});
     image.manifest_digest = layers_.sha256(image.manifest);
     std::vector<ArchiveFile> layers = {layer.blob};
     co_return co_await store_and_add(std::move(image), config, std::move(layers), tags);
@@ -127,14 +127,13 @@ Task<Result<std::string>> Images::commit(Commit wish, std::function<Task<Result<
   };
   auto work = [&]() -> Task<Result<std::string>> {
     CommitParts parts{.config = wish.config, .changes = wish.changes, .platform = host_platform()};
-    std::vector<std::string> digests;
-    std::vector<int64_t> sizes;
+    std::vector<PackedLayer> packed;
     for (const auto& id : wish.chain_ids) {
       const Layer* row = layer(id);
       if (!row || !layers_.has_blob(row->blob_digest)) co_return fail(Code::kInternal, "a layer of the container's image is gone");
       std::error_code error;
-      parts.diff_ids.push_back(row->diff_id), digests.push_back(row->blob_digest);
-      sizes.push_back(static_cast<int64_t>(std::filesystem::file_size(layers_.blob_path(row->blob_digest), error)));
+      const std::string file = layers_.blob_path(row->blob_digest);
+      parts.diff_ids.push_back(row->diff_id), packed.push_back(packed_layer(file, row->blob_digest, static_cast<int64_t>(std::filesystem::file_size(file, error))));
     }
     if (auto parent = images_.find(wish.parent); parent != images_.end()) {
       parts.history = parent->second.history;
@@ -146,13 +145,13 @@ Task<Result<std::string>> Images::commit(Commit wish, std::function<Task<Result<
       const Source source = [&handover] { return handover.take(); };
       CO_TRY(top, co_await fresh_layer(source, dir, chain.empty() ? "" : chain.back()));
       chain.push_back(top->chain_id);
-      parts.diff_ids.push_back(top->diff_id), digests.push_back(top->blob.digest), sizes.push_back(top->blob.size_bytes), layers.push_back(top->blob);
+      parts.diff_ids.push_back(top->diff_id), packed.push_back(packed_layer(top->blob.file, top->blob.digest, top->blob.size_bytes)), layers.push_back(top->blob);
     }
     parts.entry = {rfc3339(loop_.wall_now()), wish.created_by, wish.author, wish.comment, !top};
     CO_TRY(const std::string config, commit_config(std::move(parts)));
     CO_TRY(Image image, image_from_config(config, layers_.sha256(config), layers_));
-    image.layer_digests = digests;
-    image.manifest = make_manifest(image.id, config.size(), digests, sizes);
+    for (const auto& l : packed) image.layer_digests.push_back(l.digest);
+    image.manifest = make_manifest(image.id, config.size(), packed);
     image.manifest_digest = layers_.sha256(image.manifest);
     co_return co_await store_and_add(std::move(image), config, std::move(layers), tags);
   };

@@ -137,11 +137,11 @@ Task<Result<std::string>> Images::load_one(ArchiveImage one, std::optional<Image
   CO_TRY(Image image, image_from_config(config, layers_.sha256(config), layers_));
   if (const ImagePlatform have{image.os, image.architecture, image.variant}; platform && !platform_fits(have, *platform))
     co_return fail(Code::kNotFound, "requested platform (" + platform->text() + ") not found: image is for " + have.text());
-  std::vector<int64_t> sizes;
-  for (const auto& l : one.layers) image.layer_digests.push_back(l.digest), sizes.push_back(l.size_bytes);
+  std::vector<PackedLayer> packed;
+  for (const auto& l : one.layers) image.layer_digests.push_back(l.digest), packed.push_back(packed_layer(exists(l.file) ? l.file : layers_.blob_path(l.digest), l.digest, l.size_bytes));
   const auto kept = parse_manifest(one.manifest);
   const bool fits = kept && kept->config_digest == image.id && kept->layer_digests == image.layer_digests;
-  image.manifest = fits ? one.manifest : make_manifest(image.id, config.size(), image.layer_digests, sizes);
+  image.manifest = fits ? one.manifest : make_manifest(image.id, config.size(), packed);
   image.manifest_digest = layers_.sha256(image.manifest);
   co_return co_await store_and_add(std::move(image), config, std::move(one.layers), std::move(one.tags));
 }

@@ -8,7 +8,7 @@ import unittest
 
 import lab
 from case import EngineCase
-from registry import INDEX, Registry, digest_of, tar_of
+from registry import INDEX, LAYER, Registry, digest_of, pack, tar_of
 
 
 class RegistryCase(EngineCase):
@@ -143,10 +143,11 @@ class PullPushTest(RegistryCase):
     def test_drawn_on_a_terminal(self):
         """A bar for each layer, as the CLI makes it of what it is told."""
         descriptor = self.registry.put_image("drawn", "1", [{"a": random.Random(1).randbytes(40 << 20)}, {"b": b"little"}], how="tar")
-        terminal = self.host.terminal("pull", f"{self.name}/drawn:1", rows=24, columns=150)
+        slow = self.registry.flaky(5001, pause=0.001)
+        terminal = self.host.terminal("pull", f"{slow}/drawn:1", rows=24, columns=150)
         text = terminal.read_until("Status: Downloaded newer image")
         self.assertRegex(text, r"Downloading \[=*> *\] +[0-9.]+MB/41\.9\dMB")
-        self.assertRegex(text, r"Extracting \[=*> *\] +[0-9.]+k?M?B/41\.9\dMB")
+        self.assertRegex(text, r"Extracting \[=*> *\] +[0-9.]+[kM]?B/41\.9\dMB")
         self.assertIn("Digest: " + descriptor["digest"], text)
 
     def test_events(self):
@@ -169,6 +170,15 @@ class FormTest(RegistryCase):
                 name = self.docker("create", f"{self.name}/packed:{how}").check().line
                 self.assertEqual(self.docker("cp", f"{name}:/b", "-").check().out_bytes[512:512 + len(how)], how.encode())
                 self.docker("rm", name).check()
+
+    def test_the_manifest_of_what_was_loaded_says_how_it_is_packed(self):
+        layers = {how: pack(tar_of({how: b"loaded"}), how) for how in ("tar", "gzip", "zstd")}
+        config = json.dumps({"architecture": "amd64", "os": "linux", "config": {"Cmd": ["x"]}, "rootfs": {"type": "layers", "diff_ids": [digest_of(tar_of({how: b"loaded"})) for how in layers]}}).encode()
+        listed = json.dumps([{"Config": "c.json", "RepoTags": [f"{self.name}/loaded:1"], "Layers": list(layers)}]).encode()
+        self.docker("load", input=tar_of({"manifest.json": listed, "c.json": config, **layers})).check()
+        self.docker("push", f"{self.name}/loaded:1").check()
+        types = [layer["mediaType"] for layer in json.loads(self.registry.manifest("loaded", "1")[2])["layers"]]
+        self.assertEqual(types, [LAYER, LAYER + "+gzip", LAYER + "+zstd"])
 
     def index(self, name, *architectures, **more):
         entries = [self.registry.put_image(name, f"only-{arch}", [{"which": arch.encode()}], architecture=arch) for arch in architectures]
