@@ -55,6 +55,23 @@ class BrokenTest(RegistryCase):
             stream.read_until("Status: ")
         self.assertEqual(sum(big in line for line in self.requests()), 1)
 
+    def test_what_the_fetching_process_sees(self):
+        """No capability, filtered system calls, and of files only how names are resolved, read-only."""
+        self.put_big("seen", 6)
+        slow = self.registry.flaky(5006, pause=0.05)
+        stream = self.host.stream("pull", f"{slow}/seen:1")
+        script = "for p in /proc/[0-9]*; do test \"$(cat $p/comm 2>/dev/null)\" = panal-unpack && grep -q 'Seccomp:.2' $p/status && cat $p/status $p/mountinfo && find $p/root/ ! -type d -printf '%P\\n'; done; echo end"
+        text = until(lambda: (lambda out: out if "Seccomp:\t2\n" in out and out.endswith("end\n") else "")(self.host.run_in("sh", "-c", script).out), "the helper is at work")
+        stream.stop()
+        facts = dict(line.split(":\t", 1) for line in text.splitlines() if ":\t" in line)
+        self.assertEqual((facts["NoNewPrivs"], int(facts["CapEff"], 16), int(facts["CapPrm"], 16)), ("1", 0, 0))
+        mounts = [line.split() for line in text.splitlines() if " - " in line]
+        for fields in mounts:
+            self.assertLessEqual({"ro", "nodev", "nosuid", "noexec"}, set(fields[5].split(",")))
+        names = {line for line in text.splitlines() if line.startswith("etc/")}
+        self.assertLessEqual(names, {"etc/resolv.conf", "etc/hosts", "etc/nsswitch.conf", "etc/host.conf", "etc/gai.conf"})
+        self.assertEqual({fields[4] for fields in mounts}, {"/", *("/" + name for name in names)})
+
     def test_given_up_when_nothing_comes(self):
         before = self.blobs_on_disk()
         self.put_big("never", 2)
