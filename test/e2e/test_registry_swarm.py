@@ -1,5 +1,6 @@
 """Scenario B3 and E3: services from a registry that wants a login; digests pinned; credentials handed to the workers and shown to nobody."""
 
+import base64
 import json
 import unittest
 
@@ -44,6 +45,18 @@ class SwarmRegistryTest(SwarmCase):
         for kind, what in (("services", "kept"), ("tasks", "")):
             text = self.cluster.host(1).api("GET", f"/{kind}" + (f"/{what}" if what else "")).body.decode()
             self.assertNotIn("uth", text.replace("Authors", ""), f"nothing of the login in {kind}")
+
+    def test_a_client_that_does_not_ask_for_digests(self):
+        """Before API 1.30 the engine looks for the digest itself, and says when there is none."""
+        name, digest = self.push("old:1")
+        auth = base64.urlsafe_b64encode(json.dumps({"username": USER, "password": PASSWORD, "serveraddress": self.registry.name}).encode()).decode()
+        spec = {"Name": "old", "TaskTemplate": {"ContainerSpec": {"Image": name, "Command": list(FOREVER)}}}
+        made = self.cluster.host(1).api("POST", "/v1.29/services/create", spec, {"X-Registry-Auth": auth})
+        self.assertEqual((made.status, made.json["Warnings"]), (201, None), made.body)
+        self.assertEqual(self.image_of("old"), f"{name}@{digest}")
+        spec["Name"], spec["TaskTemplate"]["ContainerSpec"]["Image"] = "unknown", f"{self.registry.name}/unknown:1"
+        made = self.cluster.host(1).api("POST", "/v1.29/services/create", spec, {"X-Registry-Auth": auth})
+        self.assertIn(f"unable to pin image {self.registry.name}/unknown:1 to digest", made.json["Warnings"][0])
 
     def test_without_it(self):
         name, _ = self.push("locked:1")
