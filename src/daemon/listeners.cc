@@ -20,8 +20,8 @@ std::string insecure_warning(const std::string& host, bool encrypted) {
          "         more information: https://docs.docker.com/go/attack-surface/";
 }
 
-Result<std::vector<Ready>> activated(const std::string& wanted, ServiceManager& manager, const DaemonOptions& o, std::vector<std::string>& warnings) {
-  auto& sockets = manager.sockets();
+Result<std::vector<Ready>> activated(const std::string& wanted, Supervisor& supervisor, const DaemonOptions& o, std::vector<std::string>& warnings) {
+  auto& sockets = supervisor.sockets();
   if (sockets.empty()) return fail(Code::kInvalid, "no sockets found via socket activation: make sure the service was started by systemd");
   const auto number = parse_int(wanted);
   std::vector<Ready> out;
@@ -54,7 +54,7 @@ Result<Ready> tcp(const std::string& host) {
 
 }  // namespace
 
-Result<OpenHosts> open_hosts(const DaemonOptions& o, ServiceManager& manager, HttpServer& server) {
+Result<OpenHosts> open_hosts(const DaemonOptions& o, Supervisor& supervisor, HttpServer& server) {
   OpenHosts out;
   TlsContext tls;
   if (o.tls) {
@@ -67,7 +67,7 @@ Result<OpenHosts> open_hosts(const DaemonOptions& o, ServiceManager& manager, Ht
       out.socket_files.push_back(host.substr(7));
       ready.push_back({std::move(fd), HttpServer::From::kHere});
     } else if (host.starts_with("fd://")) {
-      TRY(auto sockets, activated(host.substr(5), manager, o, out.warnings));
+      TRY(auto sockets, activated(host.substr(5), supervisor, o, out.warnings));
       for (auto& s : sockets) ready.push_back(std::move(s));
     } else {
       auto opened = tcp(host.substr(6));

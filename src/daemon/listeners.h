@@ -2,7 +2,7 @@
 #pragma once
 #include "daemon/options.h"
 #include "sys/http/server.h"
-#include "sys/process/service_manager.h"
+#include "sys/process/supervisor.h"
 
 namespace panal {
 
@@ -11,6 +11,6 @@ struct OpenHosts {
   std::vector<std::string> warnings;      // for `docker info`
 };
 /// All or none: the server listens once every host could be opened.
-Result<OpenHosts> open_hosts(const DaemonOptions& o, ServiceManager& manager, HttpServer& server);
+Result<OpenHosts> open_hosts(const DaemonOptions& o, Supervisor& supervisor, HttpServer& server);
 
 }  // namespace panal

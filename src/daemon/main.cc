@@ -4,7 +4,6 @@
 #include <sys/mount.h>
 #include <sys/random.h>
 #include <sys/resource.h>
-#include <sys/signalfd.h>
 #include <sys/statfs.h>
 
 #include <cstdio>
@@ -15,8 +14,7 @@
 #include "daemon/cgroup_view.h"
 #include "daemon/claims.h"
 #include "daemon/facts.h"
-#include "daemon/listeners.h"
-#include "daemon/reload.h"
+#include "daemon/life.h"
 #include "daemon/seccomp_default.h"
 #include "sys/crun/crun_runtime.h"
 #include "sys/disk/inotify_watch.h"
@@ -92,7 +90,7 @@ ContainerDefaults container_defaults(const DaemonOptions& o) {
 
 Result<> run(DaemonOptions o) {
   TRYV(check_registry_options(registry_options(o)));
-  ServiceManager manager = ServiceManager::from_environment();
+  Supervisor supervisor = Supervisor::from_environment();
   TRYV(make_dirs(o.data_root, 0711));
   TRYV(make_dirs(o.exec_root, 0711));
   TRY(const Claims claims, claim(o));
@@ -143,88 +141,10 @@ Result<> run(DaemonOptions o) {
   HttpServer server(loop, [&api](HttpExchange& http) { return api.handle(http); });
 
   raise_file_limit();
-  sigset_t signals;
-  sigemptyset(&signals);
-  for (const int s : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&signals, s);
-  ::sigprocmask(SIG_BLOCK, &signals, nullptr);
-  AsyncFd signal_fd(loop, Fd(::signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK)));
-
-  Scope scope;
-  std::optional<Error> failure;
-  OpenHosts open;
-  auto start_up = [&]() -> Task<void> {
-    auto ready = co_await networks.setup();
-    if (ready) co_await containers.adopt();
-    if (ready) ready = co_await swarm.resume();
-    if (ready) {
-      auto opened = open_hosts(o, manager, server);
-      if (opened) open = std::move(*opened);
-      else ready = std::unexpected(opened.error());
-    }
-    if (!ready) {
-      failure = ready.error();
-      loop.stop();
-      co_return;
-    }
-    auto& warnings = api.parts().facts.warnings;
-    warnings.insert(warnings.end(), open.warnings.begin(), open.warnings.end());
-    log::info("msg=\"ready\" version={} data_root={} hosts={}", PANAL_VERSION, o.data_root, join(o.hosts, ","));
-    manager.notify("READY=1\nSTATUS=ready\nMAINPID=" + std::to_string(::getpid()));
-  };
-  auto reload = [&] {
-    manager.notify("RELOADING=1\nMONOTONIC_USEC=" + std::to_string(loop.now().time_since_epoch() / 1us));
-    if (auto fresh = reread_options(o)) {
-      take_reloadable(o, *fresh);
-      take_settings(api.parts().facts, o);
-      registry.set_options(registry_options(o));
-      log::set_level(o.level());
-      auto attributes = reload_attributes(o);
-      attributes["name"] = facts.node_name;
-      events.publish("daemon", "reload", facts.id, std::move(attributes));
-      log::info("msg=\"configuration reloaded\" file={}", o.config_file);
-    } else {
-      log::error("msg=\"the configuration is not reloaded\" error=\"{}\"", fresh.error().message);
-    }
-    manager.notify("READY=1");
-  };
-  // SIGTERM: answer no more; containers run on, or end first where the settings say so. A second signal ends it at once.
-  auto shut_down = [&](uint32_t signal) -> Task<void> {
-    log::info("msg=\"stopping\" signal={}", signal);
-    manager.notify("STOPPING=1");
-    server.stop();
-    if (!o.live_restore) co_await containers.stop_all(o.shutdown_timeout_seconds);
-    containers.shutdown();
-    swarm.shutdown();
-    loop.call_after(300ms, [&loop] { loop.stop(); });
-  };
-  auto until_signal = [&]() -> Task<void> {
-    for (bool stopping = false;;) {
-      if (co_await signal_fd.readable() == AsyncFd::Ready::kClosed) co_return;
-      signalfd_siginfo info{};
-      if (::read(signal_fd.get(), &info, sizeof info) != sizeof info) continue;
-      if (info.ssi_signo == SIGHUP) {
-        if (!stopping) reload();
-      } else if (std::exchange(stopping, true)) {
-        loop.stop();
-      } else {
-        scope.spawn(shut_down(info.ssi_signo));
-      }
-    }
-  };
-  auto watchdog = [&]() -> Task<void> {
-    while (manager.watchdog()) {
-      manager.notify("WATCHDOG=1");
-      co_await loop.sleep(*manager.watchdog());
-    }
-  };
-  scope.spawn(watchdog());
-  scope.spawn(start_up());
-  scope.spawn(until_signal());
-  loop.run();
-  for (const auto& path : open.socket_files) ::unlink(path.c_str());
-  ::unlink(o.pidfile.c_str());
-  if (failure) {
-    std::fprintf(stderr, "panald: %s\n", failure->message.c_str());
+  const auto reloaded = [&registry](const DaemonOptions& fresh) { registry.set_options(registry_options(fresh)); };
+  Life life({loop, o, supervisor, events, networks, containers, swarm, api, server, reloaded});
+  if (auto ended = life.run(); !ended) {
+    std::fprintf(stderr, "panald: %s\n", ended.error().message.c_str());
     std::_Exit(1);
   }
   std::_Exit(0);  // coroutines may still wait for containers; the kernel and the monitors carry on without us

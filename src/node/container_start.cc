@@ -140,7 +140,9 @@ Task<Result<>> Containers::set_up_network(LivePtr live) {
   }
   const auto wish = wished_ports(c, networks_.publishing_address(c));
   if (!wish.empty() && !published_address.empty()) {
-    CO_TRY(c.ports, co_await networks_.publish(c, published_address, wish));
+    CO_TRY(c.ports, networks_.reserve(c, published_address, wish));
+    CO_TRYV(co_await store(c));  // known before it is made: after a crash they are taken back
+    CO_TRYV(co_await networks_.kernel().publish(published_address, c.ports));
   }
   const bool names = overlay || std::ranges::any_of(c.networks, [](const auto& n) { return n.first != "bridge"; });
   if (names) CO_TRYV(co_await networks_.serve_names(c));
@@ -319,6 +321,7 @@ Task<void> Containers::restart_later(LivePtr live) {
 }
 
 Task<void> Containers::adopt() {
+  co_await runtime_.settle_creations();
   std::vector<LivePtr> all;
   for (const auto& [id, live] : containers_) all.push_back(live);
   // Addresses and ports of what runs are taken first, before anything that starts again could be given them.

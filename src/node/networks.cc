@@ -350,23 +350,16 @@ void Networks::hold_mesh_ports(const std::set<std::pair<std::string, uint16_t>>&
   }
 }
 
-Task<Result<std::vector<PublishedPort>>> Networks::publish(const Container& c, const std::string& address, std::vector<PublishedPort> wish) {
+Result<std::vector<PublishedPort>> Networks::reserve(const Container& c, const std::string& address, std::vector<PublishedPort> wish) {
   std::vector<PublishedPort> done;
-  const auto undo = [&] {
-    for (const auto& p : done) give_back(p);
-  };
   for (auto& p : wish) {
     if (auto taken = take_port(p, address); !taken) {
-      undo();
-      co_return std::unexpected(wrap("failed to set up container networking: driver failed programming external connectivity on endpoint " + c.name + " (" + c.id.substr(0, 12) + ")", taken.error()));
+      for (const auto& other : done) give_back(other);
+      return fail(wrap("failed to set up container networking: driver failed programming external connectivity on endpoint " + c.name + " (" + c.id.substr(0, 12) + ")", taken.error()));
     }
     done.push_back(p);
   }
-  if (auto made = co_await kernel_.publish(address, done); !made) {
-    undo();
-    co_return std::unexpected(made.error());
-  }
-  co_return done;
+  return done;
 }
 
 Task<void> Networks::unpublish(const std::string& address, const std::vector<PublishedPort>& ports) {

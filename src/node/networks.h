@@ -56,8 +56,8 @@ class Networks {
   Task<Result<>> disconnect(const Container& c, const std::string& network_name, Endpoint& endpoint, int index, bool namespace_gone);
   /// Takes back what a running container already has, at daemon start.
   void readopt(const Container& c, const std::string& network_name, const Endpoint& endpoint);
-  /// Publishes the wished ports; fills in random ones. All or nothing.
-  Task<Result<std::vector<PublishedPort>>> publish(const Container& c, const std::string& address, std::vector<PublishedPort> wish);
+  /// Takes the wished ports for the kernel to publish; fills in random ones. All or nothing.
+  Result<std::vector<PublishedPort>> reserve(const Container& c, const std::string& address, std::vector<PublishedPort> wish);
   /// Where a port goes whose wish names no address.
   std::string publishing_address(const Container& c) const { return c.networks.contains("bridge") ? paths_.bridge.host_ip : "0.0.0.0"; }
   Task<void> unpublish(const std::string& address, const std::vector<PublishedPort>& ports);

@@ -79,6 +79,8 @@ class Runtime {
   virtual Task<Result<>> update(const std::string& id, const std::string& bundle, std::string resources_json) = 0;
   /// Removes what the runtime keeps of a stopped container (kills it first if it must).
   virtual Task<Result<>> remove(const std::string& id) = 0;
+  /// Waits for creations that a daemon's death left to themselves: afterwards remove() finds all of what they made.
+  virtual Task<void> settle_creations() = 0;
   virtual Task<Result<std::unique_ptr<RunningExec>>> exec(ExecStart spec) = 0;
   virtual Result<Usage> usage(const std::string& id) = 0;
   /// `fn(id, exit_code)` for every container that ends, also those that ended while the daemon was away (after watch_exits()).

@@ -1,7 +1,9 @@
 """What a daemon that is killed in the middle of a creation or removal leaves: nothing, once it is back."""
 
 import os
+import shutil
 import sqlite3
+import threading
 import unittest
 
 import lab
@@ -62,6 +64,50 @@ class RemainsTest(OwnHostCase):
         self.host.start()
         until(lambda: sorted(os.listdir(root)) == ["foreign", "whole"], "only what holds something is left")
         self.assertEqual(self.volumes(), ["whole"])
+
+
+SLOW_CRUN = """#!/bin/sh
+case "$*" in *" create "*) touch {folder}/begun; while [ -e {folder}/hold ]; do sleep 0.02; done ;; esac
+exec {folder}/crun "$@"
+"""
+
+
+@unittest.skipIf(lab.IS_DOCKERD, "Panal's own runtime")
+class UnfinishedStartTest(OwnHostCase):
+    """The engine dies while the runtime makes a container; the runtime goes on and makes it."""
+    images = ("alpine",)
+
+    def setUp(self):
+        super().setUp()
+        self.host.stop()
+        folder = self.host.folder
+        shutil.copy("/usr/bin/crun", folder + "/crun")
+        with open(folder + "/slow-crun", "w") as file:
+            file.write(SLOW_CRUN.format(folder=folder))
+        os.chmod(folder + "/slow-crun", 0o755)
+        self.host.run_in("mount", "--bind", folder + "/slow-crun", "/usr/bin/crun").check()
+        self.host.start()
+        open(folder + "/hold", "w").close()
+
+    def test_nothing_of_it_runs_on(self):
+        rules = self.host.run_in("nft", "list", "ruleset").out
+        stream = self.host.stream("run", "-d", "--name", "box", "-p", "8085:80", "-p", "8086:80/udp", "alpine", "sleep", "4321")
+        until(lambda: os.path.exists(self.host.folder + "/begun"), "the runtime is at work")
+        self.assertIn("8085", self.host.run_in("nft", "list", "ruleset").out)
+        self.host.kill9()
+        stream.finish()
+        timer = threading.Timer(0.5, os.unlink, [self.host.folder + "/hold"])  # the next engine is there before it is done
+        timer.start()
+        self.host.start()
+        timer.join()
+        self.assertEqual(self.host.inspect("box")["State"]["Status"], "created")
+        until(lambda: self.host.run_in("pgrep", "-fa", "conmon|crun").out == "", "monitor and runtime are gone")
+        self.assertEqual(self.host.run_in("nft", "list", "ruleset").out, rules)
+        self.docker("start", "box").check()
+        self.assertEqual(self.docker("port", "box").check().lines[0], "80/tcp -> 0.0.0.0:8085")
+        self.assertEqual(len(self.host.run_in("pgrep", "-f", "^sleep 4321").out.split()), 1)
+        self.docker("rm", "-f", "box").check()
+        self.assertEqual(self.host.run_in("pgrep", "-f", "^sleep 4321|conmon|crun").out, "")
 
 
 if __name__ == "__main__":

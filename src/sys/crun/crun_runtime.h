@@ -28,6 +28,7 @@ class CrunRuntime final : public Runtime {
   Task<Result<>> resume(const std::string& id) override;
   Task<Result<>> update(const std::string& id, const std::string& bundle, std::string resources_json) override;
   Task<Result<>> remove(const std::string& id) override;
+  Task<void> settle_creations() override;
   Task<Result<std::unique_ptr<RunningExec>>> exec(ExecStart spec) override;
   Result<Usage> usage(const std::string& id) override;
   void on_exit(std::function<void(std::string, int)> fn) override { on_exit_ = std::move(fn); }

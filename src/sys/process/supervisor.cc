@@ -1,4 +1,4 @@
-#include "sys/process/service_manager.h"
+#include "sys/process/supervisor.h"
 
 #include <fcntl.h>
 #include <sys/socket.h>
@@ -20,8 +20,8 @@ static std::string variable(const char* name) {
   return value ? value : "";
 }
 
-ServiceManager ServiceManager::from_environment() {
-  ServiceManager out;
+Supervisor Supervisor::from_environment() {
+  Supervisor out;
   if (parse_int(variable("LISTEN_PID")) == ::getpid()) {
     const auto names = split(variable("LISTEN_FDNAMES"), ':');
     const int count = static_cast<int>(std::clamp<int64_t>(parse_int(variable("LISTEN_FDS")).value_or(0), 0, kMostFds));
@@ -39,7 +39,7 @@ ServiceManager ServiceManager::from_environment() {
   return out;
 }
 
-void ServiceManager::notify(std::string_view state) const {
+void Supervisor::notify(std::string_view state) const {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
   if (notify_path_.empty() || notify_path_.size() >= sizeof address.sun_path) return;

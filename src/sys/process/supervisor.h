@@ -10,13 +10,13 @@
 
 namespace panal {
 
-class ServiceManager {
+class Supervisor {
  public:
   struct Socket {
     Fd fd;
     std::string name;  // FileDescriptorName=, or empty
   };
-  static ServiceManager from_environment();
+  static Supervisor from_environment();
 
   /// Sockets that were handed over, in order; each may be taken once.
   std::vector<Socket>& sockets() { return sockets_; }
