@@ -149,10 +149,15 @@ volumes:
     def test_run_once(self):
         self.compose("up", "-d", "redis")
         self.assertEqual(self.compose("run", "--rm", "worker", "sh", "-c", "echo once $NAME"), "once from-dot-env\n")
-        self.assertEqual(self.compose("run", "--rm", "-T", "redis", "redis-cli", "-h", "redis", "ping"), "PONG\n")
         self.assertEqual(self.run_compose("run", "--rm", "worker", "sh", "-c", "exit 7").code, 7)
         self.assertEqual(self.compose("run", "--rm", "-T", "-e", "NAME=other", "worker", "sh", "-c", "cat; echo $NAME", input="typed\n"), "typed\nother\n")
         self.assertEqual(len(self.boxes("worker")), 0)
+
+    def test_run_beside_the_running_one(self):
+        """docker-compose links the one-off container to those of its service."""
+        self.compose("up", "-d", "redis")
+        self.assertEqual(self.compose("run", "--rm", "-T", "redis", "redis-cli", "-h", "redis", "ping"), "PONG\n")
+        self.assertEqual(self.compose("run", "--rm", "-T", "redis", "redis-cli", "-h", "redis_1", "ping"), "PONG\n")
 
     def test_up_again_changes_what_has_changed(self):
         self.compose("up", "-d")

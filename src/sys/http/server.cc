@@ -245,12 +245,13 @@ std::string error_body(std::string_view message) {
 
 }  // namespace
 
-Task<void> serve_http(Stream& stream, std::string remote, const std::function<Task<void>(HttpExchange&)>& handler) {
+Task<void> serve_http(Stream& stream, std::string remote, const std::function<Task<void>(HttpExchange&)>& handler, const std::function<void(bool)>& waiting) {
   std::string buffer;
   for (;;) {
     HttpParser parser(HttpParser::Kind::kRequest);
     Exchange exchange(stream, buffer, parser);
     const auto on_body = std::function<void(std::string_view)>([&](std::string_view data) { exchange.body_ += data; });
+    waiting(true);
     while (!parser.header_done()) {
       if (!buffer.empty()) {
         auto taken = parser.feed(buffer, on_body);
@@ -267,6 +268,7 @@ Task<void> serve_http(Stream& stream, std::string remote, const std::function<Ta
       buffer.append(chunk.data(), *n);
       if (buffer.size() > 128 * 1024) co_return;
     }
+    waiting(false);
     HttpHead& head = parser.head();
     exchange.request_.method = head.method;
     exchange.request_.remote = remote;
@@ -295,7 +297,7 @@ Task<void> serve_http(Stream& stream, std::string remote, const std::function<Ta
 }
 
 void HttpServer::listen(Fd listener, From from, TlsContext tls) {
-  listeners_.emplace_back(loop_, std::move(listener), std::move(tls), from == From::kHere ? kMaxConnections : kMaxRemoteConnections);
+  listeners_.emplace_back(loop_, std::move(listener), from, std::move(tls));
   scope_.spawn(accept_loop(listeners_.back()));
 }
 
@@ -316,7 +318,7 @@ Task<void> HttpServer::accept_loop(Listener& listener) {
       co_await loop_.sleep(100ms);  // out of descriptors: wait for some to come back
       continue;
     }
-    if (listener.open >= listener.limit) continue;  // closes it
+    if (listener.open >= (listener.from == From::kHere ? kMaxConnections : kMaxRemoteConnections)) continue;  // closes it
     scope_.spawn(connection(listener, std::move(*fd), std::move(peer)));
   }
 }
@@ -327,7 +329,7 @@ Task<void> HttpServer::connection(Listener& listener, Fd fd, std::string peer) {
     co_await secure_connection(listener, std::move(fd), std::move(peer));
   } else {
     FdStream stream(loop_, std::move(fd));
-    co_await serve(stream, std::move(peer));
+    co_await serve(stream, listener.from, std::move(peer));
   }
   --listener.open;
 }
@@ -346,12 +348,18 @@ Task<void> HttpServer::secure_connection(Listener& listener, Fd fd, std::string 
     log::debug("msg=\"TLS handshake failed\" remote={} error=\"{}\"", peer, done.error().message);
     co_return;
   }
-  co_await serve(stream, std::move(peer));
+  co_await serve(stream, listener.from, std::move(peer));
 }
 
-Task<void> HttpServer::serve(Stream& stream, std::string peer) {
+Task<void> HttpServer::serve(Stream& stream, From from, std::string peer) {
   const auto at = connections_.insert(connections_.end(), &stream);
-  co_await serve_http(stream, std::move(peer), handler_);
+  std::optional<TimerId> timer;
+  const std::function<void(bool)> waiting = [&](bool on) {
+    if (timer) loop_.cancel(*std::exchange(timer, std::nullopt));
+    if (on && from == From::kAnywhere) timer = loop_.call_after(kHeadTime, [&stream] { stream.close(); });
+  };
+  co_await serve_http(stream, std::move(peer), handler_, waiting);
+  waiting(false);
   stream.close_write();
   connections_.erase(at);
 }

@@ -15,14 +15,15 @@ namespace panal {
 /// Splits a target into path (version prefix removed), version and query.
 bool parse_target(std::string_view target, HttpRequest& out);
 
-/// Serves one connection until it closes. `stream` is closed by whoever owns it.
-Task<void> serve_http(Stream& stream, std::string remote, const std::function<Task<void>(HttpExchange&)>& handler);
+/// Serves one connection until it closes. `stream` is closed by whoever owns it. `waiting(true)` when a request may come, `waiting(false)`
+/// when its head is there.
+Task<void> serve_http(Stream& stream, std::string remote, const std::function<Task<void>(HttpExchange&)>& handler, const std::function<void(bool)>& waiting = [](bool) {});
 
 class HttpServer {
  public:
   static constexpr size_t kMaxConnections = 4096, kMaxRemoteConnections = 1024;  // of one listener
   static constexpr size_t kMaxHandshakes = 64;
-  static constexpr Duration kHandshakeTime = 10s;
+  static constexpr Duration kHandshakeTime = 10s, kHeadTime = 300s;  // both of remote connections
   HttpServer(AsioLoop& loop, std::function<Task<void>(HttpExchange&)> handler) : loop_(loop), handler_(std::move(handler)) {}
 
   enum class From { kHere, kAnywhere };
@@ -34,15 +35,16 @@ class HttpServer {
 
  private:
   struct Listener {
-    Listener(AsioLoop& loop, Fd socket, TlsContext context, size_t most) : fd(loop, std::move(socket)), tls(std::move(context)), limit(most) {}
+    Listener(AsioLoop& loop, Fd socket, From where, TlsContext context) : fd(loop, std::move(socket)), from(where), tls(std::move(context)) {}
     AsyncFd fd;
+    From from;
     TlsContext tls;
-    size_t limit, open = 0;
+    size_t open = 0;
   };
   Task<void> accept_loop(Listener& listener);
   Task<void> connection(Listener& listener, Fd fd, std::string peer);
   Task<void> secure_connection(Listener& listener, Fd fd, std::string peer);
-  Task<void> serve(Stream& stream, std::string peer);
+  Task<void> serve(Stream& stream, From from, std::string peer);
 
   AsioLoop& loop_;
   std::function<Task<void>(HttpExchange&)> handler_;
