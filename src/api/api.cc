@@ -16,6 +16,8 @@ Api::Api(ApiParts parts) : parts_(std::move(parts)) {
   add_disk_usage_routes(*this);
   add_container_routes(*this);
   add_container_stream_routes(*this);
+  add_container_log_routes(*this);
+  add_container_stats_routes(*this);
   add_exec_routes(*this);
   add_file_routes(*this);
   add_image_routes(*this);

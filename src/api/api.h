@@ -90,6 +90,8 @@ void add_event_routes(Api&);
 void add_disk_usage_routes(Api&);
 void add_container_routes(Api&);
 void add_container_stream_routes(Api&);
+void add_container_log_routes(Api&);
+void add_container_stats_routes(Api&);
 void add_exec_routes(Api&);
 void add_file_routes(Api&);
 void add_image_routes(Api&);

@@ -68,6 +68,56 @@ static Task<Result<>> create(Api& api, Call& call) {
   co_return Result<>{};
 }
 
+// "80", "80/udp", "8000-8010/tcp" against a port and its protocol.
+struct PortRange {
+  int first = 0, last = 0;
+  std::string protocol = "tcp";
+};
+static std::optional<PortRange> parse_port_filter(const std::string& text) {
+  PortRange out;
+  const size_t slash = text.find('/');
+  if (slash != std::string::npos) out.protocol = lower(text.substr(slash + 1));
+  const std::string numbers = text.substr(0, slash);
+  const size_t dash = numbers.find('-');
+  const auto first = parse_int(numbers.substr(0, dash)), last = dash == std::string::npos ? first : parse_int(numbers.substr(dash + 1));
+  if (!first || !last || *first < 0 || *last > 65535 || *first > *last || (out.protocol != "tcp" && out.protocol != "udp" && out.protocol != "sctp")) return std::nullopt;
+  out.first = static_cast<int>(*first), out.last = static_cast<int>(*last);
+  return out;
+}
+
+static Result<> check_filters(const Filters& f) {
+  const auto bad = [](const std::string& key, const std::string& value) { return fail(Code::kInvalid, "invalid filter '" + key + "=" + value + "'"); };
+  for (const auto& v : f.get("status"))
+    if (Phase phase; !from_name(v, phase)) return bad("status", v);
+  for (const auto& v : f.get("exited"))
+    if (!parse_int(v)) return bad("exited", v);
+  for (const auto& v : f.get("health"))
+    if (v != "none" && v != "starting" && v != "healthy" && v != "unhealthy") return bad("health", v);
+  for (const auto& v : f.get("is-task"))
+    if (v != "true" && v != "false" && v != "1" && v != "0") return bad("is-task", v);
+  for (const char* key : {"publish", "expose"})
+    for (const auto& v : f.get(key))
+      if (!parse_port_filter(v)) return fail(Code::kInvalid, "invalid port '" + v + "' in filter '" + key + "'");
+  return {};
+}
+
+// Either is enough, as in Docker.
+static bool port_fits(const Filters& f, const Container& c) {
+  if (!f.has("publish") && !f.has("expose")) return true;
+  const auto fits = [&](const char* key, int port, const std::string& protocol) {
+    return f.has(key) && f.any(key, [&](const std::string& v) {
+      const auto range = parse_port_filter(v);
+      return range && port >= range->first && port <= range->last && protocol == range->protocol;
+    });
+  };
+  for (const auto& p : c.ports)
+    if (fits("publish", p.host_port, p.protocol) || fits("expose", p.port, p.protocol)) return true;
+  return std::ranges::any_of(c.config.exposed_ports, [&](const auto& exposed) {
+    const size_t slash = exposed.first.find('/');
+    return fits("expose", std::atoi(exposed.first.c_str()), slash == std::string::npos ? "tcp" : exposed.first.substr(slash + 1));
+  });
+}
+
 static bool listed(ApiParts& p, const Filters& f, const Container& c) {
   const auto ancestor = [&](const std::string& v) {
     auto image = p.images.find(v);
@@ -84,25 +134,20 @@ static bool listed(ApiParts& p, const Filters& f, const Container& c) {
          f.any("health", [&](const std::string& v) { return (c.state.health.empty() ? "none" : c.state.health) == v; }) &&
          f.any("network", [&](const std::string& v) { return std::ranges::any_of(c.networks, [&](const auto& n) { return n.first == v || n.second.network_id == v || n.second.network_id.starts_with(v); }); }) &&
          f.any("volume", [&](const std::string& v) { return std::ranges::any_of(c.mounts, [&](const auto& m) { return m.name == v || m.destination == v; }); }) &&
-         f.any("ancestor", ancestor) && f.labels("label", c.config.labels);
+         f.any("ancestor", ancestor) && f.labels("label", c.config.labels) && port_fits(f, c);
 }
 
 static Task<Result<>> list(Api& api, Call& call) {
   ApiParts& p = api.parts();
   CO_TRY(const Filters f, Filters::parse(call.request(), {"id", "name", "label", "status", "exited", "health", "network", "volume", "ancestor", "before", "since", "is-task", "publish", "expose", "isolation"}));
-  for (const char* later : {"publish", "expose", "isolation"})
-    if (f.has(later)) co_return fail(Code::kUnsupported, std::string("the filter ") + later + " is not supported yet");
-  for (const auto& status : f.get("status")) {
-    Phase phase;
-    if (!from_name(status, phase)) co_return fail(Code::kInvalid, "invalid filter 'status=" + status + "'");
-  }
+  CO_TRYV(check_filters(f));
   const int64_t limit = parse_int(call.request().param("limit", "0")).value_or(0);
   const bool all = call.request().flag("all") || limit > 0 || f.has("status") || f.has("exited") || f.has("health");
   std::vector<LivePtr> found;
   for (const auto& [id, live] : p.containers.all()) {
     const Phase phase = live->c.state.phase;
     if (!all && phase != Phase::kRunning && phase != Phase::kPaused && phase != Phase::kRestarting) continue;
-    if (f.has("is-task") && (f.get("is-task")[0] == "true") != live->c.managed_by_swarm) continue;
+    if (f.has("is-task") && (f.get("is-task")[0] == "true" || f.get("is-task")[0] == "1") != live->c.managed_by_swarm) continue;
     if (listed(p, f, live->c)) found.push_back(live);
   }
   for (const char* key : {"before", "since"})
@@ -184,9 +229,10 @@ void fields(A& a, UpdateWish& w) {
   HostConfig& h = w.limits;
   a("CpuShares", h.cpu_shares), a("Memory", h.memory), a("NanoCpus", h.nano_cpus), a("CpuPeriod", h.cpu_period), a("CpuQuota", h.cpu_quota);
   a("CpusetCpus", h.cpuset_cpus), a("CpusetMems", h.cpuset_mems), a("MemoryReservation", h.memory_reservation), a("MemorySwap", h.memory_swap);
-  a("PidsLimit", h.pids_limit), a("RestartPolicy", w.restart_policy);
-  for (const char* name : {"CgroupParent", "BlkioWeight", "BlkioWeightDevice", "BlkioDeviceReadBps", "BlkioDeviceWriteBps", "BlkioDeviceReadIOps", "BlkioDeviceWriteIOps",
-                           "CpuRealtimePeriod", "CpuRealtimeRuntime", "Devices", "DeviceCgroupRules", "DeviceRequests", "KernelMemoryTCP", "MemorySwappiness", "OomKillDisable",
+  a("PidsLimit", h.pids_limit), a("RestartPolicy", w.restart_policy), a("BlkioWeight", h.blkio.weight);
+  a("CpuRealtimePeriod", h.cpu_rt_period), a("CpuRealtimeRuntime", h.cpu_rt_runtime);
+  for (const char* name : {"CgroupParent", "BlkioWeightDevice", "BlkioDeviceReadBps", "BlkioDeviceWriteBps", "BlkioDeviceReadIOps", "BlkioDeviceWriteIOps",
+                           "Devices", "DeviceCgroupRules", "DeviceRequests", "KernelMemoryTCP", "MemorySwappiness", "OomKillDisable",
                            "Init", "Ulimits", "CpuCount", "CpuPercent", "IOMaximumIOps", "IOMaximumBandwidth"})
     a.refuse(name, "it cannot be changed after the creation");
 }
@@ -195,8 +241,8 @@ static Task<Result<>> update(Api& api, Call& call) {
   CO_TRY(const LivePtr live, api.parts().containers.find(call.arg()));
   CO_TRY(const Json body, co_await read_json(call));
   CO_TRY(auto wish, from_json<UpdateWish>(body));
-  CO_TRYV(co_await api.parts().containers.update(live, std::move(wish)));
-  co_await call.http.reply(200, dump(JsonObject{{"Warnings", nullptr}}));
+  CO_TRY(auto warnings, co_await api.parts().containers.update(live, std::move(wish)));
+  co_await call.http.reply(200, dump(JsonObject{{"Warnings", warnings.empty() ? Json(nullptr) : to_json(warnings)}}));
   co_return Result<>{};
 }
 
@@ -217,7 +263,11 @@ static Task<Result<>> prune(Api& api, Call& call) {
   ApiParts& p = api.parts();
   CO_TRY(const Filters f, Filters::parse(call.request(), {"label", "label!", "until"}));
   std::optional<WallTime> until;
-  if (f.has("until")) until = parse_timestamp(f.get("until")[0], p.loop.wall_now());
+  if (f.has("until")) {
+    if (f.get("until").size() > 1) co_return fail(Code::kInvalid, "more than one until filter specified");
+    until = parse_timestamp(f.get("until")[0], p.loop.wall_now());
+    if (!until) co_return fail(Code::kInvalid, "failed to parse value as time or duration: \"" + f.get("until")[0] + "\"");
+  }
   std::vector<LivePtr> victims;
   for (const auto& [id, live] : p.containers.all()) {
     const Phase phase = live->c.state.phase;

@@ -31,10 +31,13 @@ static Task<Result<>> create(Api& api, Call& call) {
   CO_TRY(const LivePtr live, p.containers.find(call.arg()));
   CO_TRY(const Json json, co_await read_json(call));
   CO_TRY(auto body, from_json<ExecBody>(json));
+  std::string key_error;
+  (void)detach_sequence(body.keys, key_error);
+  if (!key_error.empty()) co_return fail(Code::kInvalid, "Invalid detach keys (" + body.keys + ") provided: " + key_error);
   CO_TRY(const std::string id, co_await p.containers.exec_create(live, std::move(body.config), body.in, body.out, body.err));
-  if (body.console.size() == 2) {
-    auto exec = p.containers.find_exec(id);
-    if (exec) (*exec)->rows = body.console[0], (*exec)->columns = body.console[1];
+  if (auto exec = p.containers.find_exec(id)) {
+    if (body.console.size() == 2) (*exec)->rows = body.console[0], (*exec)->columns = body.console[1];
+    (*exec)->detach_keys = body.keys;
   }
   co_await call.http.reply(201, dump(JsonObject{{"Id", id}}));
   co_return Result<>{};
@@ -75,7 +78,11 @@ static Task<Result<>> start(Api& api, Call& call) {
   };
   auto input = [&]() -> Task<void> {
     std::string ignored;
-    co_await pump_input(*client, *process, tty ? detach_sequence("", ignored) : "", detach);
+    const std::function<void()> typed = [&] {
+      p.containers.event(live->c, "exec_detach", {{"execID", exec->id}});
+      detach();
+    };
+    co_await pump_input(*client, *process, tty ? detach_sequence(exec->detach_keys, ignored) : "", typed);
   };
   scope.spawn(input());
   Scope watch;
@@ -101,7 +108,7 @@ static Task<Result<>> inspect(Api& api, Call& call) {
   JsonObject process{{"tty", exec->config.tty}, {"entrypoint", exec->config.cmd[0]}, {"arguments", args}, {"privileged", exec->config.privileged}, {"user", exec->config.user}};
   JsonObject out{{"ID", exec->id}, {"Running", exec->running}, {"ExitCode", exec->exit_code ? Json(*exec->exit_code) : Json(nullptr)}, {"ProcessConfig", process},
                  {"OpenStdin", exec->attach_stdin}, {"OpenStderr", exec->attach_stderr}, {"OpenStdout", exec->attach_stdout}, {"CanRemove", false},
-                 {"ContainerID", exec->container_id}, {"DetachKeys", ""}, {"Pid", exec->pid}};
+                 {"ContainerID", exec->container_id}, {"DetachKeys", exec->detach_keys}, {"Pid", exec->pid}};
   co_await call.http.reply(200, dump(out));
   co_return Result<>{};
 }

@@ -18,6 +18,8 @@ struct LogQuery {
   std::optional<size_t> tail;
   std::optional<WallTime> since, until;
 };
+/// Refuses a container whose log driver keeps nothing.
+Result<> readable_log(const Container& c);
 Result<LogQuery> parse_log_query(const HttpRequest& request, WallTime now);
 using LogWriter = std::function<Task<Result<>>(const LogLine&, const std::string& text)>;
 /// Reads a container's log as asked, following it until the container has ended or `gone()`.

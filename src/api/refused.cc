@@ -16,7 +16,7 @@ void add_refused_routes(Api& api) {
   };
   for (const auto& [method, path, what] : {
            Missing{"POST", "/build", "building images"}, {"POST", "/session", "building images with BuildKit"}, {"GET", "/images/search", "searching a registry"},
-           {"GET", "/containers/{}/attach/ws", "attaching by websocket"}, {"PUT", "/volumes/{}", "updating a cluster volume"},
+           {"PUT", "/volumes/{}", "updating a cluster volume"},
            {"GET", "/plugins/privileges", "plugins"}, {"POST", "/plugins/pull", "plugins"}, {"POST", "/plugins/create", "plugins"}, {"GET", "/plugins/{*}/json", "plugins"},
            {"DELETE", "/plugins/{*}", "plugins"}, {"POST", "/plugins/{*}/enable", "plugins"}, {"POST", "/plugins/{*}/disable", "plugins"},
            {"POST", "/plugins/{*}/upgrade", "plugins"}, {"POST", "/plugins/{*}/push", "plugins"}, {"POST", "/plugins/{*}/set", "plugins"}})

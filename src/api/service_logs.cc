@@ -39,6 +39,7 @@ static Task<Result<>> serve_log(Api& api, RpcStream& stream) {
   for (const auto& [id, candidate] : p.containers.all())
     if (auto label = candidate->c.config.labels.find("com.docker.swarm.task.id"); label != candidate->c.config.labels.end() && label->second == request.task) live = candidate;
   if (!live) co_return fail(Code::kNotFound, "no container of task " + request.task + " on this node");
+  CO_TRYV(readable_log(live->c));
   LogQuery q;
   q.out = request.out, q.err = request.err, q.follow = request.follow;
   if (request.tail >= 0) q.tail = static_cast<size_t>(request.tail);

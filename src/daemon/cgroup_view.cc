@@ -28,7 +28,13 @@ HostLimits host_limits(int cpus) {
       if (auto text = read_file(path, 65536); text && !trim(*text).empty()) return std::string(trim(*text));
     return std::string();
   };
-  return {cpus, first_of({"/sys/fs/cgroup/cpuset.cpus.effective", "/sys/fs/cgroup/cpuset/cpuset.cpus"}), first_of({"/sys/fs/cgroup/cpuset.mems.effective", "/sys/fs/cgroup/cpuset/cpuset.mems"})};
+  HostLimits limits{cpus, first_of({"/sys/fs/cgroup/cpuset.cpus.effective", "/sys/fs/cgroup/cpuset/cpuset.cpus"}), first_of({"/sys/fs/cgroup/cpuset.mems.effective", "/sys/fs/cgroup/cpuset/cpuset.mems"})};
+  // The root group has no weight: a look into the one that containers' groups are made in.
+  const std::string group = cgroup_is_v2() ? "/sys/fs/cgroup/panal" : "/sys/fs/cgroup/blkio/panal";
+  (void)make_dirs(group, 0755);
+  limits.blkio_weight = cgroup_is_v2() || exists(group + "/blkio.weight");
+  limits.apparmor = trim(read_file("/sys/module/apparmor/parameters/enabled", 16).value_or("")) == "Y";
+  return limits;
 }
 
 static bool join_monitors(const std::string& containers_dir) {

@@ -23,6 +23,7 @@
 #include "sys/http/fetch_client.h"
 #include "sys/http/server.h"
 #include "sys/layers/disk_layers.h"
+#include "sys/log/log_sink.h"
 #include "node/swarm_node.h"
 #include "sys/disk/raft_files.h"
 #include "sys/netlink/linux_network.h"
@@ -110,15 +111,16 @@ Result<> run(DaemonOptions o) {
   TRYV(images.load());
   Networks networks(loop, entropy, kernel, *db, events, network_settings(o));
   TRYV(networks.load());
-  Volumes volumes(loop, entropy, *db, events, o.data_root + "/volumes");
+  Volumes volumes(loop, entropy, *db, events, layers, o.data_root + "/volumes");
   TRYV(volumes.load());
   SystemFacts facts = gather_facts(o, entropy);
   TRY(SeccompDefault seccomp, prepare_seccomp(o, facts));
+  const WatchFile watcher = [&loop](const std::string& path) { return watch_file(loop, path); };
+  const OpenLogSink open_sink = [&loop](std::string scheme, std::string target) { return open_log_sink(loop, std::move(scheme), std::move(target)); };
   Containers containers(loop, entropy, runtime, layers, files, *db, events, images, networks, volumes,
-                        {.data = o.data_root + "/containers", .execs = o.exec_root + "/execs", .cgroup_v2 = facts.cgroup_v2, .machine = host_limits(facts.cpus), .seccomp = std::move(seccomp), .defaults = container_defaults(o)});
+                        {.data = o.data_root + "/containers", .execs = o.exec_root + "/execs", .cgroup_v2 = facts.cgroup_v2, .machine = host_limits(facts.cpus), .seccomp = std::move(seccomp), .defaults = container_defaults(o), .log = {facts.node_name, watcher, open_sink}});
   TRYV(containers.load());
   TRYV(runtime.watch_exits());
-  const WatchFile watcher = [&loop](const std::string& path) { return watch_file(loop, path); };
 
   GrpcTransport transport(loop);
   const auto crypto = make_openssl_crypto();

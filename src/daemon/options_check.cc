@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstdlib>
 
+#include "engine/log_options.h"
 #include "base/text.h"
 #include "daemon/options.h"
 #include "network/address.h"
@@ -89,6 +90,7 @@ Result<> check_defaults(DaemonOptions& o) {
   if (!one_of(o.default_ipc_mode, {"private", "shareable"})) return fail(Code::kInvalid, "IPC mode " + o.default_ipc_mode + " is not valid: use private or shareable");
   if (!one_of(o.default_cgroupns_mode, {"", "private", "host"})) return fail(Code::kInvalid, "default cgroup namespace mode (" + o.default_cgroupns_mode + ") is invalid; use \"host\" or \"private\"");
   if (o.seccomp_profile.empty()) o.seccomp_profile = "builtin";
+  TRYV(log_plan({o.log_driver, o.log_opts}));
   return {};
 }
 

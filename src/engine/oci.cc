@@ -63,9 +63,10 @@ static void set_env(std::vector<std::string>& env, const std::string& entry, boo
   env.push_back(entry);
 }
 
-std::vector<std::string> process_env(const Container& c, const ResolvedUser& user) {
+std::vector<std::string> process_env(const Container& c, const ResolvedUser& user, const std::vector<std::string>& link_env) {
   std::vector<std::string> env = {"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOSTNAME=" + c.hostname};
   if (c.config.tty) env.push_back("TERM=xterm");
+  env.insert(env.end(), link_env.begin(), link_env.end());
   for (const auto& e : c.config.env)
     if (e.find('=') != std::string::npos) set_env(env, e, true);
   set_env(env, "HOME=" + user.home, false);
@@ -143,13 +144,14 @@ static JsonArray mounts_json(const Container& c, const OciInputs& in) {
       if (!m->rw) options.push_back("ro");
       out.push_back(JsonObject{{"destination", m->destination}, {"type", "tmpfs"}, {"source", "tmpfs"}, {"options", strings(options)}});
     } else {
-      out.push_back(bind(m->destination, m->source, {"rbind", m->propagation.empty() ? "rprivate" : m->propagation, m->rw ? "rw" : "ro"}));
+      const auto other = in.sources.find(m->destination);
+      out.push_back(bind(m->destination, other == in.sources.end() ? m->source : other->second, {m->recursive ? "rbind" : "bind", m->propagation.empty() ? "rprivate" : m->propagation, m->rw ? "rw" : "ro"}));
     }
   }
   return out;
 }
 
-static JsonArray devices_json(bool privileged) {
+static JsonArray device_rules_json(bool privileged, const std::vector<DeviceNode>& nodes, const std::vector<std::string>& rules) {
   JsonArray devices;
   if (privileged) {
     devices.push_back(JsonObject{{"allow", true}, {"access", "rwm"}});
@@ -162,6 +164,15 @@ static JsonArray devices_json(bool privileged) {
     for (const Known d : {Known{1, 3}, {1, 5}, {1, 7}, {1, 8}, {1, 9}, {5, 0}, {5, 2}})
       devices.push_back(JsonObject{{"allow", true}, {"type", "c"}, {"major", d.major}, {"minor", d.minor}, {"access", "rwm"}});
     devices.push_back(JsonObject{{"allow", true}, {"type", "c"}, {"major", 136}, {"access", "rwm"}});
+    for (const auto& d : nodes) devices.push_back(JsonObject{{"allow", true}, {"type", std::string(1, d.type)}, {"major", d.major}, {"minor", d.minor}, {"access", d.access}});
+    for (const auto& text : rules) {
+      const auto rule = parse_device_rule(text);
+      if (!rule) continue;
+      JsonObject out{{"allow", true}, {"type", std::string(1, rule->type)}, {"access", rule->access}};
+      if (rule->major) out["major"] = *rule->major;
+      if (rule->minor) out["minor"] = *rule->minor;
+      devices.push_back(out);
+    }
   }
   return devices;
 }
@@ -203,17 +214,22 @@ std::string oci_config(const Container& c, const OciInputs& in) {
   if (c.config.tty && c.host.console_size.size() == 2) process["consoleSize"] = JsonObject{{"height", c.host.console_size[0]}, {"width", c.host.console_size[1]}};
   process["user"] = user_json(in.user);
   process["args"] = strings(args);
-  process["env"] = strings(process_env(c, in.user));
+  process["env"] = strings(process_env(c, in.user, in.link_env));
   process["cwd"] = c.config.working_dir.empty() ? "/" : c.config.working_dir;
   process["capabilities"] = capabilities_json(caps, in.user.uid == 0);
   process["noNewPrivileges"] = no_new_privileges(c.host.security_opt);
-  if (c.host.oom_score_adj > 0) process["oomScoreAdj"] = c.host.oom_score_adj;
+  if (c.host.oom_score_adj != 0) process["oomScoreAdj"] = c.host.oom_score_adj;
+  if (!in.apparmor.empty()) process["apparmorProfile"] = in.apparmor;
   set_rlimits(process, c);
 
   JsonObject linux_part;
-  linux_part["cgroupsPath"] = "/panal/" + c.id;
-  linux_part["resources"] = resources_json(c.host, in.cgroup_v2);
-  linux_part["resources"].get_object()["devices"] = devices_json(c.host.privileged);
+  linux_part["cgroupsPath"] = in.cgroup;
+  linux_part["resources"] = resources_json(c.host, in.cgroup_v2, in.block_devices);
+  linux_part["resources"].get_object()["devices"] = device_rules_json(c.host.privileged, in.devices, c.host.device_cgroup_rules);
+  JsonArray devices;
+  for (const auto& d : in.devices)
+    devices.push_back(JsonObject{{"path", d.path}, {"type", std::string(1, d.type)}, {"major", d.major}, {"minor", d.minor}, {"fileMode", d.mode}, {"uid", d.uid}, {"gid", d.gid}});
+  if (!devices.empty()) linux_part["devices"] = devices;
   linux_part["namespaces"] = namespaces_json(c, in);
   JsonObject sysctl;
   if (!c.config.domainname.empty() && in.uts_ns.empty()) sysctl["kernel.domainname"] = c.config.domainname;
@@ -237,9 +253,10 @@ std::string oci_config(const Container& c, const OciInputs& in) {
   return dump(config);
 }
 
-std::string oci_process(const Container& c, const ExecConfig& exec, const ResolvedUser& user, const std::vector<std::string>& held, int rows, int columns) {
+std::string oci_process(const Container& c, const ExecConfig& exec, const ResolvedUser& user, const std::vector<std::string>& held, int rows, int columns,
+                        const std::vector<std::string>& link_env) {
   JsonObject process;
-  std::vector<std::string> env = process_env(c, user);
+  std::vector<std::string> env = process_env(c, user, link_env);
   if (exec.tty) set_env(env, "TERM=xterm", false);
   for (const auto& e : exec.env) {
     if (e.find('=') != std::string::npos) set_env(env, e, true);

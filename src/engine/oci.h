@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "engine/devices.h"
 #include "model/container.h"
 
 namespace panal {
@@ -27,10 +28,16 @@ struct OciInputs {
   bool cgroup_v2 = false;
   std::string seccomp;                         // "linux.seccomp", or "" for no filter
   std::string init_path;                       // docker-init or tini, for --init
+  std::string cgroup;                          // "/panal/ID"
+  std::string apparmor;                        // profile; "" for none
+  std::vector<DeviceNode> devices;             // beside those every container has
+  DeviceNumbers block_devices;                 // of the limits for block devices
+  std::vector<std::string> link_env;           // what --link tells of other containers
+  std::map<std::string, std::string> sources;  // destination of a mount -> what is bound there instead of its own source
 };
 
 /// Environment: PATH, HOSTNAME, TERM (tty), HOME come first as in Docker, then image and user values (already merged).
-std::vector<std::string> process_env(const Container& c, const ResolvedUser& user);
+std::vector<std::string> process_env(const Container& c, const ResolvedUser& user, const std::vector<std::string>& link_env = {});
 bool known_capability(const std::string& name);
 std::vector<std::string> capability_set(const HostConfig& host, const std::vector<std::string>& held);
 std::string oci_config(const Container& c, const OciInputs& in);
@@ -40,7 +47,7 @@ struct ExecConfig {
   std::string user, working_dir;
   bool tty = false, privileged = false;
 };
-std::string oci_process(const Container& c, const ExecConfig& exec, const ResolvedUser& user, const std::vector<std::string>& held, int rows, int columns);
+std::string oci_process(const Container& c, const ExecConfig& exec, const ResolvedUser& user, const std::vector<std::string>& held, int rows, int columns, const std::vector<std::string>& link_env = {});
 
 /// "SIGTERM", "TERM", "15" -> 15.
 Result<int> parse_signal(const std::string& text);

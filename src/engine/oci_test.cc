@@ -127,4 +127,25 @@ TEST_CASE("mounts lie in order of depth, and a user's file wins over Docker's") 
   CHECK(etc_hosts == 1);
 }
 
+TEST_CASE("devices, their rules, profile, annotations' neighbours and what is bound in a mount's stead") {
+  Container c = container();
+  MountPoint sub;
+  sub.type = "volume", sub.destination = "/m", sub.source = "/volume", sub.subpath = "a", sub.recursive = false;
+  c.mounts = {sub};
+  c.host.device_cgroup_rules = {"c 10:* rw"}, c.host.oom_score_adj = -5;
+  OciInputs in;
+  in.devices = {{"/dev/x", 'b', 8, 1, 0660, 0, 6, "r"}}, in.cgroup = "/parent/id", in.apparmor = "mine", in.sources = {{"/m", "/bound"}}, in.link_env = {"DB_NAME=/web/db"};
+  const Json j = config(c, in);
+  CHECK(j.at_pointer("/linux/cgroupsPath") == "/parent/id");
+  CHECK(j.at_pointer("/linux/devices") == Json{{{"path", "/dev/x"}, {"type", "b"}, {"major", 8}, {"minor", 1}, {"fileMode", 0660}, {"uid", 0}, {"gid", 6}}});
+  const auto& rules = j.at_pointer("/linux/resources/devices").get_array();
+  CHECK(rules[rules.size() - 2] == Json{{"allow", true}, {"type", "b"}, {"major", 8}, {"minor", 1}, {"access", "r"}});
+  CHECK(rules.back() == Json{{"allow", true}, {"type", "c"}, {"access", "rw"}, {"major", 10}});
+  CHECK(j.at_pointer("/process/apparmorProfile") == "mine");
+  CHECK(j.at_pointer("/process/oomScoreAdj") == -5);
+  CHECK(j.at("mounts").get_array().back().at("source") == "/bound");
+  CHECK(j.at("mounts").get_array().back().at("options").get_array()[0] == "bind");
+  CHECK(dump(j.at_pointer("/process/env")).find("DB_NAME=/web/db") != std::string::npos);
+}
+
 }  // namespace panal

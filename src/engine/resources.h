@@ -11,12 +11,16 @@ namespace panal {
 struct HostLimits {
   int cpus = 0;
   std::string cpuset_cpus, cpuset_mems;  // "0-3"
+  bool blkio_weight = true;
+  bool apparmor = false;
 };
 
 /// Numbers of a kernel list: "0-2,7". nullopt: not such a list.
 std::optional<std::set<int>> parse_cpu_list(const std::string& text);
 
 Result<> check_resources(const HostConfig& host, const HostLimits& machine);
+/// Drops what this kernel cannot do and Docker drops, too, with Docker's warnings.
+std::vector<std::string> fit_resources(HostConfig& host, const HostLimits& machine, bool cgroup_v2);
 
 /// What POST /containers/{id}/update asks for; zero and empty say "as it is".
 struct UpdateWish {

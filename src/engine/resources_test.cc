@@ -76,4 +76,32 @@ TEST_CASE("limits in the runtime's form") {
   CHECK(v2.at_pointer("/pids/limit") == 9);
 }
 
+TEST_CASE("limits of block devices, by their numbers") {
+  HostConfig h;
+  h.blkio.weight = 300, h.blkio.weights = {{"/dev/a", 200}}, h.blkio.read_bps = {{"/dev/a", 1 << 20}, {"/dev/unknown", 1}}, h.blkio.write_iops = {{"/dev/b", 50}};
+  const Json j = resources_json(h, false, {{"/dev/a", {8, 0}}, {"/dev/b", {8, 16}}});
+  CHECK(j.at_pointer("/blockIO/weight") == 300);
+  CHECK(j.at_pointer("/blockIO/weightDevice") == Json{{{"major", 8}, {"minor", 0}, {"weight", 200}}});
+  CHECK(j.at_pointer("/blockIO/throttleReadBpsDevice") == Json{{{"major", 8}, {"minor", 0}, {"rate", 1 << 20}}});
+  CHECK(j.at_pointer("/blockIO/throttleWriteIOPSDevice/0/minor") == 16);
+  CHECK(refusal([](HostConfig& c) { c.blkio.weight = 5; }) == "Range of blkio weight is from 10 to 1000");
+  CHECK(refusal([](HostConfig& c) { c.blkio.weights = {{"/dev/a", 2000}}; }) == "Range of blkio weight is from 10 to 1000");
+}
+
+TEST_CASE("what the kernel cannot do is dropped with Docker's warnings") {
+  HostConfig h;
+  h.oom_kill_disable = true, h.memory_swappiness = 60, h.blkio.weight = 300;
+  HostLimits machine = kMachine;
+  machine.blkio_weight = false;
+  HostConfig v1 = h, v2 = h;
+  CHECK(fit_resources(v1, kMachine, false) == std::vector<std::string>{"OOM killer is disabled for the container, but no memory limit is set, this can result in the system running out of resources."});
+  CHECK(v1.oom_kill_disable == true);
+  CHECK(fit_resources(v2, machine, true).size() == 3);
+  CHECK(!v2.oom_kill_disable);
+  CHECK(!v2.memory_swappiness);
+  CHECK(v2.blkio.weight == 0);
+  HostConfig plain;
+  CHECK(fit_resources(plain, machine, true).empty());
+}
+
 }  // namespace panal

@@ -35,7 +35,9 @@ Result<SecurityOptions> parse_security_options(const std::vector<std::string>& o
     } else if (key == "seccomp" && value) {
       if (*value != "unconfined" && *value != "builtin") TRYV(seccomp_config(*value, SeccompKind::kAsWritten, {}, {}));
       out.seccomp = *value;
-    } else if ((key != "apparmor" || value != "unconfined") && (key != "label" || value != "disable")) {
+    } else if (key == "apparmor" && value) {
+      out.apparmor = *value == "unconfined" ? "" : *value;
+    } else if (key != "label" || value != "disable") {
       return fail(Code::kUnsupported, "security option " + option.substr(0, 256) + " is not supported yet");
     }
   }

@@ -12,10 +12,11 @@ namespace panal {
 struct SecurityOptions {
   bool no_new_privileges = false;
   std::string seccomp;  // "" the daemon's default, "builtin", "unconfined", or a profile's JSON
+  std::string apparmor;  // "" or a profile's name
 };
 /// The last word on no-new-privileges among options that parse.
 bool no_new_privileges(const std::vector<std::string>& options);
-/// Refuses by name what is not there (AppArmor profiles, SELinux labels) and profiles that cannot be read.
+/// Refuses by name what is not there (SELinux labels) and profiles that cannot be read.
 Result<SecurityOptions> parse_security_options(const std::vector<std::string>& options);
 
 struct SeccompMachine {

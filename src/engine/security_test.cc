@@ -88,9 +88,11 @@ TEST_CASE("security options") {
   CHECK(parse_security_options({"no-new-privileges"}).value().no_new_privileges);
   CHECK(!parse_security_options({"no-new-privileges", "no-new-privileges:false"}).value().no_new_privileges);
   CHECK(parse_security_options({"no-new-privileges=1", "apparmor=unconfined", "label:disable"}).value().no_new_privileges);
+  CHECK(parse_security_options({"apparmor=mine"}).value().apparmor == "mine");
+  CHECK(parse_security_options({"apparmor=unconfined"}).value().apparmor.empty());
   CHECK(parse_security_options({"seccomp:unconfined"}).value().seccomp == "unconfined");
   CHECK(parse_security_options({"seccomp={\"defaultAction\":\"SCMP_ACT_ALLOW\"}"}).value().seccomp.starts_with("{"));
-  for (const auto* text : {"no-new-privileges=maybe", "seccomp", "seccomp={}", "apparmor=mine", "label=type:x", "nonsense", ""}) CHECK_MESSAGE(!parse_security_options({text}), std::string(text));
+  for (const auto* text : {"no-new-privileges=maybe", "seccomp", "seccomp={}", "label=type:x", "nonsense", ""}) CHECK_MESSAGE(!parse_security_options({text}), std::string(text));
 }
 
 TEST_CASE("which profile a container gets") {

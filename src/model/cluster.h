@@ -112,6 +112,12 @@ struct NetworkAttachment {
   bool operator==(const NetworkAttachment&) const = default;
 };
 
+struct LogDriver {
+  std::string name;
+  std::map<std::string, std::string> options;
+  bool operator==(const LogDriver&) const = default;
+};
+
 struct TaskSpec {
   PANAL_RECORD(TaskSpec);
   ContainerSpec container;
@@ -119,7 +125,7 @@ struct TaskSpec {
   TaskRestartPolicy restart;
   Placement placement;
   std::vector<NetworkAttachment> networks;
-  std::optional<LogConfig> log_driver;
+  std::optional<LogDriver> log_driver;
   uint64_t force_update = 0;
   std::string runtime;
   bool operator==(const TaskSpec&) const = default;

@@ -113,6 +113,10 @@ void fields(A& a, NetworkAttachment& n) {
   a.refuse("DriverOpts");
 }
 template <class A>
+void fields(A& a, LogDriver& l) {
+  a("Name", l.name), a.opt("Options", l.options);
+}
+template <class A>
 void fields(A& a, TaskSpec& t) {
   ResourcePart resources{t};
   a("ContainerSpec", t.container), a("Resources", resources), a("RestartPolicy", t.restart), a("Placement", t.placement), a("ForceUpdate", t.force_update);

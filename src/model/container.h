@@ -9,6 +9,7 @@
 
 #include "base/record.h"
 #include "base/time.h"
+#include "model/limits.h"
 
 namespace panal {
 
@@ -46,6 +47,9 @@ struct RestartPolicy {
   int maximum_retry_count = 0;
 };
 
+/// One tmpfs option of a mount: a flag ("noexec") or a key and its value.
+using TmpfsOptions = std::vector<std::vector<std::string>>;
+
 struct Mount {  // API "Mount": a wish
   PANAL_RECORD(Mount);
   std::string type, source, target, consistency;  // bind, volume, tmpfs
@@ -58,17 +62,8 @@ struct Mount {  // API "Mount": a wish
   std::string driver_name;
   int64_t tmpfs_size_bytes = 0;
   int tmpfs_mode = 0;
+  TmpfsOptions tmpfs_options;
   bool operator==(const Mount&) const;
-};
-
-struct Ulimit {
-  std::string name;
-  int64_t soft = 0, hard = 0;
-  bool operator==(const Ulimit&) const = default;
-};
-
-struct Device {
-  std::string path_on_host, path_in_container, cgroup_permissions;
 };
 
 struct LogConfig {
@@ -100,6 +95,11 @@ struct HostConfig {
   std::vector<int> console_size;
   std::string runtime, container_id_file, isolation;
   OptStrings masked_paths, readonly_paths;
+  std::vector<std::string> volumes_from, links, device_cgroup_rules;
+  std::string userns_mode, cgroup_parent, volume_driver;
+  std::map<std::string, std::string> annotations;
+  BlkioLimits blkio;
+  int64_t cpu_rt_period = 0, cpu_rt_runtime = 0;  // microseconds
 };
 
 struct EndpointIpam {
@@ -115,7 +115,7 @@ struct Endpoint {
   int ip_prefix_len = 0;
   int index = -1;  // of its interface in the container (eth<index>); -1: not plugged in
   std::string wanted_mac;
-  std::vector<std::string> dns_names;
+  std::vector<std::string> dns_names, links;  // links: "container:alias"
 };
 
 /// A mount as resolved at creation (API "MountPoint").
@@ -125,6 +125,7 @@ struct MountPoint {
   bool copy_up = false;  // a new volume takes the image's content at first start
   int64_t tmpfs_size_bytes = 0;
   int tmpfs_mode = 0;
+  bool recursive = true;  // a bind mount with what is mounted below it
 };
 
 struct HealthResult {

@@ -42,6 +42,19 @@ void fields(A& a, Device& d) {
   a("PathOnHost", d.path_on_host), a("PathInContainer", d.path_in_container), a("CgroupPermissions", d.cgroup_permissions);
 }
 template <class A>
+void fields(A& a, WeightDevice& w) {
+  a("Path", w.path), a("Weight", w.weight);
+}
+template <class A>
+void fields(A& a, ThrottleDevice& t) {
+  a("Path", t.path), a("Rate", t.rate);
+}
+template <class A>
+void blkio_fields(A& a, BlkioLimits& b) {
+  a("BlkioWeight", b.weight), a("BlkioWeightDevice", b.weights), a("BlkioDeviceReadBps", b.read_bps), a("BlkioDeviceWriteBps", b.write_bps);
+  a("BlkioDeviceReadIOps", b.read_iops), a("BlkioDeviceWriteIOps", b.write_iops);
+}
+template <class A>
 void fields(A& a, LogConfig& l) {
   a("Type", l.type), a("Config", l.config);
 }
@@ -74,8 +87,7 @@ struct MountTmpfsOptions {
 };
 template <class A>
 void fields(A& a, MountTmpfsOptions& o) {
-  a.opt("SizeBytes", o.m.tmpfs_size_bytes), a.opt("Mode", o.m.tmpfs_mode);
-  a.refuse("Options");
+  a.opt("SizeBytes", o.m.tmpfs_size_bytes), a.opt("Mode", o.m.tmpfs_mode), a.opt("Options", o.m.tmpfs_options);
 }
 template <class A>
 void fields(A& a, Mount& m) {
@@ -101,11 +113,12 @@ void fields(A& a, HostConfig& h) {
   a("Devices", h.devices), a("MemoryReservation", h.memory_reservation), a("MemorySwap", h.memory_swap);
   a.opt("MemorySwappiness", h.memory_swappiness), a("OomKillDisable", h.oom_kill_disable), a.opt("PidsLimit", h.pids_limit);
   a("Ulimits", h.ulimits), a.opt("Mounts", h.mounts), a.opt("Init", h.init), a.opt("MaskedPaths", h.masked_paths), a.opt("ReadonlyPaths", h.readonly_paths);
-  for (const char* name : {"VolumeDriver", "VolumesFrom", "Annotations", "Cgroup", "Links", "StorageOpt", "UsernsMode", "CgroupParent",
-                           "BlkioWeight", "BlkioWeightDevice", "BlkioDeviceReadBps", "BlkioDeviceWriteBps", "BlkioDeviceReadIOps",
-                           "BlkioDeviceWriteIOps", "CpuRealtimePeriod", "CpuRealtimeRuntime", "DeviceCgroupRules", "DeviceRequests",
-                           "KernelMemoryTCP", "CpuCount", "CpuPercent", "IOMaximumIOps", "IOMaximumBandwidth"})
-    a.refuse(name);
+  a("VolumeDriver", h.volume_driver), a("VolumesFrom", h.volumes_from), a("Links", h.links), a("UsernsMode", h.userns_mode), a("CgroupParent", h.cgroup_parent);
+  a("DeviceCgroupRules", h.device_cgroup_rules), a.opt("Annotations", h.annotations);
+  a("CpuRealtimePeriod", h.cpu_rt_period), a("CpuRealtimeRuntime", h.cpu_rt_runtime);
+  blkio_fields(a, h.blkio);
+  a.refuse("StorageOpt", "the overlay of a container has no size of its own here");
+  for (const char* name : {"Cgroup", "DeviceRequests", "KernelMemoryTCP", "CpuCount", "CpuPercent", "IOMaximumIOps", "IOMaximumBandwidth"}) a.refuse(name);
 }
 
 template <class A>
@@ -119,7 +132,8 @@ void fields(A& a, Endpoint& e) {
   if constexpr (A::kReading) a("PanalIndex", e.index), a("PanalMac", e.wanted_mac);
   else a("PanalIndex", e.index), a.opt("PanalMac", e.wanted_mac);
   a("IPAddress", e.ip_address), a("IPPrefixLen", e.ip_prefix_len), a("MacAddress", e.mac_address), a.opt("DNSNames", e.dns_names);
-  a.refuse("Links"), a.refuse("DriverOpts"), a.refuse("GwPriority");
+  a.opt("Links", e.links);
+  a.refuse("DriverOpts"), a.refuse("GwPriority");
 }
 
 // The daemon's own record; its names are Panal's.
@@ -133,7 +147,7 @@ template <class A>
 void fields(A& a, MountPoint& m) {
   a("Type", m.type), a.opt("Name", m.name), a("Source", m.source), a("Destination", m.destination), a.opt("Driver", m.driver);
   a("Mode", m.mode), a("RW", m.rw), a("Propagation", m.propagation), a.opt("Subpath", m.subpath), a.opt("CopyUp", m.copy_up);
-  a.opt("TmpfsSizeBytes", m.tmpfs_size_bytes), a.opt("TmpfsMode", m.tmpfs_mode);
+  a.opt("TmpfsSizeBytes", m.tmpfs_size_bytes), a.opt("TmpfsMode", m.tmpfs_mode), a("Recursive", m.recursive);
 }
 template <class A>
 void fields(A& a, PublishedPort& p) {

@@ -3,6 +3,7 @@
 
 #include "base/fd.h"
 #include "base/text.h"
+#include "engine/links.h"
 #include "image/reference.h"
 #include "model/container_json.h"
 #include "node/containers.h"
@@ -36,11 +37,17 @@ Result<> validate(const ContainerConfig& config, const HostConfig& host, const H
   if (!uts.empty() && uts != "host") return fail(Code::kInvalid, "invalid UTS mode: " + uts);
   if (!host.runtime.empty() && host.runtime != "crun" && host.runtime != "runc" && host.runtime != "io.containerd.runc.v2")
     return fail(Code::kInvalid, "unknown or invalid runtime name: " + host.runtime);
-  const auto& log = host.log_config.type;
-  if (!log.empty() && log != "json-file" && log != "local") return fail(Code::kUnsupported, "log driver " + log + " is not supported yet: use json-file");
-  for (const auto& [key, value] : host.log_config.config) return fail(Code::kUnsupported, "log option " + key + " is not supported yet");
-  TRYV(parse_security_options(host.security_opt));
-  if (!host.devices.empty()) return fail(Code::kUnsupported, "HostConfig.Devices is not supported yet");
+  if (!host.log_config.type.empty()) TRYV(log_plan(host.log_config));
+  TRY(const SecurityOptions security, parse_security_options(host.security_opt));
+  if (!security.apparmor.empty() && !machine.apparmor) return fail(Code::kInvalid, "AppArmor profile " + security.apparmor + " cannot be applied: this kernel has no AppArmor");
+  for (const auto& d : host.devices)
+    if (!d.cgroup_permissions.empty() && !valid_device_access(d.cgroup_permissions)) return fail(Code::kInvalid, "bad mode specified: " + d.cgroup_permissions);
+  for (const auto& rule : host.device_cgroup_rules) TRYV(parse_device_rule(rule));
+  if (!host.userns_mode.empty() && host.userns_mode != "host") return fail(Code::kInvalid, "invalid USER mode: " + host.userns_mode);
+  if (host.cgroup_parent.size() > 255 || host.cgroup_parent.find("..") != std::string::npos) return fail(Code::kInvalid, "invalid cgroup parent: " + host.cgroup_parent);
+  for (const auto& text : host.links) TRYV(parse_link(text));
+  if (!host.links.empty() && host.network_mode == "host") return fail(Code::kInvalid, "conflicting options: host type networking can't be used with links. This would result in undefined behavior");
+  if (!host.links.empty() && joined(host.network_mode)) return fail(Code::kInvalid, "conflicting options: container type network can't be used with links. This would result in undefined behavior");
   if (host.cgroupns_mode != "" && host.cgroupns_mode != "host" && host.cgroupns_mode != "private") return fail(Code::kInvalid, "invalid cgroup namespace mode: " + host.cgroupns_mode);
   if (!config.stop_signal.empty()) TRYV(parse_signal(config.stop_signal));
   if (!config.working_dir.empty() && config.working_dir[0] != '/') return fail(Code::kInvalid, "the working directory '" + config.working_dir + "' is invalid, it needs to be an absolute path");
@@ -61,7 +68,9 @@ Result<> validate(const ContainerConfig& config, const HostConfig& host, const H
   if (config.hostname.size() > 63) return fail(Code::kInvalid, "invalid hostname: " + config.hostname);
   if (config.healthcheck) {
     const auto& h = *config.healthcheck;
-    if (h.interval < 0 || h.timeout < 0 || h.start_period < 0 || h.retries < 0) return fail(Code::kInvalid, "Interval in Healthcheck cannot be negative");
+    for (const auto& [name, ns] : {std::pair{"Interval", h.interval}, {"Timeout", h.timeout}, {"StartPeriod", h.start_period}, {"StartInterval", h.start_interval}})
+      if (ns != 0 && ns < 1'000'000) return fail(Code::kInvalid, std::string(name) + " in Healthcheck cannot be less than 1ms");
+    if (h.retries < 0) return fail(Code::kInvalid, "Retries in Healthcheck cannot be negative");
     if (!h.test.empty() && h.test[0] != "NONE" && h.test[0] != "CMD" && h.test[0] != "CMD-SHELL") return fail(Code::kInvalid, "unknown type in Healthcheck: " + h.test[0]);
   }
   return {};
@@ -99,6 +108,7 @@ Result<> merge_image(ContainerConfig& config, const Image& image) {
       if (own.timeout) config.healthcheck->timeout = own.timeout;
       if (own.retries) config.healthcheck->retries = own.retries;
       if (own.start_period) config.healthcheck->start_period = own.start_period;
+      if (own.start_interval) config.healthcheck->start_interval = own.start_interval;
     }
   }
   if ((!config.cmd || config.cmd->empty()) && (!config.entrypoint || config.entrypoint->empty())) return fail(Code::kInvalid, "no command specified");
@@ -154,7 +164,16 @@ Task<Result<>> Containers::resolve_mounts(Container& c, const Image& image) {
     m.type = "volume", m.target = target;
     wishes.emplace_back(std::move(m), false);
   }
-  std::set<std::string> targets;
+  std::set<std::string> targets, own;
+  for (auto& [m, strict] : wishes)
+    if (m.type != "volume" || !m.source.empty() || strict) own.insert(clean_path(m.target));
+  for (const auto& spec : c.host.volumes_from) {
+    CO_TRY(auto theirs, mounts_from(spec));
+    for (auto& m : theirs)
+      if (!own.contains(m.destination) && targets.insert(m.destination).second) c.mounts.push_back(std::move(m));
+  }
+  // A volume that the image asks for and another container gives is not made.
+  std::erase_if(wishes, [&](const auto& w) { return w.first.type == "volume" && w.first.source.empty() && !w.second && targets.contains(clean_path(w.first.target)); });
   for (auto& [m, strict] : wishes) {
     if (m.target.empty() || m.target[0] != '/') co_return fail(Code::kInvalid, "invalid mount config for type \"" + m.type + "\": invalid mount path: '" + m.target + "' mount path must be absolute");
     const std::string target = clean_path(m.target);
@@ -168,17 +187,24 @@ Task<Result<>> Containers::resolve_mounts(Container& c, const Image& image) {
         if (strict && !m.create_mountpoint) co_return fail(Code::kInvalid, "invalid mount config for type \"bind\": bind source path does not exist: " + m.source);
         CO_TRYV(make_dirs(m.source, 0755));
       }
-      p.source = m.source;
+      p.source = m.source, p.recursive = !m.non_recursive;
       if (m.read_only && !strict) p.mode = "ro";
       if (p.propagation.empty()) p.propagation = "rprivate";
     } else if (m.type == "volume") {
-      if (!m.subpath.empty()) co_return fail(Code::kUnsupported, "VolumeOptions.Subpath is not supported yet");
+      if (m.subpath.starts_with('/') || clean_path("/x/" + m.subpath).substr(0, 2) != "/x") co_return fail(Code::kInvalid, "invalid mount config for type \"volume\": subpath must be a relative path within the volume");
+      p.subpath = m.subpath;
       bool created = false;
+      if (m.driver_name.empty() && strict == false) m.driver_name = c.host.volume_driver;
       CO_TRY(const Volume* v, co_await volumes_.ensure(m.source, m.driver_name, m.volume_labels, m.driver_options, created, c.id));
       p.name = v->name, p.source = v->mountpoint, p.driver = v->driver, p.mode = "z";
-      p.copy_up = !m.no_copy;
+      p.copy_up = !m.no_copy && m.subpath.empty();
     } else if (m.type == "tmpfs") {
-      p.mode = m.consistency, p.tmpfs_size_bytes = m.tmpfs_size_bytes, p.tmpfs_mode = m.tmpfs_mode;
+      p.mode = m.consistency;
+      for (const auto& option : m.tmpfs_options) {
+        if (option.empty() || option.size() > 2) co_return fail(Code::kInvalid, "invalid mount config for type \"tmpfs\": invalid option array length");
+        p.mode += (p.mode.empty() ? "" : ",") + panal::join(option, "=");
+      }
+      p.tmpfs_size_bytes = m.tmpfs_size_bytes, p.tmpfs_mode = m.tmpfs_mode;
     } else {
       co_return fail(Code::kInvalid, "mount type " + m.type + " unknown");
     }
@@ -199,6 +225,12 @@ std::string Containers::random_name() {
   }
 }
 
+static void fill_defaults(HostConfig& host) {
+  if (host.restart_policy.name.empty()) host.restart_policy.name = "no";
+  if (!host.masked_paths && host.privileged) host.masked_paths = std::vector<std::string>{};
+  if (host.memory > 0 && host.memory_swap == 0) host.memory_swap = host.memory * 2;
+}
+
 Task<Result<CreateResult>> Containers::create(std::string name, ContainerConfig config, HostConfig host, std::map<std::string, Endpoint> endpoints, bool managed_by_swarm) {
   if (name.starts_with('/')) name = name.substr(1);
   if (!name.empty() && !valid_name(name)) co_return fail(Code::kInvalid, "Invalid container name (" + name + "), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed");
@@ -217,6 +249,7 @@ Task<Result<CreateResult>> Containers::create(std::string name, ContainerConfig 
   result.id = entropy_.hex_id();
   auto live = std::make_shared<LiveContainer>();
   Container& c = live->c;
+  result.warnings = fit_resources(host, paths_.machine, paths_.cgroup_v2);
   c.id = result.id, c.image_id = image.id, c.image_ref = config.image, c.created = loop_.wall_now(), c.managed_by_swarm = managed_by_swarm;
   CO_TRYV(merge_image(config, image));
   if (name.empty()) name = random_name();
@@ -230,10 +263,8 @@ Task<Result<CreateResult>> Containers::create(std::string name, ContainerConfig 
   const bool host_network = host.network_mode == "host";
   if (config.hostname.empty() && !host_network) config.hostname = c.id.substr(0, 12);
   c.hostname = config.hostname;
-  if (host.restart_policy.name.empty()) host.restart_policy.name = "no";
-  if (!host.masked_paths && host.privileged) host.masked_paths = std::vector<std::string>{};
+  fill_defaults(host);
   if (host.init.value_or(false) && !exists(paths_.init_path)) co_return fail(Code::kInvalid, "--init needs " + paths_.init_path + ": install the package tini");
-  if (host.memory > 0 && host.memory_swap == 0) host.memory_swap = host.memory * 2;
   c.config = std::move(config), c.host = std::move(host);
 
   const std::string mode = c.host.network_mode == "default" ? "bridge" : c.host.network_mode;
@@ -265,6 +296,7 @@ Task<Result<CreateResult>> Containers::create(std::string name, ContainerConfig 
   CO_TRYV(taken());  // a wait may have passed
   names_[c.name] = c.id;
   auto finish = [&]() -> Task<Result<>> {
+    CO_TRYV(name_links(c));
     CO_TRYV(co_await resolve_mounts(c, image));
     CO_TRYV(make_dirs(dir(c), 0710));
     co_return co_await store(c);

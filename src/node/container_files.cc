@@ -26,6 +26,7 @@ Task<void> Containers::unmount_unused(LivePtr live) {
   {
     auto held = co_await live->mutex.lock(loop_);
     if (is_up(live->c) || live->removed || !live->tree_uses.empty()) co_return;
+    take_down_mounts(live->c);
     if (auto gone = co_await layers_.unmount_rootfs(rootfs(live->c)); !gone) log::warn("msg=\"unmount\" container={} error=\"{}\"", live->c.id, gone.error().message);
   }
   live->changed.notify(loop_);  // who waits for the container at rest looks at the mutex, too
@@ -73,6 +74,7 @@ Task<Result<Tree>> Containers::open_tree(LivePtr live, Mounts mounts) {
     tree.use = std::make_shared<RootUse>(*this, live);
     CO_TRY(auto layers, layer_numbers(c));
     CO_TRYV(co_await layers_.mount_rootfs(rootfs(c), std::move(layers)));
+    CO_TRYV(co_await set_up_mounts(c));
     CO_TRYV(co_await fill_volumes(c));
     held.release();
     live->changed.notify(loop_);
@@ -83,7 +85,7 @@ Task<Result<Tree>> Containers::open_tree(LivePtr live, Mounts mounts) {
   std::set<std::string> taken;
   for (const auto& m : c.mounts) {
     taken.insert(m.destination);
-    if (m.type != "tmpfs") tree.mounts.push_back({m.source, m.destination, !m.rw});
+    if (m.type != "tmpfs") tree.mounts.push_back({m.type == "volume" && !m.subpath.empty() ? subpath_mount(c, m) : m.source, m.destination, !m.rw});
   }
   for (const char* name : {"hosts", "hostname", "resolv.conf"}) {
     const std::string target = std::string("/etc/") + name, file = dir(c) + "/" + name;

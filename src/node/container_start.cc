@@ -6,6 +6,8 @@
 #include "base/text.h"
 #include "model/container_json.h"
 #include "node/containers.h"
+#include "node/host_devices.h"
+#include "node/log_files.h"
 
 namespace panal {
 
@@ -47,42 +49,6 @@ Result<> Containers::set_up_ipc(const Container& c, OciInputs& in) {
     TRY(in.shm_source, shm_of(c));
   }
   return {};
-}
-
-std::string Containers::hosts_text(const Container& c) const {
-  std::string out = "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\nfe00::\tip6-localnet\nff00::\tip6-mcastprefix\nff02::1\tip6-allnodes\nff02::2\tip6-allrouters\n";
-  std::string gateway;
-  for (const auto& [name, e] : c.networks) {
-    if (!e.ip_address.empty()) out += e.ip_address + "\t" + c.hostname + (c.config.domainname.empty() ? "" : "." + c.config.domainname + " " + c.hostname) + "\n";
-    if (!e.gateway.empty()) gateway = e.gateway;
-  }
-  for (const auto& extra : c.host.extra_hosts) {
-    const size_t cut = extra.find_first_of("=:");
-    if (cut == std::string::npos) continue;
-    std::string ip = extra.substr(cut + 1);
-    if (ip == "host-gateway") ip = gateway;
-    out += ip + "\t" + extra.substr(0, cut) + "\n";
-  }
-  return out;
-}
-
-std::string Containers::resolv_text(const Container& c) const {
-  std::string out;
-  const bool own_names = !c.networks.empty() && !(c.networks.size() == 1 && c.networks.begin()->first == "bridge");
-  if (own_names) out += "nameserver 127.0.0.11\n";
-  else
-    for (const auto& server : !c.host.dns.empty() ? c.host.dns : networks_.dns_servers()) out += "nameserver " + server + "\n";
-  if (!c.host.dns_search.empty()) out += "search " + panal::join(c.host.dns_search, " ") + "\n";
-  std::vector<std::string> options = c.host.dns_options;
-  if (own_names) options.push_back("ndots:0");
-  if (!options.empty()) out += "options " + panal::join(options, " ") + "\n";
-  return out;
-}
-
-Result<> Containers::write_files(const Container& c) {
-  TRYV(write_file(dir(c) + "/hosts", hosts_text(c)));
-  TRYV(write_file(dir(c) + "/hostname", c.hostname + "\n"));
-  return write_file(dir(c) + "/resolv.conf", resolv_text(c));
 }
 
 static std::vector<PublishedPort> wished_ports(const Container& c, const std::string& default_ip) {
@@ -171,11 +137,13 @@ Task<void> Containers::tear_down(LivePtr live) {
   co_await tear_down_network(live);
   if (c.host.ipc_mode == "shareable") layers_.unmount_shm(shm(c));
   if (!live->tree_uses.empty()) co_return;  // the last of them unmounts
+  take_down_mounts(c);
   if (auto gone = co_await layers_.unmount_rootfs(rootfs(c)); !gone) log::warn("msg=\"unmount\" container={} error=\"{}\"", c.id, gone.error().message);
 }
 
 Task<Result<>> Containers::start_steps(LivePtr live) {
   Container& c = live->c;
+  CO_TRYV(check_links(c));
   CO_TRY(auto layers, layer_numbers(c));
   CO_TRYV(co_await layers_.mount_rootfs(rootfs(c), std::move(layers)));
   CO_TRYV(co_await set_up_network(live));
@@ -184,6 +152,7 @@ Task<Result<>> Containers::start_steps(LivePtr live) {
   OciInputs in;
   auto passwd = layers_.read_in_root(root, "/etc/passwd"), group = layers_.read_in_root(root, "/etc/group");
   CO_TRY(in.user, resolve_user(c.config.user, c.host.group_add, passwd.value_or(""), group.value_or("")));
+  CO_TRYV(co_await set_up_mounts(c));
   CO_TRYV(co_await fill_volumes(c));
   if (!c.config.working_dir.empty()) CO_TRYV(layers_.make_dir_in_root(root, c.config.working_dir));
   in.rootfs = root;
@@ -196,8 +165,14 @@ Task<Result<>> Containers::start_steps(LivePtr live) {
     in.ns_path = network_namespace(c);
   }
   in.hosts_file = dir(c) + "/hosts", in.hostname_file = dir(c) + "/hostname", in.resolv_file = dir(c) + "/resolv.conf";
-  in.held_capabilities = runtime_.capabilities(), in.cgroup_v2 = paths_.cgroup_v2, in.init_path = paths_.init_path;
+  in.held_capabilities = runtime_.capabilities(), in.cgroup_v2 = paths_.cgroup_v2, in.init_path = paths_.init_path, in.cgroup = cgroup(c);
+  CO_TRY(in.devices, gather_devices(c.host));
+  CO_TRY(in.block_devices, numbers_of(c.host.blkio));
+  in.link_env = link_env(c);
+  for (const auto& m : c.mounts)
+    if (m.type == "volume" && !m.subpath.empty()) in.sources[m.destination] = subpath_mount(c, m);
   CO_TRY(const SecurityOptions security, parse_security_options(c.host.security_opt));
+  in.apparmor = security.apparmor;
   CO_TRY(in.seccomp, paths_.seccomp.config(security, c.host.privileged, capability_set(c.host, in.held_capabilities)));
   CO_TRY(in.pid_ns, namespace_for(c, c.host.pid_mode, "pid"));
   CO_TRYV(set_up_ipc(c, in));
@@ -206,8 +181,14 @@ Task<Result<>> Containers::start_steps(LivePtr live) {
 
   RuntimeCreate create;
   create.id = c.id, create.bundle = dir(c), create.config_json = oci_config(c, in), create.program = c.path, create.seccomp = std::move(in.seccomp);
+  create.annotations = c.host.annotations;
   create.tty = c.config.tty, create.open_stdin = c.config.open_stdin, create.stdin_once = c.config.stdin_once;
-  create.log_path = log_path(c);
+  CO_TRY(const LogPlan logging, log_plan(c.host.log_config));
+  CO_TRYV(co_await check_log_sink(c, logging));
+  if (logging.kept) {
+    CO_TRYV(prepare_log(log_path(c), logging.limits));
+    create.log_path = log_path(c), create.log_max_bytes = logging.limits.max_size_bytes;
+  }
   CO_TRY(c.state.pid, co_await runtime_.create(std::move(create)));
   c.state.pid_start = runtime_.process_start(c.state.pid);
   for (auto& w : std::exchange(live->waiting, {})) {
@@ -252,6 +233,8 @@ Task<Result<>> Containers::start_locked(LivePtr live) {
   c.state.health = checked ? "starting" : "", c.state.health_failures = 0, c.state.health_log.clear();
   event(c, "start");
   changed(live);
+  refresh_linking(c);
+  start_forwarding(live);
   if (checked) scope_.spawn(health_loop(live, live->exits));
   co_return Result<>{};
 }
@@ -272,6 +255,16 @@ Task<void> Containers::ended(std::string id, int exit_code) {
   co_await handle_end(live, exit_code);
 }
 
+// A process of the container was killed for want of memory; the container may live on.
+Task<void> Containers::out_of_memory(std::string id) {
+  const auto it = containers_.find(id);
+  if (it == containers_.end() || it->second->c.state.phase != Phase::kRunning || it->second->c.state.oom_killed) co_return;
+  const LivePtr live = it->second;
+  live->c.state.oom_killed = true;
+  event(live->c, "oom");
+  (void)co_await store(live->c);
+}
+
 // With the mutex held: the container's program has ended.
 Task<void> Containers::handle_end(LivePtr live, int exit_code) {
   Container& c = live->c;
@@ -280,11 +273,12 @@ Task<void> Containers::handle_end(LivePtr live, int exit_code) {
                       (c.host.restart_policy.name == "on-failure" && exit_code != 0 &&
                        (c.host.restart_policy.maximum_retry_count == 0 || c.restart_count < c.host.restart_policy.maximum_retry_count)));
   c.state.phase = again ? Phase::kRestarting : Phase::kExited, c.state.exit_code = exit_code, c.state.finished_at = loop_.wall_now();
-  c.state.oom_killed = runtime_.oom_seen(dir(c));
+  const bool oom_told = c.state.oom_killed;
+  c.state.oom_killed = oom_told || runtime_.oom_seen(dir(c));
   c.state.pid = 0, c.state.pid_start = 0;
   if (!c.state.health.empty()) c.state.health = "unhealthy";
   if (!c.host.auto_remove) (void)co_await store(c);
-  if (c.state.oom_killed) event(c, "oom");
+  if (c.state.oom_killed && !oom_told) event(c, "oom");
   event(c, "die", {{"exitCode", std::to_string(exit_code)}, {"execDuration", std::to_string((c.state.finished_at - c.state.started_at) / 1s)}});
   // Ports, addresses and mounts are free before anybody hears of the end.
   co_await tear_down(live);
@@ -318,74 +312,6 @@ Task<void> Containers::restart_later(LivePtr live) {
   if (live->removed || live->c.state.phase != Phase::kRestarting || stopping_) co_return;
   auto started = co_await start_locked(live);
   if (!started && !live->removed) log::warn("msg=\"restart failed\" container={} error=\"{}\"", live->c.id, started.error().message);
-}
-
-Task<void> Containers::adopt() {
-  co_await runtime_.settle_creations();
-  std::vector<LivePtr> all;
-  for (const auto& [id, live] : containers_) all.push_back(live);
-  // Addresses and ports of what runs are taken first, before anything that starts again could be given them.
-  for (const auto& live : all) {
-    const Container& c = live->c;
-    if (c.state.phase != Phase::kRunning && c.state.phase != Phase::kPaused) continue;
-    for (const auto& [name, e] : c.networks) networks_.readopt(c, name, e);
-    networks_.readopt_ports(c.ports);
-  }
-  for (const auto& live : all) {
-    auto held = co_await live->mutex.lock(loop_);
-    Container& c = live->c;
-    const bool was_running = c.state.phase == Phase::kRunning || c.state.phase == Phase::kPaused;
-    if (was_running) {
-      const auto code = runtime_.recorded_exit(c.id);
-      const bool alive = !code && c.state.pid > 0 && runtime_.process_start(c.state.pid) == c.state.pid_start && c.state.pid_start != 0;
-      if (alive) {
-        if (!c.ports.empty()) {  // rules may have been flushed meanwhile
-          std::string address;
-          for (const auto& [name, e] : c.networks)
-            if (address.empty()) address = e.ip_address;
-          if (auto again = co_await networks_.kernel().publish(address, c.ports); !again) log::warn("msg=\"publish again\" container={} error=\"{}\"", c.id, again.error().message);
-        }
-        // The daemon may have died between "running" on record and the start itself.
-        if (c.state.phase == Phase::kRunning) (void)runtime_.start(c.id);
-        runtime_.watch(c.id, dir(c), c.state.pid);
-        const bool names = std::ranges::any_of(c.networks, [](const auto& n) { return n.first != "bridge"; });
-        if (names) (void)co_await networks_.serve_names(c);
-        if (!c.state.health.empty()) scope_.spawn(health_loop(live, live->exits));
-        log::info("msg=\"adopted\" container={} pid={}", c.id, c.state.pid);
-      } else {
-        co_await handle_end(live, co_await runtime_.ended_with(c.id, dir(c)));
-      }
-    } else if (c.state.phase == Phase::kRestarting) {
-      if (!live->restart_timer) schedule_restart(live);
-    } else if (c.state.phase == Phase::kCreated || c.state.phase == Phase::kExited) {
-      co_await tear_down(live);  // a start that the daemon's death cut short
-      const bool again = c.state.phase == Phase::kExited && !c.managed_by_swarm &&
-                         (c.host.restart_policy.name == "always" || (c.host.restart_policy.name == "unless-stopped" && !c.stopped_by_user));
-      if (again) schedule_restart(live);
-      else if (c.host.auto_remove && c.state.phase == Phase::kExited) (void)co_await remove_locked(live, true);
-    } else if (c.state.phase == Phase::kRemoving) {
-      (void)co_await remove_locked(live, c.volumes_go);
-    }
-  }
-  if (!damaged_) scope_.spawn(collect());
-}
-
-// Folders of a creation that was cut short and of execs whose daemon has died; and of images what nobody has.
-Task<void> Containers::collect() {
-  std::vector<std::string> orphans;  // before the first wait: afterwards containers are made
-  for (const auto& [name, v] : volumes_.all())
-    if (!v.made_for.empty() && !containers_.contains(v.made_for) && users_of_volume(name).empty()) orphans.push_back(name);
-  co_await volumes_.collect();
-  for (const auto& name : orphans) (void)co_await volumes_.remove(name, true);
-  for (const auto& id : list_dir(paths_.execs))
-    if (std::ranges::none_of(execs_, [&](const auto& e) { return e.first.starts_with(id); })) (void)remove_tree(paths_.execs + "/" + id);
-  for (const auto& id : list_dir(paths_.data)) {
-    const std::string folder = paths_.data + "/" + id;
-    if (id.size() != 64 || containers_.contains(id)) continue;
-    (void)co_await layers_.remove_rootfs(folder + "/rootfs");
-    (void)remove_tree(folder);
-  }
-  co_await images_.collect();
 }
 
 }  // namespace panal

@@ -5,7 +5,7 @@
 
 namespace panal {
 
-Task<Result<>> Containers::update(LivePtr live, UpdateWish wish) {
+Task<Result<std::vector<std::string>>> Containers::update(LivePtr live, UpdateWish wish) {
   auto held = co_await live->mutex.lock(loop_);
   Container& c = live->c;
   const auto refused = [&c](Error error) { return std::unexpected(wrap("Cannot update container " + c.id, std::move(error))); };
@@ -17,6 +17,7 @@ Task<Result<>> Containers::update(LivePtr live, UpdateWish wish) {
     co_return refused({Code::kConflict, "Restart policy cannot be updated because AutoRemove is enabled for the container"});
   auto after = updated_limits(c.host, wish, paths_.machine);
   if (!after) co_return refused(after.error());
+  auto warnings = fit_resources(*after, paths_.machine, paths_.cgroup_v2);
   const Json before = resources_json(c.host, paths_.cgroup_v2);
   Json wanted = resources_json(*after, paths_.cgroup_v2);
   if (wish.limits.pids_limit.value_or(1) <= 0) wanted.get_object()["pids"] = JsonObject{{"limit", 4194304}};  // crun has no word for "max": the kernel's own limit
@@ -27,7 +28,7 @@ Task<Result<>> Containers::update(LivePtr live, UpdateWish wish) {
   if (!policy.name.empty()) c.host.restart_policy = policy;
   CO_TRYV(co_await store(c));
   event(c, "update");
-  co_return Result<>{};
+  co_return warnings;
 }
 
 }  // namespace panal

@@ -14,6 +14,8 @@ Containers::Containers(Loop& loop, Entropy& entropy, Runtime& runtime, Layers& l
     : loop_(loop), entropy_(entropy), runtime_(runtime), layers_(layers), files_(files), db_(db), events_(events), images_(images), networks_(networks),
       volumes_(volumes), paths_(std::move(paths)) {
   runtime_.on_exit([this](std::string id, int code) { scope_.spawn(ended(std::move(id), code)); });
+  runtime_.on_oom([this](std::string id) { scope_.spawn(out_of_memory(std::move(id))); });
+  runtime_.on_log_turn([this](std::string id) { log_turned(id); });
 }
 Containers::~Containers() = default;
 
@@ -35,6 +37,11 @@ Result<> Containers::load() {
     containers_[id] = std::move(live);
   }
   return {};
+}
+
+std::string Containers::cgroup(const Container& c) const {
+  const std::string& parent = c.host.cgroup_parent;
+  return (parent.empty() ? "/panal" : parent.starts_with('/') ? parent : "/" + parent) + "/" + c.id;
 }
 
 Task<Result<>> Containers::store(const Container& c) { return db_.put("container", c.id, to_text(c)); }
@@ -186,6 +193,11 @@ Task<Result<>> Containers::rename(LivePtr live, std::string name) {
   names_.erase(live->c.name);
   const std::string old = std::exchange(live->c.name, name);
   names_[name] = live->c.id;
+  networks_.renamed(live->c, old);
+  std::vector<LivePtr> linking;
+  for (const auto& [id, other] : containers_)
+    if (rename_links(other->c, live->c, old)) linking.push_back(other);
+  for (const auto& other : linking) (void)co_await store(other->c);
   event(live->c, "rename", {{"oldName", "/" + old}});
   co_return co_await store(live->c);
 }
@@ -221,6 +233,7 @@ Task<Result<>> Containers::remove_locked(LivePtr live, bool volumes) {
   co_await end_tree_uses(live);
   co_await tear_down(live);
   if (auto gone = co_await layers_.remove_rootfs(rootfs(c)); !gone) log::warn("msg=\"remove root file system\" container={} error=\"{}\"", c.id, gone.error().message);
+  while (live->packing) (void)co_await live->changed.wait(loop_);
   const std::string folder = dir(c);
   auto work = [folder] { return remove_tree(folder); };
   auto removed = co_await blocking(loop_, work);
@@ -312,6 +325,7 @@ Task<Result<>> Containers::connect(LivePtr live, std::string network, Endpoint e
   }
   c.networks[name] = std::move(endpoint);
   if (up) CO_TRYV(write_files(c));
+  if (up) refresh_linking(c);
   changed(live);
   co_return co_await store(c);
 }

@@ -8,53 +8,23 @@
 #include <memory>
 
 #include "engine/defaults.h"
-#include "engine/oci.h"
+#include "engine/log_options.h"
 #include "engine/resources.h"
 #include "engine/security.h"
-#include "node/images.h"
+#include "node/live_container.h"
 #include "node/networks.h"
 #include "node/volumes.h"
+#include "ports/file_watch.h"
 #include "ports/files.h"
-#include "ports/mutex.h"
-#include "ports/runtime.h"
+#include "ports/log_sink.h"
 
 namespace panal {
 
-struct ExecSession {
-  std::string id, container_id;
-  ExecConfig config;
-  bool attach_stdin = false, attach_stdout = true, attach_stderr = true, started = false, running = false;
-  std::optional<int> exit_code;
-  int pid = 0, rows = 0, columns = 0;
-  std::shared_ptr<RunningExec> process;  // null once it has ended
-  MonoTime idle_since;  // its creation, start or end
-  Event ended;
+struct LogParts {
+  std::string hostname;  // as syslog entries name this machine
+  WatchFile watch;
+  OpenLogSink open_sink;
 };
-
-/// A container with what only a running daemon knows of it.
-struct LiveContainer {
-  Container c;
-  AsyncMutex mutex;
-  Event changed;            // state, health
-  uint64_t exits = 0;       // counts ends, for wait?condition=next-exit
-  bool removed = false;
-  bool restarting = false;  // stopped to be started again
-  bool stopping = false;    // a stop is under way: the restart policy keeps still
-  std::optional<TimerId> restart_timer;
-  Duration restart_delay{0};
-  /// Attachments asked for before the start: connected between create and start so that nothing is lost.
-  struct Waiting {
-    bool want_stdin;
-    std::unique_ptr<Attachment> attachment;
-    bool ready = false;
-  };
-  std::vector<std::shared_ptr<Waiting>> waiting;
-  std::map<std::string, std::shared_ptr<ExecSession>> execs;
-  std::vector<std::string> dns_names_extra;
-  std::set<TreeUse*> tree_uses;  // work on its files: the root stays mounted until the last one is gone
-  std::unique_ptr<Images::Pin> layers;  // they stay as long as it does
-};
-using LivePtr = std::shared_ptr<LiveContainer>;
 
 struct ContainerPaths {
   std::string data;  // containers/<id>: bundle, log, writable layer
@@ -64,6 +34,7 @@ struct ContainerPaths {
   HostLimits machine;
   SeccompDefault seccomp;
   ContainerDefaults defaults;
+  LogParts log;
 };
 
 struct CreateResult {
@@ -93,8 +64,8 @@ class Containers {
   Task<Result<>> pause(LivePtr live);
   Task<Result<>> unpause(LivePtr live);
   Task<Result<>> rename(LivePtr live, std::string name);
-  /// Limits and restart policy, in force at once.
-  Task<Result<>> update(LivePtr live, UpdateWish wish);
+  /// Limits and restart policy, in force at once. Warnings of what this kernel cannot do.
+  Task<Result<std::vector<std::string>>> update(LivePtr live, UpdateWish wish);
   Task<Result<>> remove(LivePtr live, bool force, bool volumes);
   /// "not-running", "next-exit", "removed" -> exit code. Null `gone`: never given up.
   Task<Result<int>> wait(LivePtr live, std::string condition, std::function<bool()> gone);
@@ -124,6 +95,7 @@ class Containers {
   Task<Result<>> changes(LivePtr live, Sink sink);
 
   std::string dir(const Container& c) const { return paths_.data + "/" + c.id; }
+  std::string cgroup(const Container& c) const;
   std::string log_path(const Container& c) const { return dir(c) + "/container.log"; }
   std::string rootfs(const Container& c) const { return dir(c) + "/rootfs"; }
   std::string shm(const Container& c) const { return dir(c) + "/shm"; }
@@ -131,6 +103,7 @@ class Containers {
   std::string user_of_image(const std::string& image_id, bool& running) const;
   std::vector<std::string> users_of_volume(const std::string& name) const;
   Runtime& runtime() { return runtime_; }
+  void event(const Container& c, std::string action, std::map<std::string, std::string> extra = {});
   /// Called after each change of a container's state.
   std::function<void(const Container&)> on_change;
   void shutdown() { stopping_ = true; }
@@ -164,12 +137,31 @@ class Containers {
   std::string resolv_text(const Container& c) const;
   Task<Result<>> store(const Container& c);
   void changed(LivePtr live);
-  void event(const Container& c, std::string action, std::map<std::string, std::string> extra = {});
   Result<std::string> namespace_for(const Container& c, const std::string& mode, const char* kind) const;
   std::string network_namespace(const Container& c) const;
   Result<> set_up_ipc(const Container& c, OciInputs& in);
+  Task<Result<>> set_up_mounts(const Container& c);
+  void take_down_mounts(const Container& c);
+  std::string subpath_mount(const Container& c, const MountPoint& m) const;
+  Result<std::vector<MountPoint>> mounts_from(const std::string& spec) const;
+  Result<> name_links(Container& c) const;
+  Result<> check_links(const Container& c) const;
+  bool rename_links(Container& c, const Container& renamed, const std::string& old) const;
+  struct LinkedTo {
+    LivePtr live;
+    std::string alias, address;
+  };
+  std::vector<LinkedTo> linked(const Container& c) const;
+  std::vector<std::string> link_env(const Container& c) const;
+  void refresh_linking(const Container& changed);
   Result<std::string> shm_of(const Container& c) const;
   Task<void> collect();
+  Task<void> out_of_memory(std::string id);
+  void log_turned(const std::string& id);
+  Task<void> pack_logs(LivePtr live);
+  Task<Result<>> check_log_sink(const Container& c, const LogPlan& plan);
+  void start_forwarding(LivePtr live);
+  Task<void> forward_log(LivePtr live, std::string driver);
   bool joins_network(const Container& c) const;
   Task<void> watch_exec(LivePtr live, std::shared_ptr<ExecSession> exec);
   Task<void> health_loop(LivePtr live, uint64_t life);

@@ -49,7 +49,7 @@ Task<Result<std::shared_ptr<RunningExec>>> Containers::exec_start(std::shared_pt
   start.container_id = live->c.id, start.exec_id = exec->id, start.container_bundle = dir(live->c);
   start.dir = paths_.execs + "/" + exec->id.substr(0, 24);
   start.program = exec->config.cmd[0], start.tty = exec->config.tty, start.open_stdin = exec->attach_stdin && !detach, start.attach = !detach;
-  start.process_json = oci_process(live->c, exec->config, user, runtime_.capabilities(), exec->rows, exec->columns);
+  start.process_json = oci_process(live->c, exec->config, user, runtime_.capabilities(), exec->rows, exec->columns, link_env(live->c));
   auto running = co_await runtime_.exec(std::move(start));
   if (!running) {
     const std::string& text = running.error().message;
@@ -119,7 +119,7 @@ Task<void> Containers::health_loop(LivePtr live, uint64_t life) {
   const auto alive = [&] { return live->exits == life && !live->removed && !stopping_; };
   while (alive()) {
     const bool in_start = live->c.state.health == "starting" && h.start_period > 0 && loop_.wall_now() - live->c.state.started_at < Duration(h.start_period);
-    const MonoTime due = loop_.now() + (in_start ? std::min(start_interval, interval) : interval);
+    const MonoTime due = loop_.now() + (in_start ? start_interval : interval);
     while (alive() && loop_.now() < due) (void)co_await live->changed.wait(loop_, due - loop_.now());
     if (!alive()) co_return;
     if (live->c.state.phase != Phase::kRunning) continue;

@@ -10,6 +10,35 @@
 namespace panal {
 namespace {
 
+// Does at once what it is asked to do.
+class NowLoop final : public Loop {
+ public:
+  MonoTime now() const override { return {}; }
+  WallTime wall_now() const override { return {}; }
+  void post(std::function<void()> fn) override { fn(); }
+  TimerId call_at(MonoTime, std::function<void()>) override { return 0; }
+  void cancel(TimerId) override {}
+  void offload(std::function<void()> work, std::function<void()> done) override { work(), done(); }
+};
+NowLoop now_loop;
+
+template <class T>
+T wait_for(Task<T> task) {
+  std::optional<T> out;
+  Scope scope;
+  const auto run = [&]() -> Task<void> { out.emplace(co_await std::move(task)); };
+  scope.spawn(run());
+  return std::move(*out);
+}
+
+std::string rest_of(LogReader& reader) {
+  std::string out;
+  do
+    while (auto l = reader.next()) out += l->text;
+  while (wait_for(reader.advance(now_loop)));
+  return out;
+}
+
 struct LogFile {
   std::string dir, path;
   LogFile() {
@@ -24,13 +53,11 @@ struct LogFile {
     REQUIRE(write_file(path, content).has_value());
   }
   void line(const std::string& text, const char* stream = "stdout", char tag = 'F') { add("2026-11-20T16:57:59.000000001+00:00 " + std::string(stream) + " " + tag + " " + text + "\n"); }
-  std::string from(size_t offset) const {
-    LogReader reader(path, offset);
-    std::string out;
-    while (auto l = reader.next()) out += l->text;
-    return out;
+  std::string tail(size_t lines, const std::function<bool(const LogLine&)>& keep = [](const LogLine&) { return true; }) const {
+    LogReader reader(path);
+    REQUIRE(wait_for(reader.seek_tail(now_loop, lines, keep)).has_value());
+    return rest_of(reader);
   }
-  std::string tail(size_t lines, const std::function<bool(const LogLine&)>& keep = [](const LogLine&) { return true; }) const { return from(tail_offset(path, lines, keep).value()); }
 };
 
 }  // namespace
@@ -49,9 +76,10 @@ TEST_CASE("one line of conmon's") {
 
 TEST_CASE("a reader gives whole lines of a growing file") {
   LogFile f;
-  LogReader r(f.path, 0);
+  LogReader r(f.path);
   CHECK(!r.next());
   f.line("one");
+  CHECK(wait_for(r.advance(now_loop)));
   CHECK(r.next()->text == "one\n");
   CHECK(!r.next());
   f.add("2026-11-20T16:57:59Z stdout F half");
@@ -60,13 +88,15 @@ TEST_CASE("a reader gives whole lines of a growing file") {
   f.line("after");
   CHECK(r.next()->text == "half done\n");
   CHECK(r.next()->text == "after\n");
-  CHECK(!LogReader(f.dir + "/none", 0).next());
+  LogReader none(f.dir + "/none");
+  CHECK(!wait_for(none.advance(now_loop)));
 }
 
 TEST_CASE("lines longer than a block are whole") {
   LogFile f;
   f.line(std::string(200'000, 'x')), f.line("end");
-  LogReader r(f.path, 0);
+  LogReader r(f.path);
+  REQUIRE(wait_for(r.advance(now_loop)));
   CHECK(r.next()->text.size() == 200'001);
   CHECK(r.next()->text == "end\n");
   CHECK(f.tail(1) == "end\n");

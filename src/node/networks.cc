@@ -209,6 +209,18 @@ static Networks::Member member_of(const Container& c, const Endpoint& e, const N
   return m;
 }
 
+void Networks::renamed(Container& c, const std::string& old) {
+  for (auto& [name, e] : c.networks) {
+    std::ranges::replace(e.dns_names, old, c.name);
+    const auto members = members_.find(e.network_id);
+    if (members == members_.end()) continue;
+    if (const auto m = members->second.find(c.id); m != members->second.end()) {
+      m->second.container_name = c.name;
+      std::ranges::replace(m->second.names, old, c.name);
+    }
+  }
+}
+
 Task<Result<>> Networks::connect(const Container& c, const std::string& network_name, Endpoint& e, int index, bool default_route) {
   CO_TRY(const Network* found, find(network_name));
   const Network n = *found;

@@ -54,6 +54,8 @@ class Networks {
   /// Gives `endpoint` its addresses and plugs the container in. `index` numbers its interfaces; the first one gets the default route.
   Task<Result<>> connect(const Container& c, const std::string& network_name, Endpoint& endpoint, int index, bool default_route);
   Task<Result<>> disconnect(const Container& c, const std::string& network_name, Endpoint& endpoint, int index, bool namespace_gone);
+  /// A container has another name: DNS answers that one.
+  void renamed(Container& c, const std::string& old);
   /// Takes back what a running container already has, at daemon start.
   void readopt(const Container& c, const std::string& network_name, const Endpoint& endpoint);
   /// Takes the wished ports for the kernel to publish; fills in random ones. All or nothing.

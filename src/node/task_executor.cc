@@ -278,7 +278,7 @@ Task<Result<std::string>> TaskExecutor::prepare(ClusterTask t) {
   for (auto& m : host.mounts) m.source = expand(m.source, t);
   host.nano_cpus = t.spec.limits.nano_cpus, host.memory = t.spec.limits.memory_bytes;
   if (t.spec.limits.pids > 0) host.pids_limit = t.spec.limits.pids;
-  if (t.spec.log_driver) host.log_config = *t.spec.log_driver;
+  if (t.spec.log_driver) host.log_config = {t.spec.log_driver->name, t.spec.log_driver->options};
   CO_TRYV(co_await write_secrets(t, host));
 
   std::map<std::string, Endpoint> endpoints;
@@ -326,7 +326,7 @@ Task<Result<Executor::Exit>> TaskExecutor::wait(std::string id, std::function<vo
     if (live->c.state.phase == Phase::kRunning) on_health(health.empty() || health == "healthy", live->c.state.pid);
     (void)co_await live->changed.wait(parts_.loop);
   }
-  std::string error = live->c.state.oom_killed ? "task: non-zero exit (" + std::to_string(live->c.state.exit_code) + "): out of memory" : "";
+  std::string error = live->c.state.oom_killed && live->c.state.exit_code != 0 ? "task: non-zero exit (" + std::to_string(live->c.state.exit_code) + "): out of memory" : "";
   co_return Exit{live->c.state.exit_code, error};
 }
 

@@ -62,7 +62,7 @@ Task<Result<const Volume*>> Volumes::ensure(std::string name, std::string driver
                                            std::string made_for) {
   created = false;
   if (!driver.empty() && driver != "local") co_return fail(Code::kNotFound, "create " + name + ": error looking up volume plugin " + driver + ": plugin \"" + driver + "\" not found");
-  if (!options.empty()) co_return fail(Code::kUnsupported, "volume driver options are not supported yet: " + options.begin()->first);
+  if (auto good = check_volume_options(options); !good) co_return fail(wrap("create " + name, good.error()));
   Volume v;
   if (name.empty()) {
     name = entropy_.hex_id();
@@ -72,7 +72,7 @@ Task<Result<const Volume*>> Volumes::ensure(std::string name, std::string driver
   if (auto it = volumes_.find(name); it != volumes_.end()) co_return &it->second;
   if (!valid_name(name))
     co_return fail(Code::kInvalid, "create " + name + ": \"" + name + "\" includes invalid characters for a local volume name, only \"[a-zA-Z0-9][a-zA-Z0-9_.-]\" are allowed. If you intended to pass a host directory, use absolute path");
-  v.name = name, v.labels = std::move(labels), v.created = loop_.wall_now();
+  v.name = name, v.labels = std::move(labels), v.options = std::move(options), v.created = loop_.wall_now();
   v.mountpoint = dir_ + "/" + name + "/_data";
   CO_TRYV(make_dirs(dir_ + "/" + name, 0701));
   CO_TRYV(make_dirs(v.mountpoint, 0755));
@@ -91,12 +91,50 @@ Task<void> Volumes::keep(std::string name) {
   (void)co_await db_.put("volume", name, json);
 }
 
+Result<> check_volume_options(const std::map<std::string, std::string>& options) {
+  for (const auto& [key, value] : options) {
+    if (key == "size") return fail(Code::kInvalid, "quota size requested but no quota support");
+    if (key != "type" && key != "device" && key != "o") return fail(Code::kInvalid, "invalid option: \"" + key + "\"");
+    if (value.size() > 4096 || value.find('\0') != std::string::npos) return fail(Code::kInvalid, "invalid value of option: \"" + key + "\"");
+  }
+  for (const auto& [key, needs] : {std::pair{"type", "device"}, {"device", "type"}, {"o", "device"}, {"o", "type"}})
+    if (options.contains(key) && !options.contains(needs)) return fail(Code::kInvalid, "missing required option: \"" + std::string(needs) + "\"");
+  return {};
+}
+
+static std::string option(const Volume& v, const char* key) {
+  const auto it = v.options.find(key);
+  return it == v.options.end() ? "" : it->second;
+}
+
+Task<Result<>> Volumes::mount(std::string name) {
+  CO_TRY(const Volume* found, find(name));
+  if (found->options.empty()) co_return Result<>{};
+  const Volume v = *found;
+  auto held = co_await mounting_.lock(loop_);
+  if (mounted_.contains(name)) co_return Result<>{};
+  auto done = co_await layers_.mount_device(option(v, "device"), option(v, "type"), option(v, "o"), v.mountpoint);
+  if (done) {
+    mounted_.insert(name);
+    co_return done;
+  }
+  co_return fail(wrap("error while mounting volume '" + v.mountpoint + "': failed to mount local volume", done.error()));
+}
+
+Result<> Volumes::unmount(const std::string& name) {
+  TRY(const Volume* v, find(name));
+  if (v->options.empty()) return {};
+  mounted_.erase(name);
+  return layers_.unmount(v->mountpoint);
+}
+
 Task<Result<>> Volumes::remove(std::string name, bool force) {
   auto it = volumes_.find(name);
   if (it == volumes_.end()) {
     if (force) co_return Result<>{};
     co_return fail(Code::kNotFound, "get " + name + ": no such volume");
   }
+  CO_TRYV(unmount(name));  // else what is mounted there would be removed
   const std::string dir = dir_ + "/" + kLeaving + name;
   if (::rename((dir_ + "/" + name).c_str(), dir.c_str()) != 0 && errno != ENOENT) co_return fail(sys_error(errno, "rename", dir_ + "/" + name));
   CO_TRYV(co_await db_.erase("volume", name));

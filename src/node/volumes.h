@@ -1,18 +1,21 @@
 // The node's volumes (driver "local"): folders below the data root.
 #pragma once
 #include <map>
+#include <set>
 
 #include "model/image.h"
 #include "node/events.h"
 #include "ports/database.h"
 #include "ports/entropy.h"
+#include "ports/layers.h"
+#include "ports/mutex.h"
 
 namespace panal {
 
 class Volumes {
  public:
-  Volumes(Loop& loop, Entropy& entropy, Database& db, Events& events, std::string dir)
-      : loop_(loop), entropy_(entropy), db_(db), events_(events), dir_(std::move(dir)) {}
+  Volumes(Loop& loop, Entropy& entropy, Database& db, Events& events, Layers& layers, std::string dir)
+      : loop_(loop), entropy_(entropy), db_(db), events_(events), layers_(layers), dir_(std::move(dir)) {}
   Result<> load();
   /// After load(): clears away what a crash left half made or half removed.
   Task<void> collect();
@@ -25,15 +28,26 @@ class Volumes {
   Task<Result<>> remove(std::string name, bool force);
   /// An anonymous volume outlives its container.
   Task<void> keep(std::string name);
+  /// A volume with options of the driver (type, device, o) is mounted while containers use it; others are just folders.
+  Task<Result<>> mount(std::string name);
+  Result<> unmount(const std::string& name);
+  /// A running container was found that has it mounted.
+  void readopt(const std::string& name) { mounted_.insert(name); }
 
  private:
   Loop& loop_;
   Entropy& entropy_;
   Database& db_;
   Events& events_;
+  Layers& layers_;
   std::string dir_;
   std::map<std::string, Volume> volumes_;
+  std::set<std::string> mounted_;
+  AsyncMutex mounting_;
 };
+
+/// What the local driver takes as options, with Docker's words.
+Result<> check_volume_options(const std::map<std::string, std::string>& options);
 
 /// Docker's rule for names of containers, volumes and the like: [a-zA-Z0-9][a-zA-Z0-9_.-]*
 bool valid_name(const std::string& name);

@@ -60,6 +60,11 @@ class Layers {
   /// A memory file system for /dev/shm that several containers may share.
   virtual Result<> mount_shm(const std::string& dir, int64_t size_bytes) = 0;
   virtual void unmount_shm(const std::string& dir) = 0;
+  /// Mounts what a volume's options name; blocks for as long as the kernel does.
+  virtual Task<Result<>> mount_device(std::string device, std::string type, std::string options, std::string target) = 0;
+  virtual Result<> unmount(const std::string& target) = 0;
+  /// Shows `path` inside `root` (which neither symlinks nor ".." leave) at `target`, which is made.
+  virtual Result<> bind_in_root(const std::string& root, const std::string& path, const std::string& target) = 0;
   /// Reads a small file inside a root without leaving it by symlinks.
   virtual Result<std::string> read_in_root(const std::string& root, const std::string& path) = 0;
   /// Creates a folder inside a root without leaving it; returns its real path.

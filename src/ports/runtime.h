@@ -2,8 +2,11 @@
 // and by the simulator's fake containers.
 #pragma once
 #include <functional>
+#include <map>
 #include <memory>
+#include <set>
 #include <string>
+#include <vector>
 
 #include "base/result.h"
 #include "base/task.h"
@@ -18,7 +21,9 @@ struct RuntimeCreate {
   std::string program;      // its first word: errors name it
   std::string seccomp;      // the filter in config_json, or empty: the runtime may keep its compiled form
   bool tty = false, open_stdin = false, stdin_once = false;
-  std::string log_path;
+  std::map<std::string, std::string> annotations;
+  std::string log_path;        // empty: output is not kept
+  int64_t log_max_bytes = 0;   // of the log file; then the monitor begins a new one (node/log_files.h); 0: no limit
 };
 
 /// Output of a container or exec, and the way to its standard input.
@@ -56,10 +61,22 @@ class RunningExec {
   virtual void resize(int rows, int columns) = 0;
 };
 
+/// One counter of a block device.
+struct DeviceCount {
+  uint64_t major = 0, minor = 0;
+  std::string op;  // read, write, ...
+  uint64_t value = 0;
+};
+/// What a container has used, as the kernel's control groups count it.
 struct Usage {
+  bool v2 = false;
   uint64_t cpu_total_ns = 0, cpu_system_ns = 0, cpu_user_ns = 0, host_cpu_ns = 0;
-  uint64_t memory_bytes = 0, memory_max_bytes = 0, memory_cache_bytes = 0, memory_limit_bytes = 0;
-  uint64_t pids = 0, pids_limit = 0;
+  std::vector<uint64_t> per_cpu_ns;  // v1
+  uint64_t periods = 0, throttled_periods = 0, throttled_ns = 0;
+  uint64_t memory_bytes = 0, memory_max_bytes = 0, memory_limit_bytes = 0, memory_failures = 0;
+  std::map<std::string, uint64_t> memory;  // memory.stat
+  uint64_t pids = 0, pids_limit = 0;       // limit 0: none
+  std::vector<DeviceCount> io_bytes, io_operations;
   int online_cpus = 1;
 };
 
@@ -82,10 +99,18 @@ class Runtime {
   /// Waits for creations that a daemon's death left to themselves: afterwards remove() finds all of what they made.
   virtual Task<void> settle_creations() = 0;
   virtual Task<Result<std::unique_ptr<RunningExec>>> exec(ExecStart spec) = 0;
-  virtual Result<Usage> usage(const std::string& id) = 0;
+  /// Of a control group, "/panal/ID".
+  virtual Result<Usage> usage(const std::string& cgroup) = 0;
+  virtual std::set<int> processes(const std::string& cgroup) = 0;
+  /// Output of the host's ps.
+  virtual Task<Result<std::string>> ps(std::vector<std::string> words) = 0;
   /// `fn(id, exit_code)` for every container that ends, also those that ended while the daemon was away (after watch_exits()).
   virtual void on_exit(std::function<void(std::string id, int exit_code)> fn) = 0;
   virtual Result<> watch_exits() = 0;
+  /// `fn(id)` when a process of a container was killed for want of memory, the first time in its life.
+  virtual void on_oom(std::function<void(std::string id)> fn) = 0;
+  /// `fn(id)` after a container's monitor has turned its log over; once for several turns in a row.
+  virtual void on_log_turn(std::function<void(std::string id)> fn) = 0;
   /// Tells of the end of a container found running although its monitor was killed: the kernel knows the end, nobody its code (137).
   virtual void watch(const std::string& id, const std::string& bundle, int pid) = 0;
   /// Exit code of a container that has ended, waiting a little for a monitor that is about to write it; 137 when nobody knows.
@@ -99,7 +124,6 @@ class Runtime {
   /// Capabilities the daemon itself holds ("CAP_CHOWN"): a container cannot get others.
   virtual const std::vector<std::string>& capabilities() const = 0;
   virtual const std::string& version() const = 0;
-  virtual Task<Result<std::vector<std::vector<std::string>>>> top(const std::string& id, int pid) = 0;
 };
 
 }  // namespace panal

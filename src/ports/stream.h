@@ -76,6 +76,8 @@ class HttpExchange {
   virtual Task<Result<>> end() = 0;
   /// Answers 101 (when the client asked to upgrade) or 200 and hands the raw connection over; valid until the handler returns.
   virtual Task<Result<Stream*>> hijack(std::string content_type) = 0;
+  /// The same for another protocol that the client asked for, with the headers added before.
+  virtual Task<Result<Stream*>> upgrade(std::string protocol) = 0;
   /// True once any part of a response has been sent.
   virtual bool started() const = 0;
   /// Calls `fn` once when the peer hangs up before the handler is done; for streams that must end with their reader.

@@ -35,7 +35,7 @@ ServiceSpec full_spec() {
   c.init = false, c.sysctls = {{"net.a", "1"}}, c.ulimits = {{"nofile", 1, -1}};
   s.task.limits = {1, 2, 3}, s.task.reservations = {4, 5, 0}, s.task.restart = {"on-failure", 0, 7, 3};
   s.task.placement = {{"node.role==worker"}, {"node.labels.zone"}, 2};
-  s.task.networks = {{"net", {"alias"}}}, s.task.log_driver = LogConfig{"json-file", {{"max-size", "1m"}}}, s.task.force_update = 3, s.task.runtime = "container";
+  s.task.networks = {{"net", {"alias"}}}, s.task.log_driver = LogDriver{"json-file", {{"max-size", "1m"}}}, s.task.force_update = 3, s.task.runtime = "container";
   s.update = UpdateConfig{0, 1, 2, "rollback", "start-first", 0.25}, s.rollback = UpdateConfig{};
   s.ports = {{"p", "udp", "host", 53, 5353}, {.target = 80}};
   return s;

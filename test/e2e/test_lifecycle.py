@@ -197,6 +197,21 @@ class RemoveTest(EngineCase):
         self.assertEqual(self.docker("ps", "-a", "--format", "{{.Names}}").lines, ["stays"])
 
 
+    def test_prune_with_filters(self):
+        for name, label in (("red", "colour=red"), ("blue", "colour=blue"), ("plain", "x")):
+            self.docker("create", "--name", name, "-l", label, "alpine").check()
+        names = lambda: sorted(self.docker("ps", "-a", "--format", "{{.Names}}").lines)  # noqa: E731
+        self.assertFails(self.docker("container", "prune", "-f", "--filter", "until=nonsense"), "nonsense")
+        self.docker("container", "prune", "-f", "--filter", "until=1h").check()
+        self.assertEqual(names(), ["blue", "plain", "red"])
+        self.docker("container", "prune", "-f", "--filter", "label=colour=red").check()
+        self.assertEqual(names(), ["blue", "plain"])
+        self.docker("container", "prune", "-f", "--filter", "label!=colour").check()
+        self.assertEqual(names(), ["blue"])
+        self.docker("container", "prune", "-f", "--filter", "until=0s").check()
+        self.assertEqual(names(), [])
+
+
 class ListTest(EngineCase):
     images = ("alpine", "hostname")
 
@@ -233,7 +248,8 @@ class ListTest(EngineCase):
     def test_filters(self):
         cases = {"name=fai": ["failed"], "name=^/running$": ["running"], "status=exited": ["failed"], "status=created": ["fresh"], "exited=3": ["failed"],
                  "label=kind": ["failed", "running"], "label=kind=a": ["running"], "label=plain": ["fresh"], "ancestor=hostname": ["running"],
-                 "id=" + self.running[:6]: ["running"], "publish=8080": ["running"], "expose=3000": ["running"], "network=bridge": ["failed", "fresh", "running"], "before=failed": ["running"], "since=failed": ["fresh"]}
+                 "id=" + self.running[:6]: ["running"], "publish=8080": ["running"], "publish=8000-8100/tcp": ["running"], "publish=8081": [], "publish=8080/udp": [], "expose=3000": ["running"], "is-task=false": ["failed", "fresh", "running"],
+                 "health=none": ["failed", "fresh", "running"], "network=bridge": ["failed", "fresh", "running"], "before=failed": ["running"], "since=failed": ["fresh"]}
         for text, expected in cases.items():
             with self.subTest(text):
                 self.assertEqual(sorted(self.needs(self.docker("ps", "--format", "{{.Names}}", "-a", "-f", text), "filter").check().lines), expected)
@@ -245,6 +261,8 @@ class ListTest(EngineCase):
     def test_wrong_filters_are_refused(self):
         self.assertFails(self.docker("ps", "-f", "colour=red"), "invalid filter 'colour'" if not lab.IS_DOCKERD else "nvalid filter")
         self.assertFails(self.docker("ps", "-f", "status=happy"), "happy")
+        for wrong in ("health=happy", "exited=x", "publish=x", "is-task=perhaps"):
+            self.assertFails(self.docker("ps", "-f", wrong), "invalid")
         self.assertEqual(self.host.api("GET", "/containers/json?filters={broken").status, 500 if lab.IS_DOCKERD else 400)
 
     def test_quiet_last_and_size(self):

@@ -1,10 +1,13 @@
 """docker logs: everything that was written, in order, apart by stream, byte for byte."""
 
 import hashlib
+import os
 import re
+import socket
+import time
 import unittest
 
-from case import EngineCase
+from case import EngineCase, OwnHostCase
 from lab import until
 
 STAMP = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{1,9}Z"
@@ -123,6 +126,8 @@ class LogsTest(EngineCase):
     def test_log_driver_none(self):
         self.needs(self.docker("run", "-d", "--name", "box", "--log-driver", "none", "alpine", "echo", "x"), "log").check()
         self.assertFails(self.docker("logs", "box"), "configured logging driver does not support reading")
+        self.assertEqual(self.docker("run", "--rm", "--log-driver", "none", "alpine", "echo", "attached").check().out, "attached\n")
+        self.assertEqual(self.host.inspect("box")["LogPath"], "")
 
     def test_size_limit(self):
         self.needs(self.docker("run", "-d", "--name", "box", "--log-driver", "json-file", "--log-opt", "max-size=100k", "--log-opt", "max-file=2", "alpine", "seq", "1", "200000"),
@@ -132,6 +137,157 @@ class LogsTest(EngineCase):
         self.assertEqual(lines[-1], "200000")
         self.assertLess(len(lines), 100000)
         self.assertEqual(lines, [str(i) for i in range(200001 - len(lines), 200001)])
+
+
+class RotationTest(EngineCase):
+    COUNT = "i=0; while [ $i -lt {0} ]; do i=$((i+1)); echo line $i; [ $((i % 100)) = 0 ] && sleep 0.03; done; true"
+
+    def count(self, lines, *options):
+        identity = self.docker("run", "-d", "--name", "box", *options, "alpine", "sh", "-c", self.COUNT.format(lines)).check().line
+        return f"{self.host.data_root}/containers/{identity}"
+
+    def sizes(self, folder):
+        return {name: os.path.getsize(f"{folder}/{name}") for name in os.listdir(folder) if re.fullmatch(r"container\.log\.\d+(\.gz)?", name)}
+
+    def test_lines_of_all_files_in_order(self):
+        folder = self.count(2000, "--log-opt", "max-size=20k", "--log-opt", "max-file=4")
+        self.docker("wait", "box").check()
+        lines = self.docker("logs", "box").check().lines
+        self.assertEqual(lines, [f"line {i}" for i in range(2001 - len(lines), 2001)])
+        self.assertGreater(len(lines), 1000, "more than one file is read")
+        sizes = self.sizes(folder)
+        self.assertEqual(len(sizes), 4)
+        self.assertLessEqual(max(sizes.values()), 20000)
+        self.assertEqual(self.docker("logs", "--tail", "700", "box").lines, lines[-700:])
+        self.assertEqual(self.docker("logs", "--tail", "5", "box").lines, lines[-5:])
+        stamp = self.docker("logs", "-t", "box").lines[300].split()[0]
+        self.assertEqual(self.docker("logs", "--since", stamp, "--tail", "1", "box").line, "line 2000")
+
+    def test_a_follower_misses_nothing(self):
+        self.docker("run", "-d", "--name", "box", "--log-opt", "max-size=10k", "--log-opt", "max-file=3", "alpine", "sh", "-c",
+                    "while [ ! -e /go ]; do sleep 0.02; done; " + self.COUNT.format(3000)).check()
+        streams = [self.host.stream("logs", "-f", "box") for _ in range(2)]
+        self.docker("exec", "box", "touch", "/go").check()
+        for stream in streams:
+            self.assertEqual(stream.finish().lines, [f"line {i}" for i in range(1, 3001)])
+
+    def test_packed(self):
+        folder = self.count(2000, "--log-driver", "local", "--log-opt", "max-size=20k", "--log-opt", "max-file=4")
+        self.docker("wait", "box").check()
+        until(lambda: sorted(name.endswith(".gz") for name in self.sizes(folder)) == [False, True, True, True], "older files are packed")
+        lines = self.docker("logs", "box").check().lines
+        self.assertEqual(lines, [f"line {i}" for i in range(2001 - len(lines), 2001)])
+        self.assertGreater(len(lines), 1000)
+        self.assertEqual(self.docker("logs", "--tail", "900", "box").lines, lines[-900:])
+
+    def test_starts_add_up_within_the_limit(self):
+        folder = self.count(150, "--log-opt", "max-size=10k", "--log-opt", "max-file=3")
+        for _ in range(6):
+            self.docker("wait", "box").check()
+            self.docker("start", "-a", "box").check()
+        self.assertLessEqual(sum(self.sizes(folder).values()), 45000)
+        lines = self.docker("logs", "box").lines
+        self.assertEqual(lines[-150:], [f"line {i}" for i in range(1, 151)])
+        self.assertGreater(len(lines), 300)
+
+    def test_what_is_asked_for_is_shown(self):
+        self.docker("create", "--name", "box", "--log-opt", "max-size=1m", "--log-opt", "max-file=2", "alpine").check()
+        self.assertEqual(self.host.inspect("box")["HostConfig"]["LogConfig"], {"Type": "json-file", "Config": {"max-size": "1m", "max-file": "2"}})
+        self.docker("create", "--name", "plain", "alpine").check()
+        self.assertEqual(self.host.inspect("plain")["HostConfig"]["LogConfig"], {"Type": "json-file", "Config": {}})
+
+    def test_wrong_options_are_refused(self):
+        for options, text in {("--log-opt", "nonsense=1"): "unknown log opt 'nonsense' for json-file log driver",
+                              ("--log-driver", "local", "--log-opt", "nonsense=1"): "unknown log opt 'nonsense' for log driver local",
+                              ("--log-driver", "fluentd"): "logger: no log driver named 'fluentd' is registered",
+                              ("--log-opt", "max-size=0"): "max-size must be a positive number",
+                              ("--log-opt", "mode=odd"): "logger: logging mode not supported: odd"}.items():
+            with self.subTest(options):
+                self.assertFails(self.docker("run", "--rm", *options, "alpine", "true"), text, code=125)
+
+    def test_details(self):
+        self.docker("run", "--name", "box", "-l", "team=red", "-e", "ROLE=a b", "--log-opt", "labels=team", "--log-opt", "env=ROLE", "--log-opt", "tag={{.Name}}", "alpine", "echo", "x").check()
+        self.assertEqual(self.docker("logs", "--details", "box").check().out, "ROLE=a+b,tag=box,team=red x\n")
+        self.docker("run", "--name", "plain", "alpine", "echo", "x").check()
+        self.assertEqual(self.docker("logs", "--details", "plain").check().out, " x\n")
+
+
+class DaemonDefaultTest(OwnHostCase):
+    engine_flags = ("--log-driver", "local", "--log-opt", "max-size=5m")
+
+    def test_of_containers_that_name_none(self):
+        self.docker("run", "--name", "box", "alpine", "echo", "x").check()
+        self.assertEqual(self.host.inspect("box")["HostConfig"]["LogConfig"], {"Type": "local", "Config": {"max-size": "5m"}})
+        self.docker("create", "--name", "other", "--log-driver", "json-file", "alpine").check()
+        self.assertEqual(self.host.inspect("other")["HostConfig"]["LogConfig"], {"Type": "json-file", "Config": {}})
+
+    def test_turned_over_while_the_engine_was_away(self):
+        """What conmon turned over meanwhile is bounded, and its end is there."""
+        identity = self.docker("run", "-d", "--name", "box", "--log-opt", "max-size=20k", "--log-opt", "max-file=3", "alpine", "sh", "-c",
+                               "while [ ! -e /go ]; do sleep 0.02; done; seq 1 20000; touch /done; while [ ! -e /more ]; do sleep 0.02; done; seq 20001 20300; sleep 1000").check().line
+        pid = self.host.inspect("box")["State"]["Pid"]
+        self.host.kill9()
+        self.host.run_in("touch", f"/proc/{pid}/root/go").check()
+        until(lambda: self.host.run_in("test", "-e", f"/proc/{pid}/root/done").code == 0, "the program writes on")
+        self.host.start()
+        folder = f"{self.host.data_root}/containers/{identity}"
+        size = sum(os.path.getsize(f"{folder}/{name}") for name in os.listdir(folder) if name.startswith("container.log") and not os.path.islink(f"{folder}/{name}"))
+        self.assertLessEqual(size, 80000)
+        self.assertEqual(self.docker("logs", "--tail", "1", "box").line, "20000")
+        stream = self.host.stream("logs", "-f", "--tail", "2", "box")
+        self.assertEqual([stream.next_line(), stream.next_line()], ["19999", "20000"])
+        self.docker("exec", "box", "touch", "/more").check()
+        for i in range(20001, 20301):
+            self.assertEqual(stream.next_line(), str(i))
+
+
+class ForwardTest(OwnHostCase):
+    """Drivers that hand entries to another daemon; a socket of the test's stands for it."""
+
+    def listen(self, name):
+        path = self.host.scratch + "/" + name
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.addCleanup(sock.close)
+        sock.settimeout(20)
+        sock.bind(path)
+        return path, sock
+
+    def test_syslog(self):
+        path, sock = self.listen("log.sock")
+        self.docker("run", "--name", "box", "--log-driver", "syslog", "--log-opt", f"syslog-address=unixgram://{path}", "--log-opt", "syslog-facility=local0", "--log-opt", "tag={{.Name}}",
+                    "alpine", "sh", "-c", "echo one; sleep 0.1; echo two >&2").check()
+        self.assertRegex(sock.recv(65536).decode(), r"^<134>\w{3} [ \d]\d \d\d:\d\d:\d\d box\[\d+\]: one$")
+        self.assertRegex(sock.recv(65536).decode(), r"^<131>.* box\[\d+\]: two$")
+        self.assertEqual(self.docker("logs", "box").check().out, "one\n", "they can be read here, too")
+
+    def test_entries_wait_for_an_engine_that_is_away(self):
+        path, sock = self.listen("log.sock")
+        self.docker("run", "-d", "--name", "box", "--log-driver", "syslog", "--log-opt", f"syslog-address=unixgram://{path}", "alpine", "sh", "-c",
+                    "echo before; while [ ! -e /go ]; do sleep 0.02; done; echo meanwhile; touch /done; sleep 1000").check()
+        self.assertTrue(sock.recv(65536).endswith(b": before"))
+        time.sleep(0.3)  # the place is noted
+        pid = self.host.inspect("box")["State"]["Pid"]
+        self.host.kill9()
+        self.host.run_in("touch", f"/proc/{pid}/root/go").check()
+        until(lambda: self.host.run_in("test", "-e", f"/proc/{pid}/root/done").code == 0, "the program writes on")
+        self.host.start()
+        self.assertTrue(sock.recv(65536).endswith(b": meanwhile"), "nothing is lost or sent twice")
+
+    def test_journald(self):
+        path, sock = self.listen("journal.sock")
+        refused = self.docker("run", "--rm", "--log-driver", "journald", "alpine", "true")
+        self.assertFails(refused, "failed to initialize logging driver: journald is not enabled on this host", code=125)
+        self.host.run_in("sh", "-c", f"mkdir -p /run/systemd/journal && ln -s {path} /run/systemd/journal/socket").check()
+        self.docker("run", "--name", "box", "--log-driver", "journald", "-l", "team.name=red", "--log-opt", "labels=team.name", "alpine", "echo", "x").check()
+        while b"MESSAGE=x\n" not in (entry := sock.recv(65536)):
+            pass
+        fields = dict(line.split("=", 1) for line in entry.decode().splitlines())
+        self.assertEqual((fields["MESSAGE"], fields["CONTAINER_NAME"], fields["IMAGE_NAME"], fields["TEAM_NAME"], fields["PRIORITY"]), ("x", "box", "alpine", "red", "6"))
+        self.assertEqual(fields["CONTAINER_ID"], self.host.inspect("box")["Id"][:12])
+
+    def test_nobody_listens(self):
+        refused = self.docker("run", "--rm", "--log-driver", "syslog", "--log-opt", f"syslog-address=unixgram://{self.host.scratch}/none", "alpine", "true")
+        self.assertFails(refused, "failed to initialize logging driver", code=127)
 
 
 class FollowTest(EngineCase):

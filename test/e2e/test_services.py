@@ -12,6 +12,13 @@ QUICK = ("--update-monitor", "1s")  # how long the CLI watches at the end
 
 
 class CreateTest(SwarmCase):
+    def test_log_driver(self):
+        self.create("web", "--mode", "global", "--log-driver", "local", "--log-opt", "max-size=1m")
+        self.cluster.wait_tasks("web", len(self.cluster.hosts))
+        self.assertEqual(self.inspect("web")["Spec"]["TaskTemplate"]["LogDriver"], {"Name": "local", "Options": {"max-size": "1m"}})
+        identity = self.docker("ps", "-q", "--filter", "label=com.docker.swarm.service.name=web").line
+        self.assertEqual(self.inspect(identity, "container")["HostConfig"]["LogConfig"], {"Type": "local", "Config": {"max-size": "1m"}})
+
     def test_attached(self):
         result = self.docker("service", "create", "--name", "web", "--replicas", "3", "--update-monitor", "1s", "hostname").check()
         self.assertRegex(result.lines[0], "^[0-9a-z]{25}$")

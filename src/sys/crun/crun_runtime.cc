@@ -8,6 +8,7 @@
 #include <array>
 #include <filesystem>
 
+#include "base/json.h"
 #include "base/log.h"
 #include "base/text.h"
 #include "sys/crun/attachment.h"
@@ -48,8 +49,8 @@ static void add_runtime_args(std::vector<std::string>& argv, const CrunPaths& pa
 static constexpr size_t kMostFilters = 64, kBiggestFilter = 256 << 10;
 
 Task<Result<int>> CrunRuntime::create(RuntimeCreate spec) {
-  if (const auto known = filters_.find(spec.seccomp); known != filters_.end())
-    spec.config_json.insert(spec.config_json.rfind('}'), ",\"annotations\":{\"run.oci.seccomp_bpf_data\":\"" + known->second + "\"}");
+  if (const auto known = filters_.find(spec.seccomp); known != filters_.end()) spec.annotations.emplace("run.oci.seccomp_bpf_data", known->second);
+  if (!spec.annotations.empty()) spec.config_json.insert(spec.config_json.rfind('}'), ",\"annotations\":" + to_text(spec.annotations));
   CO_TRYV(write_file(spec.bundle + "/config.json", spec.config_json, 0600));
   for (const char* stale : {"/attach", "/ctl", "/winsz", "/oom"}) ::unlink((spec.bundle + stale).c_str());
   clear_exit(spec.id);
@@ -58,9 +59,10 @@ Task<Result<int>> CrunRuntime::create(RuntimeCreate spec) {
   Spawn what;
   what.cwd = spec.bundle;
   what.argv = {paths_.conmon, "--api-version", "-c", spec.id, "-u", spec.id, "-n", spec.id, "-r", paths_.crun, "-b", spec.bundle,
-               "-p", spec.bundle + "/pidfile", "-P", spec.bundle + "/conmon.pid", "-l", "k8s-file:" + spec.log_path, "--exit-dir", paths_.exits,
+               "-p", spec.bundle + "/pidfile", "-P", spec.bundle + "/conmon.pid", "-l", spec.log_path.empty() ? "none" : "k8s-file:" + spec.log_path, "--exit-dir", paths_.exits,
                "--full-attach", "--no-sync-log", "--log-level", "error"};
   add_runtime_args(what.argv, paths_);
+  if (spec.log_max_bytes > 0) what.argv.insert(what.argv.end(), {"--log-size-max", std::to_string(spec.log_max_bytes)});
   if (spec.tty) what.argv.push_back("-t");
   if (spec.open_stdin) what.argv.push_back("-i");
   if (spec.tty || (spec.open_stdin && !spec.stdin_once)) what.argv.push_back("--leave-stdin-open");
@@ -217,83 +219,5 @@ Task<Result<std::unique_ptr<RunningExec>>> CrunRuntime::exec(ExecStart spec) {
 }
 
 bool CrunRuntime::oom_seen(const std::string& bundle) { return exists(bundle + "/oom"); }
-
-static uint64_t cgroup_number(const std::string& path) {
-  auto text = read_file(path, 4096);
-  return text ? std::strtoull(text->c_str(), nullptr, 10) : 0;
-}
-
-static uint64_t cgroup_field(const std::string& path, std::string_view name) {
-  auto text = read_file(path, 65536);
-  if (!text) return 0;
-  for (const auto& line : split(*text, '\n'))
-    if (line.size() > name.size() && line.starts_with(name) && line[name.size()] == ' ') return std::strtoull(line.c_str() + name.size() + 1, nullptr, 10);
-  return 0;
-}
-
-Result<Usage> CrunRuntime::usage(const std::string& id) {
-  Usage u;
-  const std::string v1 = "/sys/fs/cgroup/memory/panal/" + id, v2 = "/sys/fs/cgroup/panal/" + id;
-  if (exists(v1)) {
-    const std::string cpu = "/sys/fs/cgroup/cpuacct/panal/" + id;
-    u.cpu_total_ns = cgroup_number(cpu + "/cpuacct.usage");
-    u.memory_bytes = cgroup_number(v1 + "/memory.usage_in_bytes");
-    u.memory_max_bytes = cgroup_number(v1 + "/memory.max_usage_in_bytes");
-    u.memory_cache_bytes = cgroup_field(v1 + "/memory.stat", "total_inactive_file");
-    u.memory_limit_bytes = cgroup_number(v1 + "/memory.limit_in_bytes");
-    u.pids = cgroup_number("/sys/fs/cgroup/pids/panal/" + id + "/pids.current");
-    u.cpu_user_ns = cgroup_field(cpu + "/cpuacct.stat", "user") * 10'000'000;
-    u.cpu_system_ns = cgroup_field(cpu + "/cpuacct.stat", "system") * 10'000'000;
-  } else if (exists(v2)) {
-    u.cpu_total_ns = cgroup_field(v2 + "/cpu.stat", "usage_usec") * 1000;
-    u.cpu_user_ns = cgroup_field(v2 + "/cpu.stat", "user_usec") * 1000;
-    u.cpu_system_ns = cgroup_field(v2 + "/cpu.stat", "system_usec") * 1000;
-    u.memory_bytes = cgroup_number(v2 + "/memory.current");
-    u.memory_max_bytes = cgroup_number(v2 + "/memory.peak");
-    u.memory_cache_bytes = cgroup_field(v2 + "/memory.stat", "inactive_file");
-    u.memory_limit_bytes = cgroup_number(v2 + "/memory.max");
-    u.pids = cgroup_number(v2 + "/pids.current");
-  } else {
-    return fail(Code::kNotFound, "no usage of container " + id);
-  }
-  const uint64_t host_memory = cgroup_field("/proc/meminfo", "MemTotal:") * 1024;
-  if (u.memory_limit_bytes == 0 || u.memory_limit_bytes > host_memory) u.memory_limit_bytes = host_memory;
-  u.online_cpus = static_cast<int>(::sysconf(_SC_NPROCESSORS_ONLN));
-  if (auto stat = read_file("/proc/stat", 1 << 20)) {
-    uint64_t total = 0;
-    const auto words = split(std::string_view(*stat).substr(0, stat->find('\n')), ' ');
-    for (size_t i = 1, count = 0; i < words.size() && count < 8; ++i)
-      if (!words[i].empty()) total += std::strtoull(words[i].c_str(), nullptr, 10), ++count;
-    u.host_cpu_ns = total * 10'000'000;
-  }
-  return u;
-}
-
-// Processes of the container: those that share the pid namespace of its init.
-Task<Result<std::vector<std::vector<std::string>>>> CrunRuntime::top(const std::string&, int pid) {
-  std::error_code error;
-  const auto ns = std::filesystem::read_symlink("/proc/" + std::to_string(pid) + "/ns/pid", error);
-  if (error) co_return fail(Code::kConflict, "container is not running");
-  std::vector<std::vector<std::string>> rows;
-  for (const auto& entry : std::filesystem::directory_iterator("/proc", error)) {
-    const std::string name = entry.path().filename();
-    if (!parse_int(name)) continue;
-    std::error_code ignored;
-    if (std::filesystem::read_symlink("/proc/" + name + "/ns/pid", ignored) != ns || ignored) continue;
-    auto command = read_file("/proc/" + name + "/cmdline", 65536);
-    auto stat = read_file("/proc/" + name + "/stat", 4096);
-    auto status = read_file("/proc/" + name + "/status", 65536);
-    if (!command || !stat || !status) continue;
-    for (char& c : *command)
-      if (c == 0) c = ' ';
-    std::string uid = "0", parent = "0";
-    for (const auto& line : split(*status, '\n')) {
-      if (line.starts_with("Uid:")) uid = split(line, '\t')[1];
-      if (line.starts_with("PPid:")) parent = split(line, '\t')[1];
-    }
-    rows.push_back({uid, name, parent, std::string(trim(*command))});
-  }
-  co_return rows;
-}
 
 }  // namespace panal

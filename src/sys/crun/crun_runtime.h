@@ -30,8 +30,12 @@ class CrunRuntime final : public Runtime {
   Task<Result<>> remove(const std::string& id) override;
   Task<void> settle_creations() override;
   Task<Result<std::unique_ptr<RunningExec>>> exec(ExecStart spec) override;
-  Result<Usage> usage(const std::string& id) override;
+  Result<Usage> usage(const std::string& cgroup) override;
+  std::set<int> processes(const std::string& cgroup) override;
+  Task<Result<std::string>> ps(std::vector<std::string> words) override;
   void on_exit(std::function<void(std::string, int)> fn) override { on_exit_ = std::move(fn); }
+  void on_oom(std::function<void(std::string)> fn) override { on_oom_ = std::move(fn); }
+  void on_log_turn(std::function<void(std::string)> fn) override { on_log_turn_ = std::move(fn); }
   Result<> watch_exits() override;
   void watch(const std::string& id, const std::string& bundle, int pid) override;
   Task<int> ended_with(std::string id, std::string bundle) override;
@@ -41,7 +45,6 @@ class CrunRuntime final : public Runtime {
   uint64_t process_start(int pid) override;
   const std::vector<std::string>& capabilities() const override { return capabilities_; }
   const std::string& version() const override { return version_; }
-  Task<Result<std::vector<std::vector<std::string>>>> top(const std::string& id, int pid) override;
 
   void stop();
   auto join() { return scope_.join(); }
@@ -53,7 +56,11 @@ class CrunRuntime final : public Runtime {
 
   AsioLoop& loop_;
   CrunPaths paths_;
+  void read_events(std::string_view events);
   std::function<void(std::string, int)> on_exit_;
+  std::function<void(std::string)> on_log_turn_, on_oom_;
+  int exits_watch_ = -1;
+  std::map<int, std::string> bundle_watches_;  // inotify's descriptor of a container's folder -> its id
   std::unique_ptr<AsyncFd> inotify_;
   std::map<std::string, uint64_t> lives_;  // container id -> number of the life whose end is not recorded yet
   uint64_t next_life_ = 1;

@@ -10,12 +10,14 @@
 
 namespace panal {
 
+static constexpr const char* kLogName = "container.log";
+
 Result<> CrunRuntime::watch_exits() {
   TRYV(make_dirs(paths_.exits, 0700));
   TRYV(make_dirs(paths_.state, 0700));
   Fd fd(::inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
   if (!fd) return fail(sys_error(errno, "inotify_init1"));
-  if (::inotify_add_watch(fd.get(), paths_.exits.c_str(), IN_MOVED_TO) < 0) return fail(sys_error(errno, "inotify_add_watch", paths_.exits));
+  if ((exits_watch_ = ::inotify_add_watch(fd.get(), paths_.exits.c_str(), IN_MOVED_TO)) < 0) return fail(sys_error(errno, "inotify_add_watch", paths_.exits));
   inotify_ = std::make_unique<AsyncFd>(loop_, std::move(fd));
   scope_.spawn(exit_loop());
   return {};
@@ -27,14 +29,32 @@ Task<void> CrunRuntime::exit_loop() {
     const auto ready = co_await inotify_->readable();
     if (ready == AsyncFd::Ready::kClosed) co_return;
     const ssize_t n = ::read(inotify_->get(), buffer.data(), buffer.size());
-    for (ssize_t at = 0; at < n;) {
-      const auto* event = reinterpret_cast<const inotify_event*>(buffer.data() + at);
-      at += static_cast<ssize_t>(sizeof(inotify_event) + event->len);
-      if (event->len == 0) continue;
-      const std::string id = event->name;
-      if (auto code = recorded_exit(id); code && on_exit_) on_exit_(id, *code);
+    if (n > 0) read_events({buffer.data(), static_cast<size_t>(n)});
+  }
+}
+
+void CrunRuntime::read_events(std::string_view events) {
+  std::set<std::string> ended, turned;
+  while (!events.empty()) {
+    const auto* event = reinterpret_cast<const inotify_event*>(events.data());
+    events.remove_prefix(sizeof(inotify_event) + event->len);
+    const std::string name = event->len ? event->name : "";
+    if (event->mask & IN_Q_OVERFLOW) {  // some are lost: look at all
+      for (const auto& [id, life] : lives_) ended.insert(id);
+      for (const auto& [watch, id] : bundle_watches_) turned.insert(id);
+    } else if (event->mask & IN_IGNORED) {
+      bundle_watches_.erase(event->wd);
+    } else if (event->wd == exits_watch_) {
+      ended.insert(name);
+    } else if (const auto it = bundle_watches_.find(event->wd); it != bundle_watches_.end()) {
+      if (name == kLogName) turned.insert(it->second);
+      else if (name == "oom" && on_oom_) on_oom_(it->second);
     }
   }
+  for (const auto& id : turned)
+    if (on_log_turn_) on_log_turn_(id);
+  for (const auto& id : ended)
+    if (auto code = recorded_exit(id); code && on_exit_) on_exit_(id, *code);
 }
 
 void CrunRuntime::stop() {
@@ -77,6 +97,11 @@ Task<int> CrunRuntime::ended_with(std::string id, std::string bundle) {
 }
 
 void CrunRuntime::watch(const std::string& id, const std::string& bundle, int pid) {
+  if (inotify_) {
+    const int watch = ::inotify_add_watch(inotify_->get(), bundle.c_str(), IN_MOVED_TO | IN_CREATE | IN_ONLYDIR);
+    if (watch >= 0) bundle_watches_[watch] = id;
+    else log::warn("msg=\"turns of the log are not seen\" container={} error=\"{}\"", id, sys_error(errno, "inotify_add_watch", bundle).message);
+  }
   lives_[id] = next_life_;
   scope_.spawn(watch_end(id, bundle, pid, next_life_++));
 }

@@ -180,14 +180,22 @@ class Exchange final : public HttpExchange {
     co_return sent;
   }
 
+  Task<Result<Stream*>> upgrade(std::string protocol) override {
+    return take_over("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: " + protocol + "\r\n" + extra_ + "\r\n");
+  }
+
   Task<Result<Stream*>> hijack(std::string content_type) override {
-    CHECK(!started_);
-    started_ = ended_ = hijacked_ = true;
     std::string out;
     if (parser_.head().upgrade || request_.header("upgrade") == "tcp")
       out = "HTTP/1.1 101 UPGRADED\r\nContent-Type: " + content_type + "\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n";
     else
       out = "HTTP/1.1 200 OK\r\nContent-Type: " + content_type + "\r\n\r\n";
+    return take_over(std::move(out));
+  }
+
+  Task<Result<Stream*>> take_over(std::string out) {
+    CHECK(!started_);
+    started_ = ended_ = hijacked_ = true;
     CO_TRYV(co_await stream_.write(out));
     taken_over_ = std::make_unique<HijackedStream>(stream_, std::exchange(buffer_, {}));
     co_return taken_over_.get();
@@ -245,7 +253,26 @@ std::string error_body(std::string_view message) {
 
 }  // namespace
 
-Task<void> serve_http(Stream& stream, std::string remote, const std::function<Task<void>(HttpExchange&)>& handler, const std::function<void(bool)>& waiting) {
+static constexpr size_t kMostDropped = 1 << 20;
+static constexpr Duration kDropTime = 10s;
+
+// What is left of a body is read and dropped, so that a client that is still sending comes to read the answer and the connection can go
+// on: closed before, the kernel would take the answer back. With a loop the limit is a time, else a size. False: no end was reached.
+static Task<bool> drop_body(Stream& stream, Exchange& exchange, HttpParser& parser, Loop* loop) {
+  std::optional<TimerId> timer;
+  if (loop && !parser.done()) timer = loop->call_after(kDropTime, [&stream] { stream.close(); });
+  size_t dropped = std::exchange(exchange.body_, {}).size();
+  bool ended = true;
+  while (ended && !parser.done()) {
+    auto more = co_await exchange.read_body();
+    if (more && more->empty()) break;
+    ended = more && ((dropped += more->size()) <= kMostDropped || loop);
+  }
+  if (timer) loop->cancel(*timer);
+  co_return ended;
+}
+
+Task<void> serve_http(Stream& stream, std::string remote, const std::function<Task<void>(HttpExchange&)>& handler, Loop* loop, const std::function<void(bool)>& waiting) {
   std::string buffer;
   for (;;) {
     HttpParser parser(HttpParser::Kind::kRequest);
@@ -283,16 +310,11 @@ Task<void> serve_http(Stream& stream, std::string remote, const std::function<Ta
     const bool watched = co_await exchange.end_watch();
     if (watched) co_return;
     if (!exchange.started_) co_await exchange.reply(500, error_body("the handler gave no answer"), "application/json");
-    if (exchange.hijacked_ || exchange.broken_ || exchange.closed_ || !head.keep_alive) co_return;
+    if (exchange.hijacked_ || exchange.broken_ || exchange.closed_) co_return;
     if (exchange.chunked_ && !exchange.ended_) co_return;  // cut in the middle: the client must see it
-    // What is left of the body is read and dropped, within a limit, so that the connection can go on.
-    size_t dropped = exchange.body_.size();
-    exchange.body_.clear();
-    while (!parser.done()) {
-      auto more = co_await exchange.read_body();
-      if (!more || (dropped += more->size()) > (1 << 20)) co_return;
-      if (more->empty()) break;
-    }
+    exchange.expects_continue_ = false;  // who still waits for leave to send has its answer
+    const bool whole = co_await drop_body(stream, exchange, parser, loop);
+    if (!whole || !head.keep_alive) co_return;
   }
 }
 
@@ -358,7 +380,7 @@ Task<void> HttpServer::serve(Stream& stream, From from, std::string peer) {
     if (timer) loop_.cancel(*std::exchange(timer, std::nullopt));
     if (on && from == From::kAnywhere) timer = loop_.call_after(kHeadTime, [&stream] { stream.close(); });
   };
-  co_await serve_http(stream, std::move(peer), handler_, waiting);
+  co_await serve_http(stream, std::move(peer), handler_, &loop_, waiting);
   waiting(false);
   stream.close_write();
   connections_.erase(at);

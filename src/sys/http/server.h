@@ -16,8 +16,9 @@ namespace panal {
 bool parse_target(std::string_view target, HttpRequest& out);
 
 /// Serves one connection until it closes. `stream` is closed by whoever owns it. `waiting(true)` when a request may come, `waiting(false)`
-/// when its head is there.
-Task<void> serve_http(Stream& stream, std::string remote, const std::function<Task<void>(HttpExchange&)>& handler, const std::function<void(bool)>& waiting = [](bool) {});
+/// when its head is there. `loop`: for time limits; null: none are kept.
+Task<void> serve_http(Stream& stream, std::string remote, const std::function<Task<void>(HttpExchange&)>& handler, Loop* loop = nullptr,
+                      const std::function<void(bool)>& waiting = [](bool) {});
 
 class HttpServer {
  public:

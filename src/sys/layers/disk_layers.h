@@ -35,6 +35,9 @@ class DiskLayers final : public Layers {
   Task<Result<>> remove_rootfs(std::string dir) override;
   Result<> mount_shm(const std::string& dir, int64_t size_bytes) override;
   void unmount_shm(const std::string& dir) override;
+  Task<Result<>> mount_device(std::string device, std::string type, std::string options, std::string target) override;
+  Result<> unmount(const std::string& target) override;
+  Result<> bind_in_root(const std::string& root, const std::string& path, const std::string& target) override;
   Result<std::string> read_in_root(const std::string& root, const std::string& path) override;
   Result<std::string> make_dir_in_root(const std::string& root, const std::string& path) override;
   Task<Result<>> copy_up(std::string root, std::string path, std::string target) override;

@@ -1,0 +1,36 @@
+// Limits and devices of a container (Docker Engine API v1.51, definition Resources).
+#pragma once
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace panal {
+
+struct Ulimit {
+  std::string name;
+  int64_t soft = 0, hard = 0;
+  bool operator==(const Ulimit&) const = default;
+};
+
+struct Device {
+  std::string path_on_host, path_in_container, cgroup_permissions;
+};
+
+struct WeightDevice {
+  std::string path;
+  int weight = 0;
+  bool operator==(const WeightDevice&) const = default;
+};
+struct ThrottleDevice {
+  std::string path;
+  uint64_t rate = 0;  // bytes or operations per second
+  bool operator==(const ThrottleDevice&) const = default;
+};
+struct BlkioLimits {
+  int weight = 0;
+  std::vector<WeightDevice> weights;
+  std::vector<ThrottleDevice> read_bps, write_bps, read_iops, write_iops;
+  bool operator==(const BlkioLimits&) const = default;
+};
+
+}  // namespace panal

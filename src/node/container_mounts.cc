@@ -1,0 +1,61 @@
+// What must be mounted on the host before a container's own mounts: volumes with a file system of their own, folders inside volumes.
+#include <algorithm>
+
+#include "base/log.h"
+#include "base/text.h"
+#include "node/containers.h"
+
+namespace panal {
+
+std::string Containers::subpath_mount(const Container& c, const MountPoint& m) const {
+  const auto at = std::ranges::find_if(c.mounts, [&](const MountPoint& other) { return other.destination == m.destination; });
+  return dir(c) + "/subpath-" + std::to_string(at - c.mounts.begin());
+}
+
+Task<Result<>> Containers::set_up_mounts(const Container& c) {
+  for (const auto& m : c.mounts) {
+    if (m.type != "volume") continue;
+    CO_TRYV(co_await volumes_.mount(m.name));
+    if (m.subpath.empty()) continue;
+    auto bound = layers_.bind_in_root(m.source, m.subpath, subpath_mount(c, m));
+    if (!bound) co_return fail(wrap("volume " + m.name + ": cannot access path " + m.subpath, bound.error()));
+  }
+  co_return Result<>{};
+}
+
+void Containers::take_down_mounts(const Container& c) {
+  for (const auto& m : c.mounts) {
+    if (m.type != "volume") continue;
+    if (!m.subpath.empty()) layers_.unmount_shm(subpath_mount(c, m));
+    const bool used = std::ranges::any_of(containers_, [&](const auto& other) {
+      const LiveContainer& o = *other.second;
+      if (o.c.id == c.id || (o.c.state.phase != Phase::kRunning && o.c.state.phase != Phase::kPaused && o.tree_uses.empty() && !o.mutex.locked())) return false;
+      return std::ranges::any_of(o.c.mounts, [&](const MountPoint& n) { return n.type == "volume" && n.name == m.name; });
+    });
+    if (used) continue;
+    if (auto done = volumes_.unmount(m.name); !done) log::warn("msg=\"unmount volume\" volume={} error=\"{}\"", m.name, done.error().message);
+  }
+}
+
+// "NAME", "NAME:ro", "NAME:rw": the mounts of another container.
+Result<std::vector<MountPoint>> Containers::mounts_from(const std::string& spec) const {
+  const size_t colon = spec.find(':');
+  const std::string name = spec.substr(0, colon);
+  if (name.empty()) return fail(Code::kInvalid, "invalid volumes-from specification: '" + spec + "'");
+  bool read_only = false;
+  if (colon != std::string::npos)
+    for (const auto& mode : split(spec.substr(colon + 1), ',')) {
+      if (mode == "ro") read_only = true;
+      else if (mode != "rw" && mode != "z" && mode != "Z") return fail(Code::kInvalid, "invalid mode: " + spec.substr(colon + 1));
+    }
+  TRY(const LivePtr other, find(name));
+  std::vector<MountPoint> out;
+  for (MountPoint m : other->c.mounts) {
+    if (m.type == "tmpfs") continue;
+    m.rw = m.rw && !read_only, m.copy_up = false;
+    out.push_back(std::move(m));
+  }
+  return out;
+}
+
+}  // namespace panal

@@ -1,0 +1,10 @@
+// Sockets to journald and syslog.
+#pragma once
+#include "ports/log_sink.h"
+#include "sys/loop/asio_loop.h"
+
+namespace panal {
+
+Task<Result<std::unique_ptr<LogSink>>> open_log_sink(AsioLoop& loop, std::string scheme, std::string target);
+
+}  // namespace panal
