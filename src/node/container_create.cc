@@ -128,6 +128,16 @@ static std::string clean_path(const std::string& path) {
   return "/" + join(parts, "/");
 }
 
+static bool leads_out(const std::string& path) {
+  int depth = 0;
+  for (const auto& part : split(path, '/')) {
+    if (part == "..") --depth;
+    else if (!part.empty() && part != ".") ++depth;
+    if (depth < 0) return true;
+  }
+  return path.starts_with('/');
+}
+
 static Result<Mount> parse_bind(const std::string& text) {
   const auto parts = split(text, ':');
   if (parts.size() < 2 || parts.size() > 3 || parts[0].empty() || parts[1].empty()) return fail(Code::kInvalid, "invalid volume specification: '" + text + "'");
@@ -191,7 +201,7 @@ Task<Result<>> Containers::resolve_mounts(Container& c, const Image& image) {
       if (m.read_only && !strict) p.mode = "ro";
       if (p.propagation.empty()) p.propagation = "rprivate";
     } else if (m.type == "volume") {
-      if (m.subpath.starts_with('/') || clean_path("/x/" + m.subpath).substr(0, 2) != "/x") co_return fail(Code::kInvalid, "invalid mount config for type \"volume\": subpath must be a relative path within the volume");
+      if (leads_out(m.subpath)) co_return fail(Code::kInvalid, "invalid mount config for type \"volume\": subpath must be a relative path within the volume");
       p.subpath = m.subpath;
       bool created = false;
       if (m.driver_name.empty() && strict == false) m.driver_name = c.host.volume_driver;

@@ -43,7 +43,7 @@ class DeviceTest(HostOptionsCase):
         self.assertIn("Operation not permitted", self.docker("run", "--rm", "alpine", "sh", "-c", script).err)
         self.assertEqual(self.sh("--device-cgroup-rule", f"c 10:{minor} rwm", script), "open\n")
         self.assertEqual(self.sh("--device-cgroup-rule", "c 10:* r", script), "open\n")
-        self.assertIn("ermission", self.docker("run", "--rm", "--device-cgroup-rule", "c 10:* w", "alpine", "sh", "-c", script).err)
+        self.assertIn("Operation not permitted", self.docker("run", "--rm", "--device-cgroup-rule", "c 10:* w", "alpine", "sh", "-c", script).err)
 
     def test_refused(self):
         self.assertFails(self.docker("run", "--rm", "--device", "/dev/nosuch", "alpine", "true"), 'error gathering device information while adding custom device "/dev/nosuch": no such file or directory', code=127)

@@ -396,7 +396,7 @@ class MoreVerbsTest(EngineCase):
         self.assertEqual(value("memory/memory.limit_in_bytes", "memory.max"), str(96 << 20), "kept over a restart")
 
     def test_update_that_cannot_be(self):
-        for options, text in {("--cpus", "1000"): "range of CPUs is from 0.01", ("--memory", "1m"): "Minimum memory limit allowed is 6MB", ("--blkio-weight", "300"): "BlkioWeight is not supported",
+        for options, text in {("--cpus", "1000"): "range of CPUs is from 0.01", ("--memory", "1m"): "Minimum memory limit allowed is 6MB", ("--blkio-weight", "5"): "ange of blkio weight is from 10 to 1000",
                               ("--cpuset-cpus", "77"): "Requested CPUs are not available"}.items():
             with self.subTest(options):
                 self.assertFails(self.docker("update", *options, "box"), text)
