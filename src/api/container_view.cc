@@ -87,7 +87,8 @@ Json container_inspect(ApiParts& p, const LiveContainer& live) {
   out["Id"] = c.id, out["Created"] = rfc3339(c.created), out["Path"] = c.path, out["Args"] = args, out["State"] = state_json(c), out["Image"] = c.image_id;
   out["ResolvConfPath"] = dir + "/resolv.conf", out["HostnamePath"] = dir + "/hostname", out["HostsPath"] = dir + "/hosts", out["LogPath"] = c.host.log_config.type == "json-file" ? p.containers.log_path(c) : "";
   out["Name"] = "/" + c.name, out["RestartCount"] = c.restart_count, out["Driver"] = "overlay2", out["Platform"] = "linux", out["MountLabel"] = "", out["ProcessLabel"] = "";
-  out["AppArmorProfile"] = "", out["ExecIDs"] = execs.empty() ? Json(nullptr) : Json(execs), out["HostConfig"] = to_json(c.host);
+  const auto security = parse_security_options(c.host.security_opt);
+  out["AppArmorProfile"] = security ? security->apparmor : "", out["ExecIDs"] = execs.empty() ? Json(nullptr) : Json(execs), out["HostConfig"] = to_json(c.host);
   out["GraphDriver"] = JsonObject{{"Name", "overlay2"}, {"Data", JsonObject{{"MergedDir", p.containers.rootfs(c) + "/merged"}, {"UpperDir", p.containers.rootfs(c) + "/diff"}, {"WorkDir", p.containers.rootfs(c) + "/work"}}}};
   out["Mounts"] = mounts;
   Json config = to_json(c.config);

@@ -4,9 +4,9 @@
 #include <algorithm>
 #include <cstdlib>
 
-#include "engine/log_options.h"
 #include "base/text.h"
 #include "daemon/options.h"
+#include "engine/log_options.h"
 #include "network/address.h"
 
 namespace panal {

@@ -23,7 +23,7 @@ TEST_CASE("links and their variables") {
   const Link shown = parse_link("/db:/web/store").value();
   CHECK(shown.target == "db");
   CHECK(shown.alias == "store");
-  for (const auto* text : {"", "a:b:c", ":x", "x:"}) CHECK_MESSAGE(!parse_link(text), std::string(text));
+  for (const auto* text : {"", "a:b:c", ":x", "x:", "a/b"}) CHECK_MESSAGE(!parse_link(text), std::string(text));
   ContainerConfig c;
   c.exposed_ports = {{"53/udp", {}}, {"80/tcp", {}}, {"9/tcp", {}}}, c.env = {"PATH=/", "A=1=2"};
   CHECK(link_variables("web", "my-db", "172.17.0.2", c) ==

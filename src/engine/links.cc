@@ -15,7 +15,7 @@ Result<Link> parse_link(const std::string& text) {
   Link link;
   link.target = parts[0].starts_with('/') ? parts[0].substr(1) : parts[0];
   link.alias = parts.size() == 2 ? parts[1].substr(parts[1].rfind('/') + 1) : link.target;
-  if (link.target.empty() || link.alias.empty() || link.alias.size() > 255) return fail(Code::kInvalid, "bad format for links: " + text.substr(0, 256));
+  if (link.target.empty() || link.alias.empty() || link.alias.size() > 255 || link.alias.find('/') != std::string::npos) return fail(Code::kInvalid, "bad format for links: " + text.substr(0, 256));
   return link;
 }
 

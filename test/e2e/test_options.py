@@ -357,6 +357,11 @@ class OptionalTest(RunCase):
         self.docker("exec", "ill", "touch", "/fine").check()
         until(lambda: status() == "healthy", "it is healthy")
 
+    def test_health_check_is_quicker_in_the_start_period(self):
+        self.docker("run", "-d", "--name", "slow", "--health-cmd", "true", "--health-interval", "1h", "--health-start-period", "1h", "--health-start-interval", "100ms", "alpine", "sleep", "1000").check()
+        until(lambda: self.host.inspect("slow")["State"]["Health"]["Status"] == "healthy", "it is healthy")
+        self.assertFails(self.docker("run", "--rm", "--health-cmd", "true", "--health-interval", "1us", "alpine", "true"), "Interval in Healthcheck cannot be less than 1ms", code=125)
+
     def test_volumes_from(self):
         self.docker("run", "--name", "source", "-v", "/shared", "alpine", "sh", "-c", "echo from-source > /shared/f").check()
         self.assertEqual(self.try_out("volumes-from|VolumesFrom", "--volumes-from", "source", "alpine", "cat", "/shared/f"), "from-source\n")
