@@ -37,6 +37,7 @@ static Json ports_map(const Container& c) {
   if (c.state.phase != Phase::kRunning && c.state.phase != Phase::kPaused) return out;
   for (const auto& [port, nothing] : c.config.exposed_ports) out[port] = nullptr;
   for (const auto& p : c.ports) {
+    if (p.routed) continue;
     const std::string key = std::to_string(p.port) + "/" + p.protocol;
     if (!out.contains(key) || out[key].is_null()) out[key] = JsonArray{};
     out[key].get_array().push_back(JsonObject{{"HostIp", p.host_ip}, {"HostPort", std::to_string(p.host_port)}});
@@ -47,8 +48,8 @@ static Json ports_map(const Container& c) {
 static Json endpoint_json(const Endpoint& e) {
   Json out = to_json(e);
   auto& o = out.get_object();
-  o.erase("PanalIndex"), o.erase("PanalMac");
-  o["Links"] = nullptr, o["IPv6Gateway"] = "", o["GlobalIPv6Address"] = "", o["GlobalIPv6PrefixLen"] = 0, o["DriverOpts"] = nullptr, o["GwPriority"] = 0;
+  o.erase("PanalIndex"), o.erase("PanalMac"), o.erase("PanalAttachment");
+  o["Links"] = nullptr, o["DriverOpts"] = nullptr;
   if (e.ipam.ipv4_address.empty() && e.ipam.ipv6_address.empty()) o["IPAMConfig"] = nullptr;
   if (e.aliases.empty()) o["Aliases"] = nullptr;
   if (!o.contains("DNSNames")) o["DNSNames"] = nullptr;
@@ -57,7 +58,8 @@ static Json endpoint_json(const Endpoint& e) {
 
 static Json networks_json(const Container& c) {
   JsonObject out;
-  for (const auto& [name, e] : c.networks) out[name] = endpoint_json(e);
+  for (const auto& [name, e] : c.networks)
+    if (name != kEgressBridge || c.managed_by_swarm || c.host.network_mode == name) out[name] = endpoint_json(e);
   return out;
 }
 
@@ -101,8 +103,8 @@ Json container_inspect(ApiParts& p, const LiveContainer& live) {
   const auto bridge = c.networks.find("bridge");
   const Endpoint none;
   const Endpoint& e = bridge == c.networks.end() ? none : bridge->second;
-  network["EndpointID"] = e.endpoint_id, network["Gateway"] = e.gateway, network["GlobalIPv6Address"] = "", network["GlobalIPv6PrefixLen"] = 0;
-  network["IPAddress"] = e.ip_address, network["IPPrefixLen"] = e.ip_prefix_len, network["IPv6Gateway"] = "", network["MacAddress"] = e.mac_address;
+  network["EndpointID"] = e.endpoint_id, network["Gateway"] = e.gateway, network["GlobalIPv6Address"] = e.ip6_address, network["GlobalIPv6PrefixLen"] = e.ip6_prefix_len;
+  network["IPAddress"] = e.ip_address, network["IPPrefixLen"] = e.ip_prefix_len, network["IPv6Gateway"] = e.gateway6, network["MacAddress"] = e.mac_address;
   network["Networks"] = networks_json(c);
   out["NetworkSettings"] = network;
   return out;
@@ -113,6 +115,7 @@ Json container_summary(ApiParts& p, const Container& c) {
   const bool up = c.state.phase == Phase::kRunning || c.state.phase == Phase::kPaused;
   std::set<std::string> published;
   for (const auto& port : c.ports) {
+    if (port.routed) continue;
     ports.push_back(JsonObject{{"IP", port.host_ip}, {"PrivatePort", port.port}, {"PublicPort", port.host_port}, {"Type", port.protocol}});
     published.insert(std::to_string(port.port) + "/" + port.protocol);
   }

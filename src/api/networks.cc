@@ -20,7 +20,7 @@ void fields(A& a, IpamConfig& i) {
 template <class A>
 void fields(A& a, NetworkWish& w) {
   a("Name", w.network.name), a("Driver", w.network.driver), a("Scope", w.scope), a("Internal", w.network.internal), a("Attachable", w.network.attachable);
-  a("Ingress", w.network.ingress), a("EnableIPv6", w.network.enable_ipv6), a("Options", w.network.options), a("Labels", w.network.labels);
+  a("Ingress", w.network.ingress), a("EnableIPv4", w.enable_ipv4), a("EnableIPv6", w.network.enable_ipv6), a("Options", w.network.options), a("Labels", w.network.labels);
   a.refuse("ConfigOnly"), a.refuse("ConfigFrom");
 }
 
@@ -33,7 +33,7 @@ static Json network_json(ApiParts& p, const Network& n, bool detailed) {
   JsonObject containers;
   if (detailed)
     for (const auto& [id, m] : p.networks.members(n.id))
-      containers[id] = JsonObject{{"Name", m.container_name}, {"EndpointID", m.endpoint_id}, {"MacAddress", m.mac}, {"IPv4Address", m.address_cidr}, {"IPv6Address", ""}};
+      containers[id] = JsonObject{{"Name", m.container_name}, {"EndpointID", m.endpoint_id}, {"MacAddress", m.mac}, {"IPv4Address", m.address_cidr}, {"IPv6Address", m.address6_cidr}};
   out["Containers"] = containers;
   return out;
 }
@@ -86,12 +86,11 @@ static Task<Result<>> create(Api& api, Call& call) {
     if (!config.driver.empty() && config.driver != "default") co_return fail(Code::kUnsupported, "IPAM driver " + config.driver + " is not supported yet");
     if (!config.options.empty()) co_return fail(Code::kUnsupported, "IPAM options are not supported yet");
     for (const auto& one : config.config) {
-      if (const Json* aux = one.is_object() ? one.get_object().if_contains("AuxiliaryAddresses") : nullptr; aux && !is_blank(*aux))
-        co_return fail(Code::kUnsupported, "IPAM auxiliary addresses are not supported yet");
       CO_TRY(const auto pool, from_json<IpamPool>(one));
       wish.network.pools.push_back(pool);
     }
   }
+  if (!wish.enable_ipv4.value_or(true)) co_return fail(Code::kUnsupported, "EnableIPv4=false is not supported yet");
   if (wish.network.ingress) co_return fail(Code::kUnsupported, "creating an ingress network is not supported yet: the cluster makes it");
   std::string id;
   if (wish.network.driver == "overlay" || wish.scope == "swarm") {

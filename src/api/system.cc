@@ -54,8 +54,9 @@ static int open_files() {
   return count;
 }
 
-static Json warnings_of(const SystemFacts& f, bool forwarding) {
+static Json warnings_of(const SystemFacts& f, bool forwarding, const std::vector<std::string>& of_network) {
   std::vector<std::string> all = f.warnings;
+  all.insert(all.end(), of_network.begin(), of_network.end());
   const std::pair<bool, const char*> lacks[] = {{f.memory_limit, "No memory limit support"}, {f.swap_limit, "No swap limit support"}, {f.cpu_quota, "No cpu cfs quota support"}, {f.cpu_shares, "No cpu shares support"},
                                                 {f.cpu_set, "No cpuset support"}, {f.pids_limit, "No pids limit support"}, {forwarding, "IPv4 forwarding is disabled"}};
   for (const auto& [there, text] : lacks)
@@ -93,7 +94,7 @@ static Task<Result<>> info(Api& api, Call& call) {
   out["NCPU"] = f.cpus, out["MemTotal"] = f.memory_bytes, out["IndexServerAddress"] = "https://index.docker.io/v1/", out["DockerRootDir"] = f.data_root;
   out["Name"] = f.node_name, out["Labels"] = to_json(f.labels), out["ExperimentalBuild"] = false, out["ServerVersion"] = PANAL_VERSION;
   out["Runtimes"] = JsonObject{{"crun", JsonObject{{"path", "crun"}}}}, out["DefaultRuntime"] = f.default_runtime, out["LiveRestoreEnabled"] = f.live_restore, out["InitBinary"] = "tini";
-  out["Isolation"] = "", out["SecurityOptions"] = to_json(f.security_options), out["Warnings"] = warnings_of(f, forwarding);
+  out["Isolation"] = "", out["SecurityOptions"] = to_json(f.security_options), out["Warnings"] = warnings_of(f, forwarding, p.networks.kernel().warnings());
   out["NEventsListener"] = p.events.listeners(), out["NFd"] = open_files(), out["NGoroutines"] = 1, out["GenericResources"] = nullptr;
   const auto variable = [](const char* name) { return std::string(std::getenv(name) ? std::getenv(name) : ""); };
   out["HttpProxy"] = variable("HTTP_PROXY"), out["HttpsProxy"] = variable("HTTPS_PROXY"), out["NoProxy"] = variable("NO_PROXY"), out["RegistryConfig"] = registry_config(p.registry.options());

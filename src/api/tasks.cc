@@ -62,6 +62,7 @@ static Task<Result<>> list(Api& api, Call& call) {
   for (const auto& name : f.get("service")) CO_TRYV(find_service(*m, name));
   JsonArray out;
   for (const auto& [id, t] : m->store().tasks) {
+    if (is_attachment(t)) continue;  // places of plain containers, which are nobody's tasks
     const Service* s = m->store().service(t.service_id);
     const std::string name = t.service_name + "." + (t.slot ? std::to_string(t.slot) : t.node_id) + "." + id;
     if (f.has("_up-to-date") && (!s || t.spec_version != s->spec_version)) continue;

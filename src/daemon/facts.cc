@@ -77,17 +77,11 @@ SystemFacts gather_facts(const DaemonOptions& o, Entropy& entropy) {
   return f;
 }
 
-std::vector<std::string> host_name_servers() {
-  std::vector<std::string> out;
-  for (const auto& line : split(read_file("/etc/resolv.conf").value_or(""), '\n'))
-    if (line.starts_with("nameserver ")) {
-      const std::string server(trim(line.substr(11)));
-      if (!server.starts_with("127.")) out.push_back(server);  // a container could not reach it
-    }
-  if (out.empty())  // systemd-resolved: its stub is on loopback, the real servers stand here
-    for (const auto& line : split(read_file("/run/systemd/resolve/resolv.conf").value_or(""), '\n'))
-      if (line.starts_with("nameserver ")) out.emplace_back(trim(line.substr(11)));
-  return out;
+ResolvConf host_resolver() {
+  auto conf = parse_resolv_conf(read_file("/etc/resolv.conf", 1 << 20).value_or(""));
+  if (conf.servers == std::vector<std::string>{"127.0.0.53"})
+    if (auto upstream = read_file("/run/systemd/resolve/resolv.conf", 1 << 20)) conf = parse_resolv_conf(*upstream);
+  return conf;
 }
 
 // "crun version 1.8.1\ncommit: f8a0...", "tini version 0.19.0"

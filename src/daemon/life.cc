@@ -33,7 +33,8 @@ Result<> Life::run() {
 }
 
 Task<Result<>> Life::begin() {
-  CO_TRYV(co_await p_.networks.setup());
+  const bool containers_run = std::ranges::any_of(p_.containers.all(), [](const auto& c) { return c.second->c.state.pid > 0; });
+  CO_TRYV(co_await p_.networks.setup(containers_run));
   co_await p_.containers.adopt();
   CO_TRYV(co_await p_.swarm.resume());
   CO_TRY(open_, open_hosts(p_.options, p_.supervisor, p_.server));

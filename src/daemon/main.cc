@@ -74,11 +74,12 @@ void raise_file_limit() {
 RegistryOptions registry_options(const DaemonOptions& o) { return {.registry_mirrors = o.registry_mirrors, .insecure_registries = o.insecure_registries, .max_concurrent_downloads = o.max_concurrent_downloads, .max_concurrent_uploads = o.max_concurrent_uploads, .max_download_attempts = o.max_download_attempts}; }
 
 NetworkPaths network_settings(const DaemonOptions& o) {
-  NetworkPaths out{o.exec_root + "/netns", o.dns.empty() ? host_name_servers() : o.dns, {}};
-  out.bridge.address_cidr = o.bip, out.bridge.range = o.fixed_cidr, out.bridge.host_ip = o.ip, out.bridge.mtu = o.mtu, out.bridge.icc = o.icc, out.bridge.masquerade = o.ip_masq;
+  NetworkPaths out{.namespaces = o.exec_root + "/netns", .host_resolver = host_resolver};
+  NetworkDefaults& d = out.defaults;
+  d.bip = o.bip, d.fixed_cidr = o.fixed_cidr, d.host_ip = o.ip, d.mtu = o.mtu, d.icc = o.icc, d.masquerade = o.ip_masq, d.resolv.servers = o.dns;
   if (o.default_address_pools.empty()) return out;
-  out.pools.clear();
-  for (const auto& p : o.default_address_pools) out.pools.emplace_back(*parse_cidr(p.base), p.size);
+  d.pools.clear();
+  for (const auto& p : o.default_address_pools) d.pools.push_back({*parse_subnet(p.base), p.size});
   return out;
 }
 

@@ -222,6 +222,10 @@ struct ClusterTask {
   bool serving = true;  // false: out of the endpoint tables, on its way to stop
 };
 
+/// The place of a plain container on an attachable network: a task without a service, on the node that asked for it.
+constexpr const char* kAttachmentRuntime = "attachment";
+inline bool is_attachment(const ClusterTask& t) { return t.spec.runtime == kAttachmentRuntime; }
+
 // ---- the rest
 
 struct ClusterNetwork {

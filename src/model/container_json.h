@@ -131,9 +131,11 @@ void fields(A& a, Endpoint& e) {
   a("IPAMConfig", e.ipam), a("Aliases", e.aliases), a("NetworkID", e.network_id), a("EndpointID", e.endpoint_id), a("Gateway", e.gateway);
   if constexpr (A::kReading) a("PanalIndex", e.index), a("PanalMac", e.wanted_mac);
   else a("PanalIndex", e.index), a.opt("PanalMac", e.wanted_mac);
+  a.opt("PanalAttachment", e.attachment);
   a("IPAddress", e.ip_address), a("IPPrefixLen", e.ip_prefix_len), a("MacAddress", e.mac_address), a.opt("DNSNames", e.dns_names);
+  a("IPv6Gateway", e.gateway6), a("GlobalIPv6Address", e.ip6_address), a("GlobalIPv6PrefixLen", e.ip6_prefix_len), a("GwPriority", e.gateway_priority);
   a.opt("Links", e.links);
-  a.refuse("DriverOpts"), a.refuse("GwPriority");
+  a.refuse("DriverOpts");
 }
 
 // The daemon's own record; its names are Panal's.
@@ -151,7 +153,7 @@ void fields(A& a, MountPoint& m) {
 }
 template <class A>
 void fields(A& a, PublishedPort& p) {
-  a("HostIp", p.host_ip), a("HostPort", p.host_port), a("Port", p.port), a("Protocol", p.protocol);
+  a("HostIp", p.host_ip), a("HostPort", p.host_port), a("Port", p.port), a("Protocol", p.protocol), a.opt("To", p.to), a.opt("Routed", p.routed);
 }
 template <class A>
 void fields(A& a, HealthResult& r) {

@@ -46,6 +46,7 @@ struct Layer {
 
 struct IpamPool {
   std::string subnet, gateway, ip_range;
+  std::map<std::string, std::string> auxiliary;  // name -> address that no container gets
 };
 
 struct Network {

@@ -22,7 +22,7 @@ void fields(A& a, Layer& l) {
 }
 template <class A>
 void fields(A& a, IpamPool& p) {
-  a("Subnet", p.subnet), a.opt("Gateway", p.gateway), a.opt("IPRange", p.ip_range);
+  a("Subnet", p.subnet), a.opt("Gateway", p.gateway), a.opt("IPRange", p.ip_range), a.opt("AuxiliaryAddresses", p.auxiliary);
 }
 template <class A>
 void fields(A& a, Network& n) {

@@ -2,6 +2,9 @@
 
 #include <arpa/inet.h>
 
+#include <algorithm>
+#include <array>
+
 #include "base/text.h"
 
 namespace panal {
@@ -56,9 +59,10 @@ static void put_record(std::string& out, uint16_t type, std::string_view data) {
 std::string dns_answer(std::string_view query, const std::vector<std::string>& addresses) {
   std::string out = reply_head(query, 0, static_cast<unsigned>(addresses.size()));
   for (const auto& address : addresses) {
-    in_addr a{};
-    ::inet_pton(AF_INET, address.c_str(), &a);
-    put_record(out, kDnsA, {reinterpret_cast<const char*>(&a), 4});
+    const bool six = address.find(':') != std::string::npos;
+    std::array<char, 16> bytes{};
+    ::inet_pton(six ? AF_INET6 : AF_INET, address.c_str(), bytes.data());
+    put_record(out, six ? kDnsAaaa : kDnsA, {bytes.data(), six ? 16u : 4u});
   }
   return out;
 }
@@ -79,8 +83,84 @@ std::string dns_error(std::string_view query, int rcode) {
   return reply_head(query, rcode, 0);
 }
 
+namespace {
+
+/// Ends of the records after the question, and where the OPT record's size field stands.
+struct Walk {
+  size_t answers_end = 0;  // of the question, or the last whole answer inside the room
+  unsigned answers = 0;
+  std::optional<uint16_t> udp_size;
+};
+
+size_t skip_name(std::string_view p, size_t at) {
+  while (at < p.size()) {
+    const auto length = static_cast<uint8_t>(p[at]);
+    if (length == 0) return at + 1;
+    if (length >= 0xc0) return at + 2;
+    if (length > 63) break;
+    at += 1u + length;
+  }
+  return std::string_view::npos;
+}
+
+std::optional<Walk> walk(std::string_view p, size_t room) {
+  if (p.size() < 12) return std::nullopt;
+  Walk out;
+  size_t at = 12;
+  for (unsigned i = 0; i < u16(p, 4); ++i) {
+    at = skip_name(p, at);
+    if (at == std::string_view::npos || at + 4 > p.size()) return std::nullopt;
+    at += 4;
+  }
+  out.answers_end = at;
+  const unsigned answers = u16(p, 6), records = answers + u16(p, 8) + u16(p, 10);
+  for (unsigned i = 0; i < records; ++i) {
+    at = skip_name(p, at);
+    if (at == std::string_view::npos || at + 10 > p.size()) break;
+    if (u16(p, at) == kDnsOpt) out.udp_size = u16(p, at + 2);
+    at += 10u + u16(p, at + 8);
+    if (at > p.size()) break;
+    if (i < answers && at <= room) out.answers_end = at, out.answers = i + 1;
+  }
+  return out;
+}
+
+}  // namespace
+
+size_t dns_udp_room(std::string_view query) {
+  const auto w = walk(query, query.size());
+  return w && w->udp_size ? std::clamp<size_t>(*w->udp_size, 512, 4096) : 512;
+}
+
+std::string dns_cut(std::string reply, size_t room) {
+  if (reply.size() <= room) return reply;
+  const auto w = walk(reply, room);
+  reply.resize(w && w->answers_end <= room ? w->answers_end : 12);
+  reply[2] = static_cast<char>(reply[2] | 0x02);
+  for (size_t i = 6; i < 12; ++i) reply[i] = 0;
+  if (reply.size() == 12)
+    reply[4] = reply[5] = 0;
+  else
+    reply[6] = static_cast<char>(w->answers >> 8), reply[7] = static_cast<char>(w->answers);
+  return reply;
+}
+
 std::optional<std::string> reverse_name(std::string_view name) {
-  static constexpr std::string_view kSuffix = ".in-addr.arpa";
+  static constexpr std::string_view kSuffix = ".in-addr.arpa", kSuffix6 = ".ip6.arpa";
+  if (name.ends_with(kSuffix6)) {
+    const auto digits = split(name.substr(0, name.size() - kSuffix6.size()), '.');
+    if (digits.size() != 32) return std::nullopt;
+    std::string text;
+    for (size_t i = 32; i-- > 0;) {
+      if (digits[i].size() != 1) return std::nullopt;
+      text += digits[i];
+      if (i % 4 == 0 && i != 0) text += ':';
+    }
+    in6_addr a{};
+    std::array<char, INET6_ADDRSTRLEN> out{};
+    if (::inet_pton(AF_INET6, text.c_str(), &a) != 1) return std::nullopt;
+    return ::inet_ntop(AF_INET6, &a, out.data(), out.size());
+  }
   if (!name.ends_with(kSuffix)) return std::nullopt;
   auto parts = split(name.substr(0, name.size() - kSuffix.size()), '.');
   if (parts.size() != 4) return std::nullopt;

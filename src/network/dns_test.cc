@@ -68,6 +68,42 @@ TEST_CASE("reverse names") {
   CHECK(reverse_name("4.3.2.1.in-addr.arpa") == "1.2.3.4");
   CHECK(!reverse_name("3.2.1.in-addr.arpa"));
   CHECK(!reverse_name("web"));
+  CHECK(reverse_name("2.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.1.0.0.0.0.0.0.0.0.0.0.0.0.0.d.f.ip6.arpa") == "fd00:0:0:1::2");
+  CHECK(!reverse_name("2.0.0.0.ip6.arpa"));
+  CHECK(!reverse_name("g.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.1.0.0.0.0.0.0.0.0.0.0.0.0.0.d.f.ip6.arpa"));
+}
+
+TEST_CASE("IPv6 addresses are AAAA records") {
+  const std::string q = query("\3web", kDnsAaaa), a = dns_answer(q, {"fd00::2"});
+  CHECK(a.size() == q.size() + 12 + 16);
+  CHECK(a.substr(q.size() + 2, 2) == std::string("\0\x1c", 2));
+  CHECK(a.ends_with(std::string("\xfd\0\0\0\0\0\0\0\0\0\0\0\0\0\0\2", 16)));
+}
+
+TEST_CASE("a client gets as much in a datagram as it said it takes") {
+  const auto with_edns = [](unsigned size) {
+    std::string q = query("\3web");
+    q[11] = 1;
+    return q + std::string("\0\0\x29", 3) + static_cast<char>(size >> 8) + static_cast<char>(size) + std::string(6, '\0');
+  };
+  CHECK(dns_udp_room(query("\3web")) == 512);
+  CHECK(dns_udp_room(with_edns(1232)) == 1232);
+  CHECK(dns_udp_room(with_edns(65535)) == 4096);
+  CHECK(dns_udp_room(with_edns(100)) == 512);
+  CHECK(dns_udp_room("x") == 512);
+}
+
+TEST_CASE("a long reply is cut between two answers, and says so") {
+  const std::string q = query("\4pool");
+  const std::string whole = dns_answer(q, std::vector<std::string>(100, "10.0.0.1"));
+  CHECK(dns_cut(whole, whole.size()) == whole);
+  const std::string cut = dns_cut(whole, 512);
+  const size_t fit = (512 - q.size()) / 16;
+  CHECK(cut.size() == q.size() + fit * 16);
+  CHECK((cut[2] & 2) == 2);
+  CHECK(static_cast<size_t>(static_cast<uint8_t>(cut[7])) == fit);
+  CHECK(cut.substr(12) == whole.substr(12, cut.size() - 12));
+  for (size_t size = 12; size < whole.size(); size += 7) CHECK(dns_cut(whole.substr(0, size), 12).size() <= 12);
 }
 
 }  // namespace panal

@@ -14,8 +14,12 @@ Task<void> Containers::adopt() {
   for (const auto& [id, live] : containers_) all.push_back(live);
   // Addresses and ports of what runs are taken first, before anything that starts again could be given them.
   for (const auto& live : all) {
-    const Container& c = live->c;
+    Container& c = live->c;
     if (c.state.phase != Phase::kRunning && c.state.phase != Phase::kPaused) continue;
+    for (auto& port : c.ports)  // a record of before this was kept
+      if (port.to.empty())
+        for (const auto& [name, e] : c.networks)
+          if (port.to.empty()) port.to = e.ip_address;
     for (const auto& [name, e] : c.networks) networks_.readopt(c, name, e);
     networks_.readopt_ports(c.ports);
   }
@@ -27,12 +31,8 @@ Task<void> Containers::adopt() {
       const auto code = runtime_.recorded_exit(c.id);
       const bool alive = !code && c.state.pid > 0 && runtime_.process_start(c.state.pid) == c.state.pid_start && c.state.pid_start != 0;
       if (alive) {
-        if (!c.ports.empty()) {  // rules may have been flushed meanwhile
-          std::string address;
-          for (const auto& [name, e] : c.networks)
-            if (address.empty()) address = e.ip_address;
-          if (auto again = co_await networks_.kernel().publish(address, c.ports); !again) log::warn("msg=\"publish again\" container={} error=\"{}\"", c.id, again.error().message);
-        }
+        if (!c.ports.empty())  // rules may have been flushed meanwhile
+          if (auto again = co_await networks_.kernel().publish(c.ports); !again) log::warn("msg=\"publish again\" container={} error=\"{}\"", c.id, again.error().message);
         // The daemon may have died between "running" on record and the start itself.
         if (c.state.phase == Phase::kRunning) (void)runtime_.start(c.id);
         runtime_.watch(c.id, dir(c), c.state.pid);
@@ -41,8 +41,7 @@ Task<void> Containers::adopt() {
         if (const auto logging = log_plan(c.host.log_config); logging && logging->kept) panal::log_turned(log_path(c), logging->limits, Hole::kKeepOlder);
         scope_.spawn(pack_logs(live));
         start_forwarding(live);
-        const bool names = std::ranges::any_of(c.networks, [](const auto& n) { return n.first != "bridge"; });
-        if (names) (void)co_await networks_.serve_names(c);
+        if (knows_names(c)) (void)co_await networks_.serve_names(c);
         if (!c.state.health.empty()) scope_.spawn(health_loop(live, live->exits));
         log::info("msg=\"adopted\" container={} pid={}", c.id, c.state.pid);
       } else {

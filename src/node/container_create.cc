@@ -6,6 +6,7 @@
 #include "engine/links.h"
 #include "image/reference.h"
 #include "model/container_json.h"
+#include "network/address.h"
 #include "node/containers.h"
 
 namespace panal {
@@ -58,11 +59,12 @@ Result<> validate(const ContainerConfig& config, const HostConfig& host, const H
     const auto number = parse_int(port.substr(0, slash));
     const std::string protocol = slash == std::string::npos ? "tcp" : port.substr(slash + 1);
     if (!number || *number < 1 || *number > 65535) return fail(Code::kInvalid, "invalid port specification: \"" + port + "\"");
-    if (protocol != "tcp" && protocol != "udp") return fail(Code::kUnsupported, "publishing " + protocol + " ports is not supported yet");
+    if (protocol != "tcp" && protocol != "udp" && protocol != "sctp") return fail(Code::kInvalid, "invalid proto: " + protocol);
+    if (protocol == "sctp") return fail(Code::kUnsupported, "publishing sctp ports is not supported yet");
     if (bindings)
       for (const auto& b : *bindings) {
         if (!b.host_port.empty() && !parse_port_range(b.host_port)) return fail(Code::kInvalid, "invalid port specification: \"" + b.host_port + "\"");
-        if (!b.host_ip.empty() && b.host_ip != "::" && !parse_ip4(b.host_ip)) return fail(Code::kUnsupported, "publishing on address " + b.host_ip + " is not supported yet (IPv4 only)");
+        if (!b.host_ip.empty() && !parse_ip(b.host_ip)) return fail(Code::kInvalid, "invalid IP address: " + b.host_ip);
       }
   }
   if (config.hostname.size() > 63) return fail(Code::kInvalid, "invalid hostname: " + config.hostname);
@@ -297,7 +299,7 @@ Task<Result<CreateResult>> Containers::create(std::string name, ContainerConfig 
     endpoint.index = -1;
     if (n->name == "bridge" && !endpoint.aliases.empty() && !managed_by_swarm)
       co_return fail(Code::kInvalid, "network-scoped alias is supported only for containers in user defined networks");
-    if (n->name == "bridge" && !endpoint.ipam.ipv4_address.empty())
+    if (n->name == "bridge" && (!endpoint.ipam.ipv4_address.empty() || !endpoint.ipam.ipv6_address.empty()))
       co_return fail(Code::kInvalid, "user specified IP address is supported on user defined networks only");
     endpoint.network_id = n->id;
     c.networks[n->name] = std::move(endpoint);

@@ -303,49 +303,6 @@ Result<> Containers::resize(LivePtr live, int rows, int columns) {
   return {};
 }
 
-Task<Result<>> Containers::connect(LivePtr live, std::string network, Endpoint endpoint) {
-  auto held = co_await live->mutex.lock(loop_);
-  Container& c = live->c;
-  CO_TRY(const Network* n, networks_.find(network));
-  const std::string name = n->name, driver = n->driver;
-  if (c.networks.contains(name)) co_return fail(Code::kForbidden, "endpoint with name " + c.name + " already exists in network " + name);
-  if (c.host.network_mode == "host" || joins_network(c)) co_return fail(Code::kForbidden, "container sharing network namespace with another container or host cannot be connected to any other network");
-  if (driver == "host" || driver == "null") co_return fail(Code::kForbidden, "container cannot be connected to network " + name);
-  endpoint.network_id = n->id;
-  const bool up = c.state.phase == Phase::kRunning || c.state.phase == Phase::kPaused;
-  if (up) {
-    int index = 0;  // the first free interface number
-    while (std::ranges::any_of(c.networks, [&](const auto& n) { return n.second.index == index; })) ++index;
-    CO_TRYV(co_await networks_.connect(c, name, endpoint, index, c.networks.empty()));
-    if (name != "bridge")
-      if (auto served = co_await networks_.serve_names(c); !served) {
-        (void)co_await networks_.disconnect(c, name, endpoint, index, false);
-        co_return served;
-      }
-  }
-  c.networks[name] = std::move(endpoint);
-  if (up) CO_TRYV(write_files(c));
-  if (up) refresh_linking(c);
-  changed(live);
-  co_return co_await store(c);
-}
-
-Task<Result<>> Containers::disconnect(LivePtr live, std::string network, bool force) {
-  auto held = co_await live->mutex.lock(loop_);
-  Container& c = live->c;
-  auto n = networks_.find(network);
-  if (!n && !force) co_return std::unexpected(n.error());
-  const std::string name = n ? (*n)->name : network;
-  auto it = c.networks.find(name);
-  if (it == c.networks.end()) co_return fail(Code::kForbidden, "container " + c.id + " is not connected to network " + name);
-  const bool up = c.state.phase == Phase::kRunning || c.state.phase == Phase::kPaused;
-  if (up) (void)co_await networks_.disconnect(c, name, it->second, it->second.index, false);
-  c.networks.erase(it);
-  if (up) CO_TRYV(write_files(c));
-  changed(live);
-  co_return co_await store(c);
-}
-
 std::string Containers::user_of_image(const std::string& image_id, bool& running) const {
   std::string stopped;
   running = false;

@@ -123,6 +123,8 @@ class Containers {
   Task<Result<>> start_locked(LivePtr live);
   Task<Result<>> start_steps(LivePtr live);
   Task<Result<>> set_up_network(LivePtr live);
+  Task<Result<>> settle_network(LivePtr live);
+  Task<Result<>> publish(Container& c, std::vector<PortWish> wishes);
   Task<void> tear_down_network(LivePtr live);
   Task<void> tear_down(LivePtr live);
   Task<Result<>> stop_locked(LivePtr live, std::optional<int> timeout_seconds, std::string signal, AsyncMutex::Held& held);
@@ -134,7 +136,7 @@ class Containers {
   Task<Result<>> resolve_mounts(Container& c, const Image& image);
   Result<> write_files(const Container& c);
   std::string hosts_text(const Container& c) const;
-  std::string resolv_text(const Container& c) const;
+  static bool knows_names(const Container& c);  // the default bridge alone has none
   Task<Result<>> store(const Container& c);
   void changed(LivePtr live);
   Result<std::string> namespace_for(const Container& c, const std::string& mode, const char* kind) const;

@@ -31,6 +31,10 @@ class Executor {
   virtual Stage stage(const std::string& container_id) = 0;
   /// Ports of this node that lead to the container.
   virtual std::vector<PortConfig> host_ports(const std::string&) { return {}; }
+  /// A place of a plain container on a network of the cluster, by its task: is it still wanted here?
+  enum class Attachment { kNone, kComing, kRunning };
+  virtual Attachment attachment(const std::string&) { return Attachment::kNone; }
+  std::function<void()> on_attachments;  // called when one came up or went
   /// Programs networks, endpoint tables and the mesh as the assignments say.
   virtual Task<Result<>> program(const Assignments& assignments) = 0;
   virtual NodeDescription describe() = 0;

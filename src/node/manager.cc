@@ -1,6 +1,7 @@
 #include "node/manager.h"
 
 #include "base/log.h"
+#include "node/attachments.h"
 #include "raft/codec.h"
 
 namespace panal {
@@ -30,6 +31,7 @@ Result<> Manager::start(Start how) {
   parts_.transport.serve(kRaftMethod, {"manager"}, [this](Peer p, std::string b) { return on_raft(std::move(p), std::move(b)); });
   parts_.transport.serve(kProposeMethod, {"manager"}, [this](Peer p, std::string b) { return on_propose(std::move(p), std::move(b)); });
   parts_.transport.serve(kIndexMethod, {"manager"}, [this](Peer, std::string) { return on_index(); });
+  parts_.transport.serve(kAttachMethod, {"manager", "worker"}, [this](Peer p, std::string b) { return on_attach(std::move(p), std::move(b)); });
   parts_.transport.serve_stream(kSessionMethod, {"manager", "worker"}, [this](Peer p, RpcStream& s) { return on_session(std::move(p), s); });
   const uint64_t now = ms(parts_.loop.now());
   if (how == Start::kForceNew) return replica_->start_alone(now, parts_.address);
@@ -47,7 +49,7 @@ void Manager::shutdown() {
   work_.notify(parts_.loop);
 }
 Task<void> Manager::join() {
-  for (const char* method : {kRaftMethod, kProposeMethod, kIndexMethod, kSessionMethod}) co_await parts_.transport.unserve(method);
+  for (const char* method : {kRaftMethod, kProposeMethod, kIndexMethod, kAttachMethod, kSessionMethod}) co_await parts_.transport.unserve(method);
   co_await scope_.join();
 }
 

@@ -97,6 +97,7 @@ class Manager final : public raft::StateMachine {
   Task<Result<std::string>> on_raft(Peer peer, std::string bytes);
   Task<Result<std::string>> on_propose(Peer peer, std::string bytes);
   Task<Result<std::string>> on_index();
+  Task<Result<std::string>> on_attach(Peer peer, std::string bytes);
   Task<Result<>> on_session(Peer peer, RpcStream& stream);
   Task<void> session_writer(std::shared_ptr<Session> session);
   Task<Result<>> propose_here(Command command);

@@ -1,3 +1,4 @@
+#include "node/attachments.h"
 #include "node/swarm_node.h"
 
 #include <algorithm>
@@ -141,6 +142,7 @@ std::vector<std::string> SwarmNode::manager_addresses() const {
 
 void SwarmNode::start_worker() {
   parts_.executor.set_node(identity_.node_id, identity_.address);
+  parts_.executor.ask_leader = [this](std::string method, std::string request) { return ask_leader(std::move(method), std::move(request)); };
   Worker::Parts parts{parts_.loop, parts_.transport, parts_.executor, identity_.node_id, identity_.address, [this] { return manager_addresses(); },
                       [this](const Assignments& a) { on_assignments(a); },
                       [this] {
@@ -309,7 +311,7 @@ Task<Result<std::string>> SwarmNode::on_join_manager(Peer peer, std::string byte
   co_return std::string("{}");
 }
 
-Task<Result<>> SwarmNode::ask_leader(std::string method, std::string request) {
+Task<Result<std::string>> SwarmNode::ask_leader(std::string method, std::string request) {
   Error last{Code::kUnavailable, "no manager answered"};
   std::string hint;
   for (int tries = 0; tries < 20; ++tries) {
@@ -317,8 +319,9 @@ Task<Result<>> SwarmNode::ask_leader(std::string method, std::string request) {
     if (!hint.empty()) addresses.insert(addresses.begin(), std::exchange(hint, {}));
     for (const auto& address : addresses) {
       auto reply = co_await parts_.transport.call(address, method, request, 20s);
-      if (reply) co_return Result<>{};
+      if (reply) co_return reply;
       last = reply.error();
+      if (method == kAttachMethod && last.code != Code::kUnavailable && last.code != Code::kTimeout) co_return std::unexpected(last);  // the leader's word
       if (last.message.starts_with("not the leader: ")) {
         hint = last.message.substr(16);
         if (!hint.empty()) break;
@@ -503,6 +506,7 @@ Task<Result<>> SwarmNode::leave(bool force) {
     (void)co_await parts_.executor.stop(container);
     (void)co_await parts_.executor.remove(container);
   }
+  parts_.executor.ask_leader = nullptr;
   co_await parts_.executor.leave();
   forget_identity();
   auto removed = remove_tree(parts_.dir);

@@ -95,7 +95,7 @@ class SwarmNode {
   Task<Result<std::string>> on_join(Peer peer, std::string request);
   Task<Result<std::string>> on_join_manager(Peer peer, std::string request);
   Task<Result<std::string>> on_renew(Peer peer, std::string request);
-  Task<Result<>> ask_leader(std::string method, std::string request);
+  Task<Result<std::string>> ask_leader(std::string method, std::string request);
   Task<void> stop_parts();
   Task<void> stop_manager();
   std::vector<std::string> manager_addresses() const;

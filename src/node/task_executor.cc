@@ -12,10 +12,14 @@
 namespace panal {
 
 static constexpr const char* kTaskLabel = "com.docker.swarm.task.id";
-static constexpr const char* kEgressBridge = "docker_gwbridge";
 
 TaskExecutor::TaskExecutor(Parts parts) : parts_(std::move(parts)) {
   parts_.networks.cluster_names = [this](const std::string& network, const std::string& name) { return names(network, name); };
+  parts_.networks.attach_cluster = [this](const Container& c, std::string network, const Endpoint& wish) { return attach(c, std::move(network), wish); };
+  parts_.networks.detach_cluster = [this](const std::string& id) { detach(id); };
+  parts_.containers.on_change = [this](const Container& c) {
+    if (on_attachments && std::ranges::any_of(c.networks, [](const auto& n) { return !n.second.attachment.empty(); })) on_attachments();
+  };
 }
 
 // ---- networks
@@ -34,16 +38,6 @@ Task<Result<>> TaskExecutor::ensure_overlay(const ClusterNetwork& n) {
   if (overlays_.contains(n.meta.id)) co_return Result<>{};
   CO_TRYV(co_await parts_.networks.kernel().ensure_overlay(overlay_plan(parts_.networks.sandbox_path(n.meta.id), n, address_)));
   overlays_.insert(n.meta.id);
-  co_return Result<>{};
-}
-
-Task<Result<>> TaskExecutor::ensure_egress_bridge() {
-  if (parts_.networks.find(kEgressBridge)) co_return Result<>{};
-  Network n;
-  n.name = kEgressBridge;
-  n.options = {{"com.docker.network.bridge.enable_icc", "false"}, {"com.docker.network.bridge.name", kEgressBridge}};
-  auto made = co_await parts_.networks.create(n);
-  if (!made && made.error().code != Code::kConflict) co_return std::unexpected(made.error());
   co_return Result<>{};
 }
 
@@ -187,7 +181,7 @@ Task<Result<>> TaskExecutor::program(const Assignments& a) {
   for (const auto& t : a.networks) wanted.insert(t.network.meta.id);
   const auto known = overlays_;
   for (const auto& id : known) {
-    if (wanted.contains(id) || !parts_.networks.members(id).empty()) continue;
+    if (wanted.contains(id) || !parts_.networks.members(id).empty() || holds_network(id)) continue;
     ClusterNetwork gone;
     gone.meta.id = id;
     (void)co_await parts_.networks.kernel().remove_overlay(overlay_plan(parts_.networks.sandbox_path(id), gone, address_));
@@ -285,7 +279,7 @@ Task<Result<std::string>> TaskExecutor::prepare(ClusterTask t) {
   bool mesh = false, overlay = false;
   for (const auto& n : t.networks) {
     CO_TRY(const Network* network, parts_.networks.find(n.network_id));
-    mesh |= network->ingress, overlay |= !network->ingress;
+    mesh |= network->ingress, overlay |= !network->ingress && !network->internal;
     Endpoint e;
     e.ipam.ipv4_address = n.address.substr(0, n.address.find('/')), e.aliases = n.aliases;
     e.aliases.push_back(t.service_name);
@@ -295,7 +289,7 @@ Task<Result<std::string>> TaskExecutor::prepare(ClusterTask t) {
   if (mesh) host.network_mode = "ingress";
   const bool host_ports = std::ranges::any_of(t.ports, [](const PortConfig& p) { return p.mode == "host"; });
   if (overlay && !mesh) {
-    CO_TRYV(co_await ensure_egress_bridge());
+    CO_TRYV(co_await parts_.networks.ensure_egress_bridge());
     host.network_mode = kEgressBridge;
   }
   if (mesh && host_ports) co_return fail(Code::kUnsupported, "ingress and host-mode ports in one service are not supported yet");

@@ -32,16 +32,21 @@ class TaskExecutor final : public Executor {
   Stage stage(const std::string& container_id) override;
   std::vector<PortConfig> host_ports(const std::string& container_id) override;
   Task<Result<>> program(const Assignments& assignments) override;
+  /// A place on an attachable network for a plain container, from the leader.
+  Task<Result<Networks::ClusterPlace>> attach(const Container& c, std::string network, const Endpoint& wish);
+  void detach(const std::string& id);
+  Attachment attachment(const std::string& id) override;
+  std::function<Task<Result<std::string>>(std::string method, std::string request)> ask_leader;  // in a swarm only
   NodeDescription describe() override { return parts_.description; }
   const Assignments& current() const { return now_; }
 
  private:
   Task<Result<>> ensure_networks(const ClusterTask& task);
-  Task<Result<>> ensure_egress_bridge();
   Task<Result<>> write_secrets(const ClusterTask& task, HostConfig& host);
   Task<Result<>> program_network(NetworkTable table);
   Task<Result<>> program_vips();
   Task<Result<>> program_mesh(const Assignments& a);
+  bool holds_network(const std::string& network_id) const;
   Task<Result<>> ensure_overlay(const ClusterNetwork& network);
   std::optional<std::vector<std::string>> names(const std::string& network_id, const std::string& name) const;
   std::string expand(std::string text, const ClusterTask& task) const;
@@ -50,6 +55,7 @@ class TaskExecutor final : public Executor {
   std::string node_id_, address_;
   Assignments now_;
   std::set<std::string> overlays_;
+  std::map<std::string, std::string> attachments_;  // of this process: task id -> network id, empty until the leader answers
   bool mesh_ready_ = false, interrupted_ = false;
   AsyncMutex mutex_;
   Event programmed_;

@@ -9,12 +9,16 @@ static constexpr Duration kLeaderSilence = 15s;
 void Worker::start() {
   latest_ = std::exchange(parts_.last, std::nullopt);
   if (latest_) latest_->index = 0;  // nothing to acknowledge: another leader may count anew
+  parts_.executor.on_attachments = [this] {
+    if (!stopping_) note_attachments();
+  };
   scope_.spawn(run());
   scope_.spawn(programmer());
 }
 
 void Worker::shutdown() {
   stopping_ = true;
+  parts_.executor.on_attachments = nullptr;
   if (stream_) stream_->cancel();
   news_.notify(parts_.loop);
   program_work_.notify(parts_.loop);
@@ -51,6 +55,8 @@ Task<Result<>> Worker::session(std::string address) {
   std::tie(hello.manager_address, hello.raft_id) = parts_.manager_identity();
   // Everything known goes along once: the manager may be new.
   for (const auto& [id, t] : tasks_) hello.statuses.emplace_back(id, t->status);
+  for (const auto& [id, status] : attachments_)
+    if (status.state != TaskState::kAssigned) hello.statuses.emplace_back(id, status);
   auto greeting = hello;
   greeting.statuses.clear();
   CO_TRYV(co_await stream->write(encode(greeting)));
@@ -139,7 +145,9 @@ void Worker::set_status(LocalTask& t, TaskState state, std::string message, std:
 void Worker::assign(const Assignments& a) {
   std::set<std::string> named;
   const auto existing = parts_.executor.existing();
+  assign_attachments(a);
   for (const auto& task : a.tasks) {
+    if (is_attachment(task)) continue;
     named.insert(task.meta.id);
     auto it = tasks_.find(task.meta.id);
     if (it == tasks_.end()) {

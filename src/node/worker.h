@@ -49,11 +49,14 @@ class Worker {
   Task<void> drive(TaskPtr t);
   Task<void> clean(TaskPtr t);
   Task<void> watch_stop(TaskPtr t);
+  void assign_attachments(const Assignments& a);
+  void note_attachments();
   void set_status(LocalTask& t, TaskState state, std::string message, std::string error = {});
 
   Parts parts_;
   std::map<std::string, TaskPtr> tasks_;
   std::map<std::string, TaskStatus> unsent_;
+  std::map<std::string, TaskStatus> attachments_;  // as last told
   std::optional<Assignments> latest_;  // to be programmed
   uint64_t programmed_ = 0, acked_ = 0;
   Event news_, program_work_;

@@ -13,20 +13,23 @@
 namespace panal {
 
 struct BridgePlan {
-  std::string name, gateway_cidr;
+  std::string name;
+  std::vector<std::string> gateways;  // CIDR, of either family
   int mtu = 1500;
-  bool internal = false, masquerade = true, isolate_ports = false;
+  bool internal = false, masquerade4 = true, masquerade6 = true;
 };
 
 struct AttachPlan {
   std::string ns_path;       // network namespace of the container
-  std::string bridge;        // empty with `sandbox`: none
-  std::string bridge_ns;     // namespace the bridge stands in; empty: the node's
-  std::string host_name;     // interface at the bridge
-  std::string name;          // interface in the container
-  std::string mac, address_cidr, gateway;
+  std::string bridge;     // empty with `sandbox`: none
+  std::string bridge_ns;  // namespace the bridge stands in; empty: the node's
+  std::string host_name;  // interface at the bridge
+  std::string name;       // interface in the container
+  std::string mac;
+  std::vector<std::string> addresses;  // CIDR; without one of IPv6 the interface has none
+  std::vector<std::string> gateways;   // of the default routes it gets
   int mtu = 1500;
-  bool default_route = true, isolated = false;
+  bool isolated = false;
 };
 
 struct OverlayPlan {
@@ -94,16 +97,21 @@ class KernelNetwork {
   virtual Task<Result<>> remove_bridge(std::string name) = 0;
   virtual Task<Result<>> attach(AttachPlan plan) = 0;
   virtual Task<Result<>> detach(std::string ns_path, std::string name) = 0;
-  /// Publishes host ports to `address`. A port that is taken is Docker's "port is already allocated".
-  virtual Task<Result<>> publish(std::string address, std::vector<PublishedPort> ports) = 0;
-  virtual Task<Result<>> unpublish(std::string address, std::vector<PublishedPort> ports) = 0;
-  /// Binds the port on the host, so that no program of the host believes to serve what never reaches it. The socket ends with the
-  /// daemon and is never inherited. Fails when a program of the host has the port.
+  /// Default routes over an interface that is there, one for each family among `gateways`.
+  virtual Task<Result<>> set_gateways(std::string ns_path, std::string name, std::vector<std::string> gateways) = 0;
+  virtual Task<Result<>> publish(std::vector<PublishedPort> ports) = 0;
+  virtual Task<Result<>> unpublish(std::vector<PublishedPort> ports) = 0;
+  /// Binds the port on the host, so that no program of the host believes to serve what never reaches it. The
+  /// socket ends with the daemon and is never inherited. Fails when a program of the host has the port. TCP
+  /// on an IPv6 address is also relayed from there: rules reach neither [::1] nor a container without IPv6.
   virtual Result<> hold_port(const PublishedPort& port) = 0;
   virtual void release_port(const PublishedPort& port) = 0;
   /// Networks the host routes to ("192.168.1.0/24"), to keep new pools clear of.
   virtual bool interface_exists(const std::string& name) = 0;
   virtual Result<std::vector<std::string>> host_routes() = 0;
+  virtual bool has_ipv6() = 0;
+  /// What stands in the way of containers' traffic on this node, in sentences.
+  virtual std::vector<std::string> warnings() = 0;
   /// {interface, IPv4 address} of the host, loopback and our own bridges left out.
   virtual Result<std::vector<std::pair<std::string, std::string>>> host_addresses() = 0;
 
@@ -118,12 +126,13 @@ class KernelNetwork {
   /// Adds the container's leg into the mesh sandbox.
   virtual Task<Result<>> attach_mesh(std::string ns_path, std::string host_name, std::string name, std::string address) = 0;
 
-  /// Serves DNS at 127.0.0.11:53 inside a namespace: `answer(query packet)` -> reply packet.
-  using DnsAnswer = std::function<Task<std::string>(std::string query)>;
+  /// Serves DNS at 127.0.0.11:53 inside a namespace: `answer(query packet)` -> reply packet, as long as its way allows.
+  enum class DnsVia { kUdp, kTcp };
+  using DnsAnswer = std::function<Task<std::string>(std::string query, DnsVia via)>;
   virtual Task<Result<>> serve_dns(std::string ns_path, DnsAnswer answer) = 0;
   virtual void stop_dns(const std::string& ns_path) = 0;
   /// Sends a query to the host's own resolvers and returns the reply.
-  virtual Task<Result<std::string>> forward_dns(std::string query, std::vector<std::string> servers) = 0;
+  virtual Task<Result<std::string>> forward_dns(std::string query, std::vector<std::string> servers, DnsVia via) = 0;
 };
 
 }  // namespace panal

@@ -51,7 +51,7 @@ class AddressBook {
       for (const auto& v : s.vips) note(v.network_id, v.address);
     });
     draft.each_task([&](const ClusterTask& t) {
-      if (terminal(t.status.state)) return;  // what has ended holds nothing
+      if (terminal(t.status.state) || t.status.state == TaskState::kNew) return;  // what has ended, or only wishes, holds nothing
       for (const auto& n : t.networks) note(n.network_id, n.address);
     });
     for (const auto& [id, n] : draft.base.nodes)
@@ -66,6 +66,14 @@ class AddressBook {
     auto ip = free_address(subnet, used_[network_id], last_[network_id]);
     if (!ip) return std::nullopt;
     used_[network_id].insert(*ip), last_[network_id] = *ip;
+    return ip4_text(*ip) + "/" + std::to_string(subnet.prefix);
+  }
+  std::optional<std::string> take_wished(const std::string& network_id, const std::string& wish) {
+    const auto* n = draft_.network(network_id);
+    const auto ip = parse_ip4(wish.substr(0, wish.find('/')));
+    if (!n || !ip) return std::nullopt;
+    const Cidr subnet = *parse_cidr(n->network.pools.at(0).subnet);
+    if (!subnet.contains(*ip) || *ip == subnet.first() || *ip == subnet.last() || !used_[network_id].insert(*ip).second) return std::nullopt;
     return ip4_text(*ip) + "/" + std::to_string(subnet.prefix);
   }
 
@@ -162,6 +170,16 @@ void allocate_task(Draft& draft, AddressBook& book, ClusterTask t, const Cluster
   draft.put(std::move(t));
 }
 
+// Its node asks and its container is there: no scheduling, only an address.
+void allocate_attachment(Draft& draft, AddressBook& book, ClusterTask t) {
+  TaskNetwork& place = t.networks.at(0);
+  const auto address = place.address.empty() ? book.take(place.network_id) : book.take_wished(place.network_id, place.address);
+  t.status.time = draft.now;
+  if (address) place.address = *address, t.status.state = TaskState::kAssigned, t.status.message = "attached";
+  else t.status.state = TaskState::kRejected, t.status.error = place.address.empty() ? "no available IPv4 addresses on this network's address pools" : "Address already in use";
+  draft.put(std::move(t));
+}
+
 }  // namespace
 
 void allocate(Draft& draft) {
@@ -188,7 +206,11 @@ void allocate(Draft& draft) {
   draft.each_task([&](const ClusterTask& t) {
     if (t.status.state == TaskState::kNew && t.desired <= TaskState::kRunning) tasks.push_back(t.meta.id);
   });
-  for (const auto& id : tasks) allocate_task(draft, book, *draft.task(id), ingress);
+  for (const auto& id : tasks) {
+    const ClusterTask& t = *draft.task(id);
+    if (is_attachment(t)) allocate_attachment(draft, book, t);
+    else allocate_task(draft, book, t, ingress);
+  }
 }
 
 }  // namespace panal

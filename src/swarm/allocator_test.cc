@@ -203,4 +203,53 @@ TEST_CASE("nodes get a place in the mesh that no two share") {
   CHECK(addresses.insert(t.networks[0].address.substr(0, t.networks[0].address.find('/'))).second);
 }
 
+static ClusterTask attachment(const std::string& id, const std::string& node, const std::string& network, const std::string& address = "") {
+  ClusterTask t;
+  t.meta.id = id, t.node_id = node, t.service_name = "box-" + id, t.spec.runtime = kAttachmentRuntime;
+  t.networks = {{network, address, {}}};
+  return t;
+}
+
+TEST_CASE("an attachment gets an address of the network, the wished one if it is free") {
+  Cluster c;
+  c.node("a");
+  const std::string n = c.network("front", "10.9.0.0/24");
+  c.put(Kind::kTask, attachment("free", "a", n));
+  c.put(Kind::kTask, attachment("wished", "a", n, "10.9.0.77"));
+  c.settle_now();
+  CHECK(c.store.tasks.at("free").networks[0].address == "10.9.0.2/24");
+  CHECK(c.store.tasks.at("wished").networks[0].address == "10.9.0.77/24");
+  for (const char* wrong : {"10.9.0.77", "10.9.0.1", "10.9.0.0", "10.9.0.255", "10.10.0.1", "nonsense"}) {
+    CAPTURE(wrong);
+    c.put(Kind::kTask, attachment("late", "a", n, wrong));
+    REQUIRE(c.decide());
+    CHECK(c.store.tasks.at("late").status.state == TaskState::kRejected);
+    CHECK(c.store.tasks.at("late").status.error == "Address already in use");
+    c.remove(Kind::kTask, "late");
+  }
+  c.service(attached(c, "web", 3, {n}));
+  c.settle();
+  std::set<std::string> seen;
+  for (const auto& t : c.tasks("")) CHECK(seen.insert(t.networks[0].address).second);
+}
+
+TEST_CASE("an attachment lasts until its node says it is gone, or is gone") {
+  Cluster c;
+  c.node("a"), c.node("b");
+  const std::string n = c.network("front", "10.9.0.0/24");
+  c.put(Kind::kTask, attachment("one", "a", n));
+  c.put(Kind::kTask, attachment("two", "b", n));
+  c.settle();
+  c.state("a", NodeState::kDown);
+  c.available("b", Availability::kDrain);
+  c.settle();
+  CHECK(c.store.tasks.size() == 2);
+  ClusterTask ended = c.store.tasks.at("two");
+  ended.status.state = TaskState::kShutdown;
+  c.put(Kind::kTask, ended);
+  c.remove(Kind::kNode, "a");
+  c.settle();
+  CHECK(c.store.tasks.empty());
+}
+
 }  // namespace panal

@@ -405,9 +405,13 @@ void remove_orphans(Draft& draft, const Situation& situation) {
   for (const auto& id : ids) {
     ClusterTask t = *draft.task(id);
     const Node* n = draft.node(t.node_id);
-    const bool gone = terminal(t.status.state) || t.status.state < TaskState::kAssigned || t.node_id.empty() || !n;
+    // An attachment lasts as long as its container, of which its node tells, or as its node.
+    const bool gone = is_attachment(t) ? !n || (terminal(t.status.state) && elapsed(draft.now, t.status.time, t.status.state == TaskState::kRejected ? 30s : 0s))
+                                       : terminal(t.status.state) || t.status.state < TaskState::kAssigned || t.node_id.empty() || !n;
     if (gone) {
       draft.erase_task(id);
+    } else if (is_attachment(t)) {
+      continue;
     } else if (t.serving && t.status.state == TaskState::kRunning && n->state == NodeState::kReady) {
       t.serving = false;
       draft.put(std::move(t));
@@ -441,6 +445,7 @@ std::optional<WallTime> next_deadline(const Store& store, WallTime now) {
     if (t > now && (!next || t < *next)) next = t;
   };
   for (const auto& [id, t] : store.tasks) {
+    if (is_attachment(t) && t.status.state == TaskState::kRejected) consider(t.status.time + 30s);
     if (t.not_before > now && t.desired <= TaskState::kRunning) consider(t.not_before);
     if (!t.serving && t.desired <= TaskState::kRunning) consider(t.meta.updated + 5s);
     const Service* s = store.service(t.service_id);

@@ -92,8 +92,72 @@ class NetworkTest(_Overlay):
         self.on("web", 5)
         self.needs(self.docker("run", "-d", "--name", "plain", "--network", "hive", "alpine", "sleep", "1000"), "attach").check()
         until(lambda: "Saludos" in self.docker("exec", "plain", "timeout", "5", "wget", "-q", "-O", "-", "http://web:3000/").out, "a plain container is on it")
+        self.have("hostname", 4)
         self.needs(self.docker("run", "-d", "--name", "far", "--network", "hive", "hostname", node=4), "attach").check()
         until(lambda: "Saludos" in self.docker("exec", "plain", "timeout", "5", "wget", "-q", "-O", "-", "http://far:3000/").out, "and one on a worker")
+
+    def have(self, image, node):
+        if self.docker("image", "inspect", image, node=node).code != 0:
+            self.cluster.host(node).load(image)
+
+    def plain(self, name, node=1, *options, image="alpine", command=("sleep", "1000")):
+        """A container of its own, on the attachable network."""
+        self.have(image, node)
+        self.docker("run", "-d", "--name", name, "-h", name, "--network", "hive", *options, image, *(command if image == "alpine" else ()), node=node).check()
+        return self.cluster.host(node).inspect(name)["NetworkSettings"]["Networks"]["hive"]["IPAddress"]
+
+    def reaches(self, box, url, node=1):
+        until(lambda: "Saludos" in self.docker("exec", box, "timeout", "5", "wget", "-q", "-O", "-", url, node=node).out, f"{box} reaches {url}")
+
+    def unknown(self, box, name, node=1):
+        until(lambda: "can't" in (lambda r: r.out + r.err)(self.docker("exec", box, "nslookup", name, node=node)), f"{name} is unknown")
+
+    def test_attached_containers_in_both_directions(self):
+        self.network("--attachable")
+        self.on("web", 5)
+        self.plain("far", 4, image="hostname")
+        self.plain("near")
+        for url in ("http://web:3000/", "http://far:3000/"):
+            self.reaches("near", url)
+        self.box(5)
+        until(lambda: "Saludos desde far" in self.fetch("http://far:3000/"), "a task reaches a plain container")
+        self.assertEqual(self.docker("exec", "near", "ping", "-c", "1", "-W", "5", "10.77.0.100").code, 0, "the way out")
+        self.assertNotIn("docker_gwbridge", self.cluster.host(1).inspect("near")["NetworkSettings"]["Networks"])
+        self.assertFails(self.docker("network", "rm", "hive"), "in use")
+
+    def test_attached_containers_go(self):
+        self.network("--attachable")
+        self.plain("near")
+        address = self.plain("far", 4, image="hostname")
+        self.reaches("near", "http://far:3000/")
+        self.docker("stop", "-t", "0", "far", node=4).check()
+        self.unknown("near", "far")
+        self.docker("start", "far", node=4).check()
+        self.reaches("near", "http://far:3000/")
+        self.docker("rm", "-f", "far", node=4).check()
+        self.unknown("near", "far")
+        self.assertEqual(self.plain("again", 5, "--ip", address), address, "its address is free")
+        self.assertFails(self.docker("run", "--rm", "--network", "hive", "--ip", address, "alpine", "true"), "Address already in use", code=125)
+        self.docker("rm", "-f", "again", node=5).check()
+        self.docker("rm", "-f", "near").check()
+        until(lambda: self.docker("network", "rm", "hive").code == 0, "nothing holds the network")
+
+    def test_attached_while_running(self):
+        self.network("--attachable")
+        self.on("web", 5)
+        self.have("alpine", 4)
+        self.docker("run", "-d", "--name", "late", "alpine", "sleep", "1000", node=4).check()
+        self.docker("network", "connect", "--alias", "second-name", "hive", "late", node=4).check()
+        self.reaches("late", "http://web:3000/", 4)
+        self.plain("near")
+        until(lambda: self.docker("exec", "near", "ping", "-c", "1", "-W", "2", "second-name").code == 0, "the alias is known elsewhere")
+        self.docker("network", "disconnect", "hive", "late", node=4).check()
+        self.unknown("near", "second-name")
+
+    def test_published_port_of_an_attached_container(self):
+        self.network("--attachable")
+        self.plain("far", 4, "-p", "8123:3000", image="hostname")
+        self.assertEqual(self.cluster.get_when_up(4, 8123), "Saludos desde far!")
 
     def test_encrypted(self):
         self.needs(self.docker("network", "create", "-d", "overlay", "--opt", "encrypted", "hive"), "encrypted").check()

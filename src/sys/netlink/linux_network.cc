@@ -10,9 +10,11 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "sys/netlink/rtnl.h"
+#include "sys/netlink/rules_watch.h"
+#include "sys/nft/conntrack.h"
 #include "sys/nft/elements.h"
+#include "sys/nft/ruleset.h"
 #include "sys/nft/tables.h"
-#include "sys/process/spawn.h"
 
 namespace panal {
 
@@ -20,27 +22,7 @@ using nft::Bytes;
 using nft::Family;
 using nft::Transaction;
 
-LinuxNetwork::LinuxNetwork(AsioLoop& loop, std::string namespaces_dir) : loop_(loop), dir_(std::move(namespaces_dir)) {}
-
-static Result<> sysctl(const std::string& key, const std::string& value) { return write_file("/proc/sys/" + key, value); }
-
-Task<Result<>> LinuxNetwork::load_rules(std::string ns_path, std::string text) {
-  std::vector<std::string> argv = {"nft", "-f", "-"};
-  if (!ns_path.empty()) argv.insert(argv.begin(), {"nsenter", "--net=" + ns_path});
-  CO_TRY(const auto output, co_await run_program(loop_, argv, std::move(text), 20s));
-  if (output.status != 0) co_return fail(Code::kInternal, "nft: " + std::string(trim(output.err)));
-  co_return Result<>{};
-}
-
-Task<Result<>> LinuxNetwork::setup() {
-  CO_TRYV(make_dirs(dir_, 0755));
-  (void)sysctl("net/ipv4/ip_forward", "1");
-  for (const char* table : {"iptables", "ip6tables", "arptables"}) (void)sysctl(std::string("net/bridge/bridge-nf-call-") + table, "0");
-  auto present = [] { return nft::table_exists(Family::kInet, "engine"); };
-  const bool there = co_await blocking(loop_, present);
-  if (there) co_return Result<>{};
-  co_return co_await load_rules("", nft::engine_table());
-}
+static const nft::TableName kMeshTable{Family::kInet, "mesh"};
 
 Task<Result<>> LinuxNetwork::create_namespace(std::string path) {
   auto work = [path]() -> Result<> {
@@ -70,38 +52,6 @@ Task<Result<>> LinuxNetwork::set_sysctls(std::string ns_path, std::vector<std::p
   co_return co_await blocking(loop_, work);
 }
 
-Task<Result<>> LinuxNetwork::ensure_bridge(BridgePlan plan) {
-  auto work = [plan]() -> Result<> {
-    TRY(auto rtnl, Rtnl::open());
-    TRYV(rtnl.add_bridge(plan.name, nft::kBridgeGroup, plan.mtu));
-    if (!plan.gateway_cidr.empty()) TRYV(rtnl.add_address(plan.name, plan.gateway_cidr));
-    TRYV(rtnl.set_up(plan.name));
-    (void)sysctl("net/ipv4/conf/" + plan.name + "/route_localnet", "1");
-    Transaction t;
-    t.add(Family::kInet, "engine", "hairpin", Bytes().ifname(plan.name).ifname(plan.name).data());
-    if (plan.internal) t.add(Family::kInet, "engine", "internal", Bytes().ifname(plan.name).data());
-    if (!plan.masquerade) t.add(Family::kInet, "engine", "nonat", Bytes().ifname(plan.name).data());
-    return t.commit();
-  };
-  co_return co_await blocking(loop_, work);
-}
-
-Task<Result<>> LinuxNetwork::remove_bridge(std::string name) {
-  auto work = [name]() -> Result<> {
-    for (const char* set : {"internal", "nonat"}) {
-      Transaction t;
-      t.remove(Family::kInet, "engine", set, Bytes().ifname(name).data());
-      (void)t.commit();
-    }
-    Transaction t;
-    t.remove(Family::kInet, "engine", "hairpin", Bytes().ifname(name).ifname(name).data());
-    (void)t.commit();
-    TRY(auto rtnl, Rtnl::open());
-    return rtnl.remove(name);
-  };
-  co_return co_await blocking(loop_, work);
-}
-
 Task<Result<>> LinuxNetwork::attach(AttachPlan plan) {
   auto work = [plan]() -> Result<> {
     Fd container(::open(plan.ns_path.c_str(), O_RDONLY | O_CLOEXEC));
@@ -115,9 +65,12 @@ Task<Result<>> LinuxNetwork::attach(AttachPlan plan) {
     }
     TRY(auto inside, InNamespace::enter(plan.ns_path));
     TRY(auto rtnl, Rtnl::open());
-    TRYV(rtnl.add_address(plan.name, plan.address_cidr));
+    const bool six = std::ranges::any_of(plan.addresses, [](const std::string& a) { return a.find(':') != std::string::npos; });
+    (void)sysctl("net/ipv6/conf/" + plan.name + "/disable_ipv6",
+                 six ? "0" : "1");  // no IPv6 at all where the network has none
+    for (const auto& address : plan.addresses) TRYV(rtnl.add_address(plan.name, address));
     TRYV(rtnl.set_up(plan.name));
-    if (plan.default_route && !plan.gateway.empty()) TRYV(rtnl.add_route({.via = plan.gateway, .device = plan.name}));
+    for (const auto& gateway : plan.gateways) TRYV(rtnl.add_route({.via = gateway, .device = plan.name}));
     return {};
   };
   co_return co_await blocking(loop_, work);
@@ -132,39 +85,12 @@ Task<Result<>> LinuxNetwork::detach(std::string ns_path, std::string name) {
   co_return co_await blocking(loop_, work);
 }
 
-static bool any_address(const std::string& ip) { return ip.empty() || ip == "0.0.0.0" || ip == "::"; }
-
-static std::string publish_key(const PublishedPort& p) {
-  Bytes key;
-  if (!any_address(p.host_ip)) key.ip4(p.host_ip);
-  return key.protocol(p.protocol).pad().port(p.host_port).pad().data();
-}
-static const char* publish_map(const PublishedPort& p) { return any_address(p.host_ip) ? "pub_any4" : "pub_ip4"; }
-
-Task<Result<>> LinuxNetwork::publish(std::string address, std::vector<PublishedPort> ports) {
+Task<Result<>> LinuxNetwork::set_gateways(std::string ns_path, std::string name, std::vector<std::string> gateways) {
   auto work = [=]() -> Result<> {
-    for (const auto& p : ports) {  // an element of an earlier life may stand in the way
-      Transaction stale;
-      stale.remove(Family::kInet, "engine", publish_map(p), publish_key(p));
-      (void)stale.commit();
-    }
-    Transaction t;
-    for (const auto& p : ports) t.add(Family::kInet, "engine", publish_map(p), publish_key(p), Bytes().ip4(address).port(p.port).pad().data());
-    return t.commit();
-  };
-  co_return co_await blocking(loop_, work);
-}
-
-Task<Result<>> LinuxNetwork::unpublish(std::string address, std::vector<PublishedPort> ports) {
-  auto work = [=]() -> Result<> {
-    bool udp = false;
-    for (const auto& p : ports) {
-      Transaction t;
-      t.remove(Family::kInet, "engine", publish_map(p), publish_key(p));
-      (void)t.commit();
-      udp |= p.protocol == "udp";
-    }
-    return udp ? nft::purge_conntrack(address, false) : Result<>{};
+    TRY(auto inside, InNamespace::enter(ns_path));
+    TRY(auto rtnl, Rtnl::open());
+    for (const auto& gateway : gateways) TRYV(rtnl.add_route({.via = gateway, .device = name}));
+    return {};
   };
   co_return co_await blocking(loop_, work);
 }
@@ -281,10 +207,10 @@ static std::set<std::string> endpoints_of(const VipTable& table) {
 Task<Result<>> LinuxNetwork::set_vips(std::string ns_path, VipTable table) {
   auto present = [ns_path]() -> Result<bool> {
     TRY(auto inside, InNamespace::enter(ns_path));
-    return nft::table_exists(Family::kIp, "lb");
+    return nft::table_exists({Family::kIp, "lb"});
   };
   CO_TRY(const bool there, co_await blocking(loop_, present));
-  if (!there) CO_TRYV(co_await load_rules(ns_path, nft::vip_table()));
+  if (!there) CO_TRYV(co_await run_nft(ns_path, nft::vip_table()));
   std::set<std::string> gone = endpoints_of(vips_[ns_path]);
   for (const auto& address : endpoints_of(table)) gone.erase(address);
   auto work = [=]() -> Result<> {
@@ -343,7 +269,7 @@ Task<Result<>> LinuxNetwork::ensure_mesh(MeshTable table) {
       TRYV(node.add_vxlan("panal-mesh", kMeshVni, 4789, table.self.node_address, false, mesh_mac(table.self.mesh_address)));
       TRYV(node.move("panal-mesh", ns.get(), "mesh0"));
     }
-    const bool node_rules = nft::table_exists(Family::kInet, "mesh");
+    const bool node_rules = nft::table_comment(kMeshTable) == nft::comment_in(nft::mesh_node_table(kSandboxSide));
     TRY(auto inside, InNamespace::enter(sandbox));
     TRY(auto rtnl, Rtnl::open());
     for (const char* name : {"gw0", "mesh0"}) (void)sysctl(std::string("net/ipv4/conf/") + name + "/rp_filter", "0");
@@ -358,13 +284,16 @@ Task<Result<>> LinuxNetwork::ensure_mesh(MeshTable table) {
     TRYV(rtnl.add_mark_rule(kMarkBase, kMarkBase, 100));
     TRYV(rtnl.add_route({.via = hop, .device = "mesh0", .table = 100, .onlink = true}));
     TRYV(rtnl.add_route({.destination = table.subnet, .metric = 4000, .unreachable = true}));
-    return node_rules && nft::table_exists(Family::kInet, "mesh");
+    return node_rules && nft::table_comment(kMeshTable) == nft::comment_in(nft::mesh_sandbox_tables(table.subnet));
   };
+  auto held = co_await rules_mutex_.lock(loop_);
   CO_TRY(const bool rules, co_await blocking(loop_, work));
-  if (!rules) {
-    CO_TRYV(co_await load_rules("", nft::mesh_node_table(kSandboxSide)));
-    CO_TRYV(co_await load_rules(sandbox, nft::mesh_sandbox_tables(table.subnet)));
+  if (!rules) CO_TRYV(co_await load_mesh_rules(table.subnet));
+  if (!mesh_watch_) {
+    CO_TRY(mesh_watch_, co_await watch_rules(sandbox, {kMeshTable, {Family::kNetdev, "steer"}}, [this] { return repair_mesh(); }));
   }
+  node_watch_->tables.insert(kMeshTable);
+  if (mesh_.subnet.empty()) mesh_.subnet = table.subnet;
   co_return Result<>{};
 }
 
@@ -414,6 +343,13 @@ static Result<> put_mesh_links(Rtnl& rtnl, const MeshTable& table) {
   return {};
 }
 
+static Result<> put_node_ports(const MeshTable& table) {
+  Transaction t;
+  t.flush(Family::kInet, "mesh", "pub");
+  for (const auto& port : table.ports) t.add(Family::kInet, "mesh", "pub", Bytes().protocol(port.protocol).pad().port(port.published).pad().data());
+  return t.commit();
+}
+
 Task<Result<>> LinuxNetwork::set_mesh(MeshTable table) {
   const std::string sandbox = dir_ + "/ingress";
   std::set<std::string> gone;
@@ -421,12 +357,9 @@ Task<Result<>> LinuxNetwork::set_mesh(MeshTable table) {
     for (const auto& target : port.targets) gone.insert(target.address);
   for (const auto& port : table.ports)
     for (const auto& target : port.targets) gone.erase(target.address);
+  auto held = co_await rules_mutex_.lock(loop_);
   auto work = [=]() -> Result<> {
-    Transaction node;
-    node.flush(Family::kInet, "mesh", "pub");
-    for (const auto& port : table.ports)
-      node.add(Family::kInet, "mesh", "pub", Bytes().protocol(port.protocol).pad().port(port.published).pad().data());
-    TRYV(node.commit());
+    TRYV(put_node_ports(table));
     TRY(auto inside, InNamespace::enter(sandbox));
     TRY(auto rtnl, Rtnl::open());
     TRYV(put_mesh_links(rtnl, table));
@@ -436,14 +369,36 @@ Task<Result<>> LinuxNetwork::set_mesh(MeshTable table) {
     for (const auto& address : gone) (void)nft::purge_conntrack(address, false);
     return {};
   };
-  CO_TRYV(co_await blocking(loop_, work));
-  mesh_ = std::move(table);
-  co_return Result<>{};
+  mesh_ = std::move(table);  // also when it fails: a repair brings the newest
+  co_return co_await blocking(loop_, work);
+}
+
+Task<Result<>> LinuxNetwork::load_mesh_rules(std::string subnet) {
+  CO_TRYV(co_await run_nft("", nft::mesh_node_table(kSandboxSide)));
+  co_return co_await run_nft(dir_ + "/ingress", nft::mesh_sandbox_tables(subnet));
+}
+
+/// With rules_mutex_ held, both sides.
+Task<Result<>> LinuxNetwork::repair_mesh() {
+  if (mesh_.subnet.empty()) co_return Result<>{};
+  CO_TRYV(co_await load_mesh_rules(mesh_.subnet));
+  auto work = [table = mesh_, sandbox = dir_ + "/ingress"]() -> Result<> {
+    TRYV(put_node_ports(table));
+    TRY(auto inside, InNamespace::enter(sandbox));
+    Transaction t;
+    put_mesh(t, table);
+    return t.commit();
+  };
+  co_return co_await blocking(loop_, work);
 }
 
 Task<Result<>> LinuxNetwork::remove_mesh() {
   const std::string sandbox = dir_ + "/ingress";
   if (!exists(sandbox)) co_return Result<>{};
+  auto held = co_await rules_mutex_.lock(loop_);
+  mesh_ = {};
+  node_watch_->tables.erase(kMeshTable);
+  if (mesh_watch_) mesh_watch_->fd.close(), mesh_watch_.reset();
   auto work = [sandbox]() -> Result<> {
     TRY(auto rtnl, Rtnl::open());
     (void)rtnl.remove("panal-gw");
@@ -454,9 +409,7 @@ Task<Result<>> LinuxNetwork::remove_mesh() {
     return remove_net_namespace(sandbox);
   };
   CO_TRYV(co_await blocking(loop_, work));
-  CO_TRYV(co_await load_rules("", "table inet mesh { }\ndelete table inet mesh\n"));
-  mesh_ = {};
-  co_return Result<>{};
+  co_return co_await run_nft("", "table inet mesh { }\ndelete table inet mesh\n");
 }
 
 Task<Result<>> LinuxNetwork::attach_mesh(std::string ns_path, std::string host_name, std::string name, std::string address) {

@@ -41,6 +41,8 @@ bool is_namespace(const std::string& path) {
   return ::statfs(path.c_str(), &s) == 0 && s.f_type == 0x6e736673;  // NSFS_MAGIC
 }
 
+Result<> sysctl(const std::string& key, const std::string& value) { return write_file("/proc/sys/" + key, value); }
+
 Result<> create_net_namespace(const std::string& path) {
   Fd file(::open(path.c_str(), O_RDONLY | O_CREAT | O_CLOEXEC, 0444));
   if (!file) return fail(sys_error(errno, "open", path));

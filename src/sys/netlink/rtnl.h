@@ -28,6 +28,8 @@ class InNamespace {
 
 /// Does the file hold a namespace? A plain file is what a reboot leaves of one.
 bool is_namespace(const std::string& path);
+/// "net/ipv4/ip_forward" in the calling thread's namespace.
+Result<> sysctl(const std::string& key, const std::string& value);
 Result<> create_net_namespace(const std::string& path);
 Result<> remove_net_namespace(const std::string& path);
 

@@ -6,17 +6,16 @@
 #include <string_view>
 #include <vector>
 
-#include "base/result.h"
+#include "sys/nft/batch.h"
 
 namespace panal::nft {
 
-enum class Family : uint8_t { kInet = 1, kIp = 2, kNetdev = 5, kIp6 = 10 };
-
-/// Raw register content. Concatenated fields are padded to 4 bytes each; addresses, ports and MACs in network order, marks, zones and
-/// slots in host order.
+/// Raw register content. Concatenated fields are padded to 4 bytes each; addresses, ports and MACs in network
+/// order, marks, zones and slots in host order.
 class Bytes {
  public:
   Bytes& ip4(const std::string& address);
+  Bytes& ip(const std::string& address);  // of either family
   Bytes& port(uint16_t port);
   Bytes& protocol(const std::string& name);  // tcp, udp
   Bytes& u32(uint32_t host_order);
@@ -46,13 +45,8 @@ class Transaction {
     Family family;
     std::string table, set, key, data, chain;
   };
+  static void put_element(nlmsghdr* h, const Item& item);
   std::vector<Item> items_;
 };
-
-/// False when there is no such table.
-bool table_exists(Family family, const std::string& table);
-
-/// Forgets conntrack entries whose replies come from `address`: UDP and unanswered ones, or all.
-Result<> purge_conntrack(const std::string& address, bool all);
 
 }  // namespace panal::nft

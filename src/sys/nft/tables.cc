@@ -16,18 +16,34 @@ static void each_chain(auto fn) {
   for (const int n : {256, 1024, 4096}) fn(n);
 }
 
+// The comment tells what text the kernel has: another version's is replaced at the daemon's start.
+static std::string versioned(std::string_view table, const std::string& body) {
+  uint64_t hash = 14695981039346656037ull;  // FNV-1a
+  for (const char c : body) hash = (hash ^ static_cast<uint8_t>(c)) * 1099511628211ull;
+  return fmt::format("table {0} {{ }}\ndelete table {0}\ntable {0} {{\n  comment \"{1}{2:016x}\"\n{3}}}\n", table, kCommentPrefix, hash, body);
+}
+std::string comment_in(const std::string& text) {
+  const size_t at = text.find(kCommentPrefix);
+  return text.substr(at, kCommentPrefix.size() + 16);
+}
+
 std::string engine_table() {
-  return fmt::format(R"(table inet engine {{ }}
-delete table inet engine
-table inet engine {{
-  set hairpin  {{ type ifname . ifname; }}
+  return versioned("inet engine", fmt::format(R"(  set hairpin  {{ type ifname . ifname; }}
   set internal {{ type ifname; }}
-  set nonat    {{ type ifname; }}
+  set nonat4   {{ type ifname; }}
+  set nonat6   {{ type ifname; }}
+  set open4    {{ type ipv4_addr . inet_proto . inet_service; }}
+  set open6    {{ type ipv6_addr . inet_proto . inet_service; }}
   map pub_any4 {{ type inet_proto . inet_service : ipv4_addr . inet_service; }}
   map pub_ip4  {{ type ipv4_addr . inet_proto . inet_service : ipv4_addr . inet_service; }}
+  map pub_any6 {{ type inet_proto . inet_service : ipv6_addr . inet_service; }}
+  map pub_ip6  {{ type ipv6_addr . inet_proto . inet_service : ipv6_addr . inet_service; }}
   chain publish {{
+    ip6 daddr ::1 return
     dnat ip to ip daddr . meta l4proto . th dport map @pub_ip4
     dnat ip to meta l4proto . th dport map @pub_any4
+    dnat ip6 to ip6 daddr . meta l4proto . th dport map @pub_ip6
+    dnat ip6 to meta l4proto . th dport map @pub_any6
   }}
   chain prerouting {{
     type nat hook prerouting priority -100; policy accept;
@@ -41,7 +57,8 @@ table inet engine {{
     type nat hook postrouting priority 100; policy accept;
     oifgroup {0} ip saddr 127.0.0.0/8 masquerade
     iifname . oifname @hairpin ct status dnat masquerade
-    iifgroup {0} iifname . oifname != @hairpin iifname != @nonat masquerade
+    iifgroup {0} iifname . oifname != @hairpin meta nfproto ipv4 iifname != @nonat4 masquerade
+    iifgroup {0} iifname . oifname != @hairpin meta nfproto ipv6 iifname != @nonat6 masquerade
   }}
   chain guard {{
     type filter hook prerouting priority -300; policy accept;
@@ -57,11 +74,12 @@ table inet engine {{
     iifname @internal drop
     oifname @internal drop
     oifgroup {0} ct status dnat accept
+    ip daddr . meta l4proto . th dport @open4 accept
+    ip6 daddr . meta l4proto . th dport @open6 accept
     oifgroup {0} drop
   }}
-}}
 )",
-                     kBridgeGroup);
+                                              kBridgeGroup));
 }
 
 std::string vip_table() {
@@ -92,10 +110,7 @@ table ip lb {
 }
 
 std::string mesh_node_table(const std::string& sandbox_address) {
-  return fmt::format(R"(table inet mesh {{ }}
-delete table inet mesh
-table inet mesh {{
-  set pub {{ type inet_proto . inet_service; }}
+  return versioned("inet mesh", fmt::format(R"(  set pub {{ type inet_proto . inet_service; }}
   chain prerouting {{
     type nat hook prerouting priority -100; policy accept;
     fib daddr type local meta l4proto . th dport @pub meta nfproto ipv4 dnat ip to {0}
@@ -115,18 +130,12 @@ table inet mesh {{
     iifname "panal-gw" ip daddr 127.0.0.0/8 drop
     iifname != "lo" ip saddr 127.0.0.0/8 drop
   }}
-}}
 )",
-                     sandbox_address);
+                                            sandbox_address));
 }
 
 std::string mesh_sandbox_tables(const std::string& subnet) {
-  std::string out = R"(table inet mesh { }
-delete table inet mesh
-table netdev steer { }
-delete table netdev steer
-table inet mesh {
-  map zone { typeof ether saddr : ct zone; }
+  std::string out = R"(  map zone { typeof ether saddr : ct zone; }
   map node { type ether_addr : mark; }
   map svc  { type inet_proto . inet_service : verdict; }
   map ep4tcp { typeof tcp dport . numgen random mod 65535 : ip daddr . tcp dport; }
@@ -163,17 +172,18 @@ table inet mesh {
     type nat hook postrouting priority 100; policy accept;
     iifname "t-*" oifname "gw0" masquerade
   }}
-}}
-table netdev steer {{
-  map mac {{ type mark : ether_addr; }}
-  chain egress {{
-    type filter hook egress device "mesh0" priority 0; policy accept;
-    meta mark != 0 ether daddr set meta mark map @mac meta mark set 0
-  }}
-}}
 )",
                      subnet);
-  return out;
+  return versioned("inet mesh", out) + R"(table netdev steer { }
+delete table netdev steer
+table netdev steer {
+  map mac { type mark : ether_addr; }
+  chain egress {
+    type filter hook egress device "mesh0" priority 0; policy accept;
+    meta mark != 0 ether daddr set meta mark map @mac meta mark set 0
+  }
+}
+)";
 }
 
 }  // namespace panal::nft

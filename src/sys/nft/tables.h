@@ -1,7 +1,9 @@
-// The static rules, as nft text loaded once per namespace. What they do and why: docs/network.md. Map elements are changed by
-// sys/nft/elements only. Loading replaces a table whole, so it happens only where the table is absent.
+// The static rules, as nft text loaded once per namespace. What they do and why: docs/network.md. Map
+// elements are changed by sys/nft/elements only. Loading replaces a table whole, so it happens only where the
+// table is absent, damaged or another version's.
 #pragma once
 #include <string>
+#include <string_view>
 
 namespace panal::nft {
 
@@ -10,7 +12,10 @@ constexpr unsigned kBridgeGroup = 0x4443;
 /// Endpoint counts that have a chain of their own; larger services spread over the next of the wide ones.
 constexpr int kExactChains = 64;
 
+constexpr std::string_view kCommentPrefix = "panal-";
 std::string engine_table();
+/// The comment that tells this text's version.
+std::string comment_in(const std::string& text);
 std::string vip_table();
 std::string mesh_node_table(const std::string& sandbox_address);
 std::string mesh_sandbox_tables(const std::string& subnet);
