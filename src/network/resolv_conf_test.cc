@@ -6,9 +6,7 @@ namespace panal {
 
 TEST_CASE("resolv.conf is read as the resolver reads it") {
   const auto c = parse_resolv_conf(
-      "# made by hand\nnameserver 192.0.2.53\nnameserver\t2001:db8::53 ; second\nsearch a.example\ndomain "
-      "b.example\nsearch c.example d.example\noptions edns0 ndots:2\noptions rotate\nsortlist "
-      "1\nnameserver\n");
+      "# made by hand\nnameserver 192.0.2.53\nnameserver\t2001:db8::53 ; second\nsearch a.example\ndomain b.example\nsearch c.example d.example\noptions edns0 ndots:2\noptions rotate\nsortlist 1\nnameserver\n");
   CHECK(c.servers == std::vector<std::string>{"192.0.2.53", "2001:db8::53"});
   CHECK(c.search == std::vector<std::string>{"c.example", "d.example"});
   CHECK(c.options == std::vector<std::string>{"edns0", "ndots:2", "rotate"});

@@ -107,9 +107,7 @@ Task<Result<>> Containers::connect(LivePtr live, std::string network, Endpoint e
   const std::string name = n ? (*n)->name : network, driver = n ? (*n)->driver : "";  // one of the cluster's may not be known here yet
   if (c.networks.contains(name)) co_return fail(Code::kForbidden, "endpoint with name " + c.name + " already exists in network " + name);
   if (c.host.network_mode == "host" || joins_network(c))
-    co_return fail(Code::kForbidden,
-                   "container sharing network namespace with another container or host cannot be connected "
-                   "to any other network");
+    co_return fail(Code::kForbidden, "container sharing network namespace with another container or host cannot be connected to any other network");
   if (driver == "host" || driver == "null") co_return fail(Code::kForbidden, "container cannot be connected to network " + name);
   if (n) endpoint.network_id = (*n)->id;
   if (!is_up(c)) {

@@ -134,8 +134,7 @@ void Networks::readopt_ports(const std::vector<PublishedPort>& ports) {
     ports_.insert({p.protocol, p.host_ip, p.host_port});
     if (auto held = kernel_.hold_port(p); !held)
       log::warn(
-          "msg=\"a program of the host took a published port while no engine held it; its clients reach the "
-          "container\" port={}:{}/{} error=\"{}\"",
+          "msg=\"a program of the host took a published port while no engine held it; its clients reach the container\" port={}:{}/{} error=\"{}\"",
           p.host_ip, p.host_port, p.protocol, held.error().message);
   }
 }
