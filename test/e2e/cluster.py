@@ -222,5 +222,8 @@ class Cluster:
                 api("POST", f"/nodes/{item['ID']}/update?version={item['Version']['Index']}", {**spec, "Availability": "active", "Labels": {}})
         hosts = [self.host(number) for number in self.numbers if self.is_on(number)]
         until(lambda: not any(host.docker("ps", "-aq", "--filter", "label=com.docker.swarm.task.id").out for host in hosts), "the tasks of removed services are gone", PATIENCE)
+        for host in hosts:  # containers first, on every node: a network of the cluster stays as long as one is on it
+            for container in host.api("GET", "/containers/json?all=1").json:
+                host.api("DELETE", f"/containers/{container['Id']}?force=1&v=1")
         for host in hosts:
             host.remove_everything()

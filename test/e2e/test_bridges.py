@@ -200,5 +200,31 @@ class PortTest(NetworkCase):
         self.assertNotIn(":8080 ", self.host.run_in("ss", "-Hltn6").out)
 
 
+class SettingsTest(NetworkCase):
+    """Of the daemon's options."""
+    engine_flags = ("--default-address-pool", "base=10.55.0.0/16,size=24", "--bip", "10.56.0.1/24", "--fixed-cidr", "10.56.0.128/25", "--dns", "192.0.2.53", "--ip", "127.0.0.1", "--mtu", "1400", "--icc=false")
+
+    def test_pools(self):
+        self.host.run_in("ip", "route", "add", "10.55.1.0/24", "via", CLIENT_ADDRESS).check()
+        self.addCleanup(self.host.run_in, "ip", "route", "del", "10.55.1.0/24")
+        for i in range(3):
+            self.docker("network", "create", f"net{i}").check()
+        self.assertEqual([self.host.inspect(f"net{i}", "network")["IPAM"]["Config"][0]["Subnet"] for i in range(3)], ["10.55.0.0/24", "10.55.2.0/24", "10.55.3.0/24"])
+
+    def test_default_bridge(self):
+        address = self.web("server", "-p", "8080:3000")
+        self.assertTrue(address.startswith("10.56.0.") and int(address.split(".")[3]) >= 128, address)
+        net.get_when_up(self.host, "127.0.0.1", 8080, netns="host")
+        self.assertTrue(net.is_refused(self.host, HOST_ADDRESS, 8080))
+        self.assertTrue(self.fails_to_reach(address, 3000))
+        self.assertIn("nameserver 192.0.2.53\n", self.docker("run", "--rm", "alpine", "cat", "/etc/resolv.conf").out)
+        self.assertEqual(self.docker("run", "--rm", "alpine", "cat", "/sys/class/net/eth0/mtu").out, "1400\n")
+
+    def test_networks_of_the_user_publish_everywhere(self):
+        self.docker("network", "create", "mine").check()
+        self.web("server", "--network", "mine", "-p", "8080:3000")
+        net.get_when_up(self.host, HOST_ADDRESS, 8080)
+
+
 if __name__ == "__main__":
     unittest.main()

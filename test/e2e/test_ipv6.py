@@ -142,7 +142,7 @@ class PublishTest(Ipv6Case):
         for address in ("::1", HOST6, "127.0.0.1", "fd00:77::1"):
             self.assertEqual(net.get(self.host, address, 8080, netns="host"), "Saludos desde server!", address)
         self.assertEqual(self.docker("port", "server", "3000/tcp").lines, ["0.0.0.0:8080", "[::]:8080"])
-        self.assertIn("0.0.0.0:8080->3000/tcp, [::]:8080->3000/tcp", self.docker("ps", "--format", "{{.Ports}}").line)
+        self.assertEqual(self.docker("ps", "--format", "{{.Ports}}").line, "0.0.0.0:8080->3000/tcp, 0.0.0.0:8081->3000/udp, [::]:8080->3000/tcp, [::]:8081->3000/udp")
         self.assertEqual(self.ask(f"http://[{HOST6}]:8080/", "--network", "six").out, "Saludos desde server!", "from a neighbour")
         self.assertEqual(self.docker("exec", "server", "wget", "-q", "-O-", f"http://[{HOST6}]:8080/").out, "Saludos desde server!", "from itself")
 
