@@ -85,7 +85,7 @@ static Task<Result<>> info(Api& api, Call& call) {
   add_containers(p, out);
   out["Images"] = p.images.all().size(), out["Driver"] = "overlay2";
   out["DriverStatus"] = JsonArray{JsonArray{"Backing Filesystem", f.file_system}, JsonArray{"Supports d_type", "true"}};
-  out["Plugins"] = JsonObject{{"Volume", JsonArray{"local"}}, {"Network", JsonArray{"bridge", "host", "null", "overlay"}}, {"Authorization", nullptr}, {"Log", JsonArray{"json-file", "local"}}};
+  out["Plugins"] = JsonObject{{"Volume", JsonArray{"local"}}, {"Network", JsonArray{"bridge", "host", "null", "overlay"}}, {"Authorization", nullptr}, {"Log", JsonArray{"journald", "json-file", "local", "syslog"}}};
   out["MemoryLimit"] = f.memory_limit, out["SwapLimit"] = f.swap_limit, out["CpuCfsPeriod"] = f.cpu_quota, out["CpuCfsQuota"] = f.cpu_quota, out["CPUShares"] = f.cpu_shares, out["CPUSet"] = f.cpu_set;
   out["PidsLimit"] = f.pids_limit, out["IPv4Forwarding"] = forwarding, out["Debug"] = f.debug, out["OomKillDisable"] = f.oom_kill_disable;
   out["SystemTime"] = rfc3339(p.loop.wall_now()), out["LoggingDriver"] = f.logging_driver, out["CgroupDriver"] = "cgroupfs", out["CgroupVersion"] = f.cgroup_v2 ? "2" : "1";

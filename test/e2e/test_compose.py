@@ -54,7 +54,7 @@ version: "3.9"
 services:
   redis:
     image: redis:7-alpine
-    command: redis-server --appendonly yes
+    command: redis-server --appendonly yes --protected-mode no
     volumes: ["data:/data"]
     healthcheck:
       test: ["CMD", "redis-cli", "ping"]
