@@ -6,7 +6,9 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
+#include <sys/utsname.h>
 
+#include <cstdio>
 #include <filesystem>
 
 #include "base/fd.h"
@@ -33,6 +35,9 @@ HostLimits host_limits(int cpus) {
   const std::string group = cgroup_is_v2() ? "/sys/fs/cgroup/panal" : "/sys/fs/cgroup/blkio/panal";
   (void)make_dirs(group, 0755);
   limits.blkio_weight = cgroup_is_v2() || exists(group + "/blkio.weight");
+  utsname kernel{};
+  int major = 0, minor = 0;
+  if (::uname(&kernel) == 0 && std::sscanf(kernel.release, "%d.%d", &major, &minor) == 2) limits.recursive_read_only = major > 5 || (major == 5 && minor >= 12);
   limits.apparmor = trim(read_file("/sys/module/apparmor/parameters/enabled", 16).value_or("")) == "Y";
   return limits;
 }

@@ -145,7 +145,7 @@ static JsonArray mounts_json(const Container& c, const OciInputs& in) {
       out.push_back(JsonObject{{"destination", m->destination}, {"type", "tmpfs"}, {"source", "tmpfs"}, {"options", strings(options)}});
     } else {
       const auto other = in.sources.find(m->destination);
-      out.push_back(bind(m->destination, other == in.sources.end() ? m->source : other->second, {m->recursive ? "rbind" : "bind", m->propagation.empty() ? "rprivate" : m->propagation, m->rw ? "rw" : "ro"}));
+      out.push_back(bind(m->destination, other == in.sources.end() ? m->source : other->second, {m->recursive ? "rbind" : "bind", m->propagation.empty() ? "rprivate" : m->propagation, m->rw ? "rw" : m->ro_recursive ? "rro" : "ro"}));
     }
   }
   return out;
@@ -204,6 +204,16 @@ static void set_rlimits(JsonObject& process, const Container& c) {
   if (!rlimits.empty()) process["rlimits"] = rlimits;
 }
 
+// Mounts come and go in the container with the host's only if its root lets them through.
+static std::string rootfs_propagation(const Container& c) {
+  std::string out;
+  for (const auto& m : c.mounts) {
+    if (m.propagation.ends_with("shared")) return "rshared";
+    if (m.propagation.ends_with("slave")) out = "rslave";
+  }
+  return out;
+}
+
 std::string oci_config(const Container& c, const OciInputs& in) {
   JsonObject process;
   std::vector<std::string> args = {c.path};
@@ -226,6 +236,7 @@ std::string oci_config(const Container& c, const OciInputs& in) {
   linux_part["cgroupsPath"] = in.cgroup;
   linux_part["resources"] = resources_json(c.host, in.cgroup_v2, in.block_devices);
   linux_part["resources"].get_object()["devices"] = device_rules_json(c.host.privileged, in.devices, c.host.device_cgroup_rules);
+  if (const std::string propagation = rootfs_propagation(c); !propagation.empty()) linux_part["rootfsPropagation"] = propagation;
   JsonArray devices;
   for (const auto& d : in.devices)
     devices.push_back(JsonObject{{"path", d.path}, {"type", std::string(1, d.type)}, {"major", d.major}, {"minor", d.minor}, {"fileMode", d.mode}, {"uid", d.uid}, {"gid", d.gid}});

@@ -13,6 +13,7 @@ struct HostLimits {
   std::string cpuset_cpus, cpuset_mems;  // "0-3"
   bool blkio_weight = true;
   bool apparmor = false;
+  bool recursive_read_only = false;  // mounts can be made so with all below them (Linux 5.12)
 };
 
 /// Numbers of a kernel list: "0-2,7". nullopt: not such a list.

@@ -55,7 +55,7 @@ struct Mount {  // API "Mount": a wish
   std::string type, source, target, consistency;  // bind, volume, tmpfs
   bool read_only = false;
   std::string propagation;
-  bool non_recursive = false, create_mountpoint = false;
+  bool non_recursive = false, create_mountpoint = false, ro_non_recursive = false, ro_force_recursive = false;
   bool no_copy = false;
   std::string subpath;
   std::map<std::string, std::string> volume_labels, driver_options;
@@ -129,6 +129,7 @@ struct MountPoint {
   int64_t tmpfs_size_bytes = 0;
   int tmpfs_mode = 0;
   bool recursive = true;  // a bind mount with what is mounted below it
+  bool ro_recursive = false;  // read-only with all that is mounted below it
 };
 
 struct HealthResult {

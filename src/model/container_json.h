@@ -65,7 +65,7 @@ struct MountBindOptions {
 template <class A>
 void fields(A& a, MountBindOptions& o) {
   a.opt("Propagation", o.m.propagation), a.opt("NonRecursive", o.m.non_recursive), a.opt("CreateMountpoint", o.m.create_mountpoint);
-  a.refuse("ReadOnlyNonRecursive"), a.refuse("ReadOnlyForceRecursive");
+  a.opt("ReadOnlyNonRecursive", o.m.ro_non_recursive), a.opt("ReadOnlyForceRecursive", o.m.ro_force_recursive);
 }
 struct MountDriver {
   Mount& m;
@@ -149,7 +149,7 @@ template <class A>
 void fields(A& a, MountPoint& m) {
   a("Type", m.type), a.opt("Name", m.name), a("Source", m.source), a("Destination", m.destination), a.opt("Driver", m.driver);
   a("Mode", m.mode), a("RW", m.rw), a("Propagation", m.propagation), a.opt("Subpath", m.subpath), a.opt("CopyUp", m.copy_up);
-  a.opt("TmpfsSizeBytes", m.tmpfs_size_bytes), a.opt("TmpfsMode", m.tmpfs_mode), a("Recursive", m.recursive);
+  a.opt("TmpfsSizeBytes", m.tmpfs_size_bytes), a.opt("TmpfsMode", m.tmpfs_mode), a("Recursive", m.recursive), a.opt("RoRecursive", m.ro_recursive);
 }
 template <class A>
 void fields(A& a, PublishedPort& p) {

@@ -1,6 +1,8 @@
 // What must be mounted on the host before a container's own mounts: volumes with a file system of their own, folders inside volumes.
 #include <algorithm>
+#include <filesystem>
 
+#include "base/fd.h"
 #include "base/log.h"
 #include "base/text.h"
 #include "node/containers.h"
@@ -12,8 +14,32 @@ std::string Containers::subpath_mount(const Container& c, const MountPoint& m) c
   return dir(c) + "/subpath-" + std::to_string(at - c.mounts.begin());
 }
 
+// A mount can only be passed on where the one it lies on is.
+static Result<> check_propagation(const MountPoint& m) {
+  const bool shared = m.propagation.ends_with("shared"), slave = m.propagation.ends_with("slave");
+  if (!shared && !slave) return {};
+  std::error_code error;
+  const std::string source = std::filesystem::canonical(m.source, error).string();
+  if (error) return fail(sys_error(error.value(), "stat", m.source));
+  std::string on, options;
+  for (const auto& line : split(read_file("/proc/self/mountinfo").value_or(""), '\n')) {
+    const auto words = split(line, ' ');  // id parent device root where options [shared:1] [master:2] - ...
+    if (words.size() < 8) continue;
+    const std::string& where = words[4];
+    const bool below = where == "/" || source == where || source.starts_with(where + "/");
+    if (!below || where.size() < on.size()) continue;
+    on = where, options.clear();
+    for (size_t i = 6; i < words.size() && words[i] != "-"; ++i) options += " " + words[i];
+  }
+  const bool is_shared = options.find(" shared:") != std::string::npos, is_slave = options.find(" master:") != std::string::npos;
+  if (shared && !is_shared) return fail(Code::kInvalid, "path " + m.source + " is mounted on " + on + " but it is not a shared mount");
+  if (slave && !is_shared && !is_slave) return fail(Code::kInvalid, "path " + m.source + " is mounted on " + on + " but it is not a shared or slave mount");
+  return {};
+}
+
 Task<Result<>> Containers::set_up_mounts(const Container& c) {
   for (const auto& m : c.mounts) {
+    if (m.type == "bind") CO_TRYV(check_propagation(m));
     if (m.type != "volume") continue;
     CO_TRYV(co_await volumes_.mount(m.name));
     if (m.subpath.empty()) continue;

@@ -193,6 +193,31 @@ class MountTest(HostOptionsCase):
         for path in ("../x", "/abs"):
             self.assertFails(self.docker("run", "--rm", "--mount", f"type=volume,src=vol,dst=/m,volume-subpath={path}", "alpine", "true"), "subpath must be a relative path within the volume", code=125)
 
+    def test_read_only_reaches_what_is_mounted_below(self):
+        path = self.host.scratch + "/tree"
+        self.host.run_in("sh", "-c", f"mkdir -p {path}/sub && mount -t tmpfs none {path}/sub").check()
+        self.addCleanup(self.host.run_in, "umount", f"{path}/sub")
+        write = ("alpine", "sh", "-c", "echo x > /m/sub/f && echo wrote")
+        self.assertIn("Read-only file system", self.docker("run", "--rm", "-v", f"{path}:/m:ro", *write).err)
+        self.assertEqual(self.out("--mount", f"type=bind,src={path},dst=/m,readonly,bind-recursive=writable", *write), "wrote\n")
+        self.assertIn("Read-only file system", self.docker("run", "--rm", "--mount", f"type=bind,src={path},dst=/m,readonly,bind-recursive=readonly,bind-propagation=rprivate", *write).err)
+        self.assertEqual(self.sh("--mount", f"type=bind,src={path},dst=/m,bind-recursive=disabled", "ls /m/sub | wc -l"), "0\n")
+
+    def test_mounts_of_the_host_arrive(self):
+        path = self.host.scratch + "/passed"
+        self.host.run_in("sh", "-c", f"mkdir -p {path} && mount --bind {path} {path} && mount --make-shared {path} && mkdir {path}/new").check()
+        self.addCleanup(self.host.run_in, "sh", "-c", f"umount {path}/new; umount {path}")
+        result = self.docker("run", "-d", "--name", "box", "-v", f"{path}:/m:rslave", "alpine", "sleep", "1000")
+        if "not a shared or slave mount" in result.err:
+            self.skipTest("the engine's mounts are its own here")
+        result.check()
+        self.host.run_in("sh", "-c", f"mount -t tmpfs none {path}/new && touch {path}/new/seen").check()
+        until(lambda: self.docker("exec", "box", "ls", "/m/new").out == "seen\n", "the mount arrives")
+        private = self.host.scratch + "/private"
+        self.host.run_in("sh", "-c", f"mkdir -p {private} && mount -t tmpfs none {private} && mount --make-private {private}").check()
+        self.addCleanup(self.host.run_in, "umount", private)
+        self.assertFails(self.docker("run", "--rm", "-v", f"{private}:/m:rshared", "alpine", "true"), "but it is not a shared mount", code=125)
+
     def test_subpath_leaves_no_mount(self):
         self.sh("-v", "vol:/v", "mkdir /v/a; echo 1 > /v/a/f")
         self.docker("run", "-d", "--name", "box", "--mount", "type=volume,src=vol,dst=/m,volume-subpath=a", "alpine", "sleep", "1000").check()
