@@ -262,6 +262,8 @@ void Replica::change(uint64_t now_ms, Server server, bool remove, Done done) {
   } else if (it == next.end()) {
     next.push_back(server);
   } else {
+    if (it->role == Role::kVoter) server.role = Role::kVoter;  // who votes goes on voting
+    if (*it == server) return done(Index{0});
     *it = server;
   }
   run(now_ms, [this, next, done = std::move(done)](Effects& out) -> Result<> {

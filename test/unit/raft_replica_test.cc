@@ -259,6 +259,18 @@ TEST_CASE("members come as standbys, vote when promoted, and leave") {
   CHECK(done->has_value());  // removing who is not there has happened
 }
 
+TEST_CASE("adding a manager that votes already takes no vote away") {
+  Group g;
+  g.form(3);
+  const Id l = g.leader();
+  const Configuration before = g[l].configuration();
+  std::optional<Result<Index>> done;
+  g[l].change(g.now, {l == 2 ? 3u : 2u, address(l == 2 ? 3 : 2), Role::kStandby}, false, [&](Result<Index> r) { done = r; });
+  REQUIRE(done.has_value());
+  CHECK(done->has_value());
+  CHECK(g[l].configuration() == before);
+}
+
 TEST_CASE("a leader that removes itself hands over") {
   Group g;
   g.form(3);
