@@ -73,13 +73,18 @@ class ServiceLoop {
       if (const auto* t = draft_.task(id)) all.push_back(t);
     const auto age = [](const ClusterTask* t) { return std::tuple(t->meta.born ? t->meta.born : UINT64_MAX, t->spec_version, t->attempt, t->meta.id); };  // unborn: of this plan
     std::ranges::sort(all, {}, age);
-    for (const auto*& t : all)
-      if (t->spec_version != service_.spec_version && alive_wish(*t) && !dead(*t) && same_tasks(t->spec, t->ports, service_.spec.task, service_.spec.ports)) {
-        ClusterTask kept = *t;  // the update took back what it had changed: its task need not go
-        kept.spec_version = service_.spec_version;
-        draft_.put(kept);
-        t = draft_.task(kept.meta.id);
-      }
+    const auto rewrite = [&](const ClusterTask*& t, const auto& change) {
+      ClusterTask next = *t;
+      change(next);
+      draft_.put(next);
+      t = draft_.task(next.meta.id);
+    };
+    for (const auto*& t : all) {
+      if (!t->node_id.empty() && !draft_.node(t->node_id) && !terminal(t->status.state))
+        rewrite(t, [&](ClusterTask& lost) { lost.status.state = TaskState::kOrphaned, lost.status.healthy = false, lost.status.time = draft_.now, lost.status.message = "orphaned", lost.status.error = "its node was removed from the swarm"; });
+      if (t->spec_version != service_.spec_version && alive_wish(*t) && !dead(*t) && same_tasks(t->spec, t->ports, service_.spec.task, service_.spec.ports))
+        rewrite(t, [&](ClusterTask& kept) { kept.spec_version = service_.spec_version; });  // the update took back what it had changed: its task need not go
+    }
     for (const auto* t : all) {
       const std::string key = t->slot ? std::to_string(t->slot) : t->node_id;
       auto& slot = slots_[key];

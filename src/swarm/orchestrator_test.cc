@@ -119,6 +119,22 @@ TEST_CASE("tasks of a node that is down are replaced, and the node starts clean"
   CHECK(c.on("a") == 0);
 }
 
+TEST_CASE("tasks of a node that is removed are over, also those that were told to stop") {
+  Cluster c;
+  c.node("a"), c.node("b");
+  const auto id = c.service(c.spec("web", 4));
+  c.settle();
+  c.state("b", NodeState::kDown);
+  c.settle();
+  CHECK(c.on("b") == 2);  // told to stop, and cannot say that they did
+  c.remove(Kind::kNode, "b");
+  c.settle();
+  CHECK(c.running(id).size() == 4);
+  CHECK(c.on("b") == 0);
+  for (const auto& t : c.tasks(id))
+    if (t.node_id == "b") CHECK(t.status.state == TaskState::kOrphaned);
+}
+
 TEST_CASE("a global service has one task on each node that may run it") {
   Cluster c;
   c.node("a"), c.node("b"), c.node("c").spec.labels["zone"] = "x";
