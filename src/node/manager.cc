@@ -28,16 +28,19 @@ Manager::Manager(Parts parts) : parts_(std::move(parts)) {
 Manager::~Manager() = default;
 
 Result<> Manager::start(Start how) {
+  const uint64_t now = ms(parts_.loop.now());
+  raft::Configuration first;
+  if (how == Start::kBootstrap) first = {{parts_.raft_id, parts_.address, raft::Role::kVoter}};
+  if (auto started = how == Start::kForceNew ? replica_->start_alone(now, parts_.address) : replica_->start(now, first); !started) {
+    shutdown();
+    return started;
+  }
   parts_.transport.serve(kRaftMethod, {"manager"}, [this](Peer p, std::string b) { return on_raft(std::move(p), std::move(b)); });
   parts_.transport.serve(kProposeMethod, {"manager"}, [this](Peer p, std::string b) { return on_propose(std::move(p), std::move(b)); });
   parts_.transport.serve(kIndexMethod, {"manager"}, [this](Peer, std::string) { return on_index(); });
   parts_.transport.serve(kAttachMethod, {"manager", "worker"}, [this](Peer p, std::string b) { return on_attach(std::move(p), std::move(b)); });
   parts_.transport.serve_stream(kSessionMethod, {"manager", "worker"}, [this](Peer p, RpcStream& s) { return on_session(std::move(p), s); });
-  const uint64_t now = ms(parts_.loop.now());
-  if (how == Start::kForceNew) return replica_->start_alone(now, parts_.address);
-  raft::Configuration first;
-  if (how == Start::kBootstrap) first = {{parts_.raft_id, parts_.address, raft::Role::kVoter}};
-  return replica_->start(now, first);
+  return {};
 }
 
 void Manager::shutdown() {

@@ -126,7 +126,9 @@ Result<> SwarmNode::start_manager(Manager::Start how) {
   manager_->on_applied = [this](const std::map<Kind, std::set<std::string>>& touched) {
     if (on_applied) on_applied(touched);
   };
-  return manager_->start(how);
+  auto started = manager_->start(how);
+  if (!started) manager_.reset();
+  return started;
 }
 
 std::vector<std::string> SwarmNode::manager_addresses() const {
