@@ -15,7 +15,7 @@ Manager::Manager(Parts parts) : parts_(std::move(parts)) {
   replica_ = std::make_unique<raft::Replica>(parts_.make_core(), parts_.raft_id, *parts_.disk, *this, [this](raft::Message m) { send(std::move(m)); }, parts_.retention);
   replica_->on_progress = [this] {
     schedule_tick();
-    const Progress now{replica_->applied(), replica_->leader_id(), replica_->ready(), replica_->failed(), promotable() != nullptr};
+    const Progress now{replica_->applied(), replica_->leader_id(), replica_->ready(), replica_->failed(), std::ranges::any_of(replica_->configuration(), [this](const raft::Server& s) { return caught_up(s); })};
     if (std::exchange(progress_, now) == now) return;  // a heartbeat
     changed_.notify(parts_.loop);
     if (replica_->ready() && !leading_ && !stopping_) {
@@ -213,39 +213,6 @@ Task<Result<>> Manager::catch_up() {
   co_return fail(Code::kUnavailable, no_quorum_reason());
 }
 
-Task<Result<>> Manager::change_member(raft::Server server, bool remove) {
-  Loop& loop = parts_.loop;
-  const MonoTime deadline = loop.now() + 30s;
-  for (;;) {
-    struct State {
-      Event done;
-      std::optional<Result<raft::Index>> result;
-    };
-    auto state = std::make_shared<State>();
-    replica_->change(ms(loop.now()), server, remove, [state, &loop](Result<raft::Index> r) {
-      state->result = std::move(r);
-      state->done.notify(loop);
-    });
-    while (!state->result && loop.now() < deadline && !stopping_) (void)co_await state->done.wait(loop, 1s);
-    if (!state->result) co_return fail(Code::kTimeout, "the change of managers was not confirmed in time");
-    if (*state->result) co_return Result<>{};
-    if (state->result->error().code != Code::kConflict || loop.now() >= deadline) co_return std::unexpected(state->result->error());
-    co_await loop.sleep(200ms);
-  }
-}
-
-Task<bool> Manager::hand_over() {
-  raft::Id heir = 0;
-  raft::Index furthest = 0;
-  for (const auto& s : replica_->configuration())
-    if (const auto match = replica_->match_index(s.id); s.id != parts_.raft_id && s.role == raft::Role::kVoter && match && *match >= furthest) heir = s.id, furthest = *match;
-  if (heir == 0) co_return false;
-  replica_->transfer(ms(parts_.loop.now()), heir);
-  const MonoTime deadline = parts_.loop.now() + 2s;
-  while (replica_->leader() && parts_.loop.now() < deadline) (void)co_await changed_.wait(parts_.loop, 100ms);
-  co_return !replica_->leader();
-}
-
 // ---- the leader's loop
 
 // In this leader's memory, by its monotonic clock: no step of a wall clock makes a task stop early, or keeps it.
@@ -297,13 +264,14 @@ void Manager::note_nodes(Command& command, WallTime) {
       if (auto hello = hellos_.find(id); hello != hellos_.end()) {
         next.description = hello->second.description;
         if (!hello->second.address.empty()) next.address = hello->second.address;
-        if (!hello->second.manager_address.empty() && next.spec.role == NodeRole::kManager) next.manager_address = hello->second.manager_address, next.raft_id = hello->second.raft_id;
+        if (hello->second.raft_id != 0 && hello->second.raft_id == next.raft_id) next.manager_address = hello->second.manager_address;
         hellos_.erase(hello);
       }
     } else {
       const auto [it, fresh] = gone_since_.try_emplace(id, now);
       if (now - it->second >= kNodeGrace && now - lead_since_ >= kLeaderGrace && n.state != NodeState::kDown) next.state = NodeState::kDown, next.message = "heartbeat failure";
     }
+    if (n.spec.role == NodeRole::kWorker && n.raft_id != 0 && !is_member(n.raft_id)) next.raft_id = 0, next.manager_address.clear();  // demoted, and could not say so itself
     if (n.raft_id != 0) {  // a follower answers every heartbeat; who was silent when this manager was elected is gone until it speaks
       const Duration silence = now - heard_[n.raft_id];
       next.reachable = n.raft_id == parts_.raft_id || silence < 1s || (silence < 3s && heard_[n.raft_id] >= lead_since_);
@@ -350,7 +318,7 @@ Task<void> Manager::lead() {
       continue;
     }
     for (auto& [id, s] : sessions_) s->wake.notify(parts_.loop);
-    scope_.spawn(promote_standbys());
+    scope_.spawn(tend_members());
     std::optional<Duration> left = 2s;
     if (auto due = next_deadline(store_, now)) left = std::min<Duration>(*left, std::max<Duration>(*due - now, 10ms));
     for (const auto& [id, since] : gone_since_)
@@ -361,25 +329,6 @@ Task<void> Manager::lead() {
   leading_ = false;
   for (auto& [id, s] : sessions_) s->stream->cancel();
   log::info("msg=\"no longer leading\" node={}", parts_.node_id);
-}
-
-// A new manager votes once its log has caught up.
-const raft::Server* Manager::promotable() const {
-  for (const auto& server : replica_->configuration()) {
-    if (server.role == raft::Role::kVoter) continue;
-    if (const auto match = replica_->match_index(server.id); match && *match + 8 >= replica_->last_index()) return &server;
-  }
-  return nullptr;
-}
-
-Task<void> Manager::promote_standbys() {
-  const raft::Server* server = promoting_ ? nullptr : promotable();
-  if (!server) co_return;
-  promoting_ = true;
-  raft::Server voter = *server;
-  voter.role = raft::Role::kVoter;
-  (void)co_await change_member(voter, false);
-  promoting_ = false;
 }
 
 }  // namespace panal

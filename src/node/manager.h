@@ -63,6 +63,8 @@ class Manager final : public raft::StateMachine {
   Event& changed() { return changed_; }
   /// Leader only: adds, promotes or removes a manager of the Raft group, retrying while another change runs.
   Task<Result<>> change_member(raft::Server server, bool remove);
+  /// Leader only: a node takes its place among the managers, or gives it up; first in the tables, then in the group.
+  Task<Result<>> seat(std::string node_id, raft::Server server, bool remove);
   /// Leader only: makes the voter that is furthest lead instead; false when that does not come about soon.
   Task<bool> hand_over();
   /// Called after each applied command, with what it touched.
@@ -107,8 +109,15 @@ class Manager final : public raft::StateMachine {
   void note_nodes(Command& command, WallTime now);
   void note_draining();
   bool out_of_tables(const ClusterTask& task) const;
-  Task<void> promote_standbys();
-  const raft::Server* promotable() const;
+  struct MemberChange {
+    raft::Server server;
+    bool remove = false;
+  };
+  bool is_member(raft::Id id) const;
+  bool can_spare(raft::Id id) const;
+  bool caught_up(const raft::Server& server) const;
+  std::optional<MemberChange> next_change() const;
+  Task<void> tend_members();
 
   Parts parts_;
   Store store_;
@@ -128,7 +137,7 @@ class Manager final : public raft::StateMachine {
     bool operator==(const Progress&) const = default;
   } progress_;
   std::optional<TimerId> tick_timer_;
-  bool leading_ = false, promoting_ = false, stopping_ = false;
+  bool leading_ = false, tending_ = false, stopping_ = false;
   MonoTime lead_since_;
   Scope scope_;
 };

@@ -294,22 +294,7 @@ Task<Result<std::string>> SwarmNode::on_join_manager(Peer peer, std::string byte
   if (!manager) co_return std::unexpected(not_manager());
   if (!manager->leads()) co_return fail(Code::kUnavailable, "not the leader: " + manager->leader_address());
   CO_TRY(const auto wish, from_text<ManagerRequest>(bytes));
-  const auto unknown = fail(Code::kForbidden, "node " + peer.node_id + " is not part of this swarm");
-  if (!manager->store().node(peer.node_id)) co_return unknown;
-  // A leader that is to go lets another one do it: once out of the group it would know nobody who could write the rest.
-  if (wish.remove && wish.raft_id == manager->raft_id() && co_await manager->hand_over()) co_return fail(Code::kUnavailable, "not the leader: " + manager->leader_address());
-  const auto& members = manager->replica().configuration();
-  const bool is_member = std::ranges::any_of(members, [&](const raft::Server& s) { return s.id == wish.raft_id && s.address == wish.address; });
-  if (wish.remove || !is_member) CO_TRYV(co_await manager->change_member({wish.raft_id, wish.address, raft::Role::kStandby}, wish.remove));
-  const Node* found = manager->store().node(peer.node_id);
-  if (!found) co_return unknown;
-  Node n = *found;
-  if (!wish.remove && n.raft_id == wish.raft_id && n.manager_address == wish.address) co_return std::string("{}");
-  n.raft_id = wish.remove ? 0 : wish.raft_id, n.manager_address = wish.remove ? "" : wish.address;
-  Command command;
-  command.time = parts_.loop.wall_now();
-  command.put(Kind::kNode, n);
-  CO_TRYV(co_await manager->propose(std::move(command)));
+  CO_TRYV(co_await manager->seat(peer.node_id, {wish.raft_id, wish.address, raft::Role::kStandby}, wish.remove));
   co_return std::string("{}");
 }
 

@@ -539,6 +539,19 @@ class ChangeTest(OwnClusterCase):
         self.create("web", "--replicas", "5", node=rest[0])
         self.cluster.wait_tasks("web", 5, node=rest[0])
 
+    def test_dead_manager_is_demoted(self):
+        leader = self.cluster.leader()
+        dead, other = (number for number in (1, 2, 3) if number != leader)
+        self.cluster.power_off(dead)
+        until(lambda: self.cluster.nodes(leader)[f"node{dead}"]["Status"] == "Down", "the dead manager is seen as down")
+        self.docker("node", "demote", f"node{dead}", node=leader).check()
+        until(lambda: self.docker("node", "rm", f"node{dead}", node=leader).code == 0, "it can be removed")
+        self.docker("node", "promote", "node4", node=leader).check()
+        until(lambda: self.cluster.nodes(leader)["node4"]["ManagerStatus"] == "Reachable", "another one takes its place")
+        time.sleep(3)  # until it votes
+        self.cluster.power_off(other)  # two of three are left; with the dead one's vote it would be two of four
+        self.docker("node", "update", "--label-add", "still=works", "node5", node=leader).check()
+
     def test_removed_by_force_while_alive(self):
         self.create("web", "--replicas", "5")
         self.cluster.wait_tasks("web", 5)
