@@ -378,7 +378,11 @@ void SwarmNode::on_assignments(const Assignments& a) {
 
 void SwarmNode::follow_wanted_role() {
   if (!wanted_role_ || busy_ || changing_role_) return;
-  const auto takes_part = [&] { return std::ranges::any_of(manager_->replica().configuration(), [&](const raft::Server& s) { return s.id == identity_.raft_id; }); };
+  // By what the managers say, too: who was removed from the group is not told by its own log.
+  const auto takes_part = [&] {
+    return std::ranges::any_of(identity_.managers, [&](const auto& m) { return m.first == identity_.node_id; }) &&
+           std::ranges::any_of(manager_->replica().configuration(), [&](const raft::Server& s) { return s.id == identity_.raft_id; });
+  };
   if (identity_.role == *wanted_role_ && (identity_.role == NodeRole::kWorker ? !manager_ : manager_ && takes_part())) return;
   changing_role_ = true;
   scope_.spawn(follow_role(*wanted_role_));
@@ -410,8 +414,9 @@ Task<void> SwarmNode::follow_role(NodeRole role) {
       const ManagerRequest gone{identity_.raft_id, "", true};
       CO_TRYV(co_await ask_leader("/panal.Join/Manager", to_text(gone)));
       co_await stop_manager();
+      identity_.raft_id = 0;  // first: whoever starts in the middle of the rest is no manager
+      CO_TRYV(save_identity());
       (void)remove_tree(parts_.dir + "/raft");
-      identity_.raft_id = 0;
     }
     if (identity_.role != role) CO_TRYV(co_await renew_certificate(role));
     if (role == NodeRole::kManager) {
