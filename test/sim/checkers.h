@@ -37,8 +37,8 @@ class RaftChecker {
 
   /// After each event of a node.
   void look(SimNode& node);
-  /// A write was acknowledged by this node; `applied`: so it must be in its tables.
-  void acknowledged(SimNode& node, const Command& command, bool applied);
+  /// A write was acknowledged by this node, which had applied so much then.
+  void acknowledged(SimNode& node, const Command& command, raft::Index applied);
   /// All pairs (index, term) in memory, and equal tables at an equal index.
   void compare_logs();
   void compare_tables();
@@ -53,6 +53,7 @@ class RaftChecker {
     uint64_t hash;
     raft::EntryType type;
   };
+  void follow(SimNode& node, const raft::Replica& replica);
   void observe(SimNode& node, raft::Index index, const raft::Entry& entry);
 
   SimWorld& world_;
@@ -63,6 +64,7 @@ class RaftChecker {
   std::map<std::pair<raft::Index, raft::Term>, uint64_t> entries_;
   struct Seen {
     int boot = 0;
+    raft::Id id = 0;
     raft::Index upto = 0, base = 0;  // how far its log was compared, and where it began when last looked at
   };
   std::map<int, Seen> seen_;  // by node
@@ -82,6 +84,7 @@ class SettledChecker {
 
  private:
   std::string managers_differ();
+  std::string members_differ();
 
   SimWorld& world_;
   const RaftChecker& raft_;

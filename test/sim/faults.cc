@@ -5,7 +5,7 @@ namespace panal::sim {
 FaultPlan FaultPlan::draw(Random& random) {
   FaultPlan p;
   p.crashes = random.chance(0.6), p.partitions = random.chance(0.5), p.loss = random.chance(0.5), p.clocks = random.chance(0.3), p.skew = random.chance(0.4);
-  p.stalls = random.chance(0.3), p.disks = random.chance(0.3), p.errors = random.chance(0.25), p.trouble = random.chance(0.4);
+  p.stalls = random.chance(0.3), p.disks = random.chance(0.3), p.errors = random.chance(0.25), p.trouble = random.chance(0.4), p.membership = random.chance(0.4);
   p.pause = random.between(Duration(1s), Duration(10s));
   return p;
 }
@@ -13,7 +13,7 @@ FaultPlan FaultPlan::draw(Random& random) {
 std::string FaultPlan::text() const {
   std::string out;
   const auto add = [&](bool on, const char* name) { out += on ? std::string(out.empty() ? "" : " ") + name : ""; };
-  add(crashes, "crashes"), add(partitions, "partitions"), add(loss, "loss"), add(clocks, "clocks"), add(skew, "skew"), add(stalls, "stalls"), add(disks, "disks"), add(errors, "errors"), add(trouble, "trouble");
+  add(crashes, "crashes"), add(partitions, "partitions"), add(loss, "loss"), add(clocks, "clocks"), add(skew, "skew"), add(stalls, "stalls"), add(disks, "disks"), add(errors, "errors"), add(membership, "membership"), add(trouble, "trouble");
   return out.empty() ? "none" : out;
 }
 
@@ -44,33 +44,26 @@ void Faults::next() {
 }
 
 void Faults::strike() {
-  switch (random_.below(5)) {
-    case 0:
-      if (plan_.crashes) crash();
-      break;
-    case 1:
-      if (plan_.partitions) partition();
-      break;
-    case 2:
-      if (plan_.clocks) {
-        const auto roll = random_.below(10);
-        const Duration by = roll < 5 ? random_.between(Duration(-2s), Duration(2s)) : roll < 7 ? random_.between(Duration(-30s), Duration(30s)) : hours_off();
-        step_clock(*random_.pick(world_.nodes), by);
-      }
-      break;
-    case 3:
-      if (plan_.stalls) {
-        auto& n = random_.pick(world_.nodes);
-        const Duration d = random_.between(Duration(100ms), Duration(random_.chance(0.2) ? 20s : 3s));
-        world_.note("stall of n" + std::to_string(n->index + 1) + " for " + std::to_string(d / 1ms) + " ms");
-        if (n->process) n->process->loop.stall(world_.timeline.now + d);
-      }
-      break;
-    case 4:
-      if (plan_.errors) disk_error();
-      break;
-    default: break;
-  }
+  std::vector<void (Faults::*)()> can;
+  if (plan_.crashes) can.push_back(&Faults::crash);
+  if (plan_.partitions) can.push_back(&Faults::partition);
+  if (plan_.clocks) can.push_back(&Faults::step_any_clock);
+  if (plan_.stalls) can.push_back(&Faults::stall);
+  if (plan_.errors) can.push_back(&Faults::disk_error);
+  if (!can.empty()) (this->*random_.pick(can))();
+}
+
+void Faults::stall() {
+  auto& n = random_.pick(world_.nodes);
+  const Duration d = random_.between(Duration(100ms), Duration(random_.chance(0.2) ? 20s : 3s));
+  world_.note("stall of n" + std::to_string(n->index + 1) + " for " + std::to_string(d / 1ms) + " ms");
+  if (n->process) n->process->loop.stall(world_.timeline.now + d);
+}
+
+void Faults::step_any_clock() {
+  const auto roll = random_.below(10);
+  const Duration by = roll < 5 ? random_.between(Duration(-2s), Duration(2s)) : roll < 7 ? random_.between(Duration(-30s), Duration(30s)) : hours_off();
+  step_clock(*random_.pick(world_.nodes), by);
 }
 
 void Faults::crash() {
@@ -137,7 +130,7 @@ void Faults::disk_error() {
   world_.loop.call_after(random_.between(Duration(2s), Duration(15s)), [this, node = n.get()] {
     if (!on_) return;
     node->files->room.reset(), node->files->failing_syncs = 0;
-    if (Manager* m = node->manager(); !m || !m->replica().failed()) return;
+    if (const auto m = node->manager(); !m || !m->replica().failed()) return;
     world_.crash(node->index, SimWorld::Crash::kProcess);
     world_.loop.call_after(1s, [this, node] {
       if (on_) world_.restart(node->index);
@@ -172,7 +165,7 @@ Duration Faults::hours_off() {
 
 void Faults::step_clock(SimNode& n, Duration by) {
   n.wall_offset += by;
-  if (n.role == NodeRole::kManager) world_.manager_clocks_true = false;
+  if (n.role == NodeRole::kManager || n.manager()) world_.manager_clocks_true = false;
   world_.note("clock of n" + std::to_string(n.index + 1) + " steps by " + std::to_string(by / 1ms) + " ms");
 }
 
@@ -188,7 +181,7 @@ void Faults::heal() {
   for (auto& n : world_.nodes) {
     n->machine->trouble = 0;
     n->files->heal();
-    if (Manager* m = n->manager(); m && m->replica().failed()) world_.crash(n->index, SimWorld::Crash::kProcess);
+    if (const auto m = n->manager(); m && m->replica().failed()) world_.crash(n->index, SimWorld::Crash::kProcess);
     if (n->process) n->process->loop.stall({});
     else world_.restart(n->index);
   }

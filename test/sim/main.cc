@@ -40,7 +40,7 @@ void on_crash(int signal) {
 
 Outcome run(uint64_t seed, bool verbose) {
   Random shape_random(seed);
-  Shape shape{shape_random.chance(0.6) ? 3 : shape_random.chance(0.8) ? 5 : 1, shape_random.between(2, 4), {}};
+  Shape shape{shape_random.chance(0.6) ? 3 : shape_random.chance(0.8) ? 5 : 1, shape_random.between(2, 4), shape_random.between(0, 2), {}};
   shape.retention = {static_cast<uint32_t>(shape_random.chance(0.7) ? shape_random.between(20, 60) : shape_random.between(60, 200)), static_cast<uint32_t>(shape_random.between(10, 40))};
   SimWorld world(seed, shape, verbose);
   g_world = &world;
@@ -50,6 +50,7 @@ Outcome run(uint64_t seed, bool verbose) {
   const FaultPlan plan = plans.chance(0.1) ? FaultPlan{} : FaultPlan::draw(plans);
   world.note("seed " + std::to_string(seed) + ": " + std::to_string(shape.managers) + " managers, " + std::to_string(shape.workers) + " workers; faults: " + plan.text());
   Workload workload(world, raft);
+  workload.membership = plan.membership;
   Faults faults(world, plan);
   std::string why = "the cluster does not come up";
   Outcome out;

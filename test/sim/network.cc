@@ -245,6 +245,15 @@ void SimTransport::stop_listening() {
     if (auto it = network_.listeners_.find(a); it != network_.listeners_.end() && it->second == this) network_.listeners_.erase(it);
 }
 
+void SimTransport::set_role(const std::string& role) {
+  self_.role = role;
+  stop_listening();
+  for (const auto& [address, c] : std::map(connected_)) {
+    c->close(kClient);
+    c->close_later(kServer, network_.latency());
+  }
+}
+
 void SimTransport::die(Death how) {
   dead_ = true;
   stop_listening();

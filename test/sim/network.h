@@ -69,6 +69,8 @@ class SimTransport final : public Transport {
   Result<> listen(const std::string& address, uint16_t port) override;
   void stop_listening() override;
 
+  /// A certificate for another role; what is connected has to connect anew.
+  void set_role(const std::string& role);
   /// The process is gone: everything fails from here on. `polite`: its kernel still resets its connections.
   enum class Death { kProcess, kMachine };
   void die(Death how);
@@ -85,7 +87,7 @@ class SimTransport final : public Transport {
   SimNetwork& network_;
   SimLoop& loop_;
   const int node_;
-  const Peer self_;
+  Peer self_;
   bool dead_ = false;
   RpcMethods methods_;
   std::map<std::string, std::shared_ptr<SimConnection>> connected_;

@@ -12,15 +12,36 @@ std::string SettledChecker::managers_differ() {
   while (was_.size() > 1 && now - was_[1].first >= 1s) was_.pop_front();
   if (!world_.leader()) return "no leader";
   for (const auto& n : world_.nodes) {
-    Manager* m = n->manager();
+    const auto m = n->manager();
     if (!m) {
-      if (n->role == NodeRole::kManager) return name(*n) + " is down";
+      if (n->member && n->role == NodeRole::kManager) return name(*n) + " is down";
       continue;
     }
     if (m->replica().failed()) return name(*n) + "'s log has stopped: " + m->replica().failure();
     if (m->store().index < was_.front().second) return name(*n) + " has applied " + std::to_string(m->store().index) + ", a second ago the history ended at " + std::to_string(was_.front().second);
   }
   return {};
+}
+
+// Who manages is what the tables say, on every node and in the Raft group, and everyone votes.
+std::string SettledChecker::members_differ() {
+  const Store& store = raft_.tables().store();
+  std::set<raft::Id> managers;
+  for (const auto& n : world_.nodes) {
+    if (!n->member) continue;
+    const Node* object = store.node(n->node_id);
+    if (!object || object->state != NodeState::kReady) return name(*n) + " is not ready: " + (object ? object->message : "no such node");
+    if (object->spec.role != n->role || (n->role == NodeRole::kManager) != (n->manager() != nullptr)) return name(*n) + " should be a " + std::string(name_of(object->spec.role));
+    if (n->role == NodeRole::kManager) managers.insert(n->raft_id);
+    if (object->raft_id != n->raft_id) return name(*n) + " has another place in the Raft group than the tables say";
+  }
+  std::set<raft::Id> voters;
+  for (const auto& s : world_.leader()->manager()->replica().configuration()) {
+    voters.insert(s.id);
+    if (s.role != raft::Role::kVoter) return s.address + " has no vote yet";
+    if (!managers.contains(s.id)) return s.address + " is in the Raft group and no manager";
+  }
+  return voters.size() == managers.size() ? "" : "a manager is not in the Raft group";
 }
 
 // Services whose tasks end by themselves need not run in every slot.
@@ -85,10 +106,7 @@ std::string SettledChecker::lacks() {
   if (auto why = managers_differ(); !why.empty()) return why;
   SimWorld& world = world_;
   const Store& store = raft_.tables().store();
-  for (const auto& n : world.nodes) {
-    const Node* object = store.node(n->node_id);
-    if (!object || object->state != NodeState::kReady) return name(*n) + " is not ready: " + (object ? object->message : "no such node");
-  }
+  if (auto why = members_differ(); !why.empty()) return why;
   for (const auto& [id, s] : store.services)
     if (auto why = service_lacks(store, s); !why.empty()) return why;
   for (const auto& [id, t] : store.tasks)

@@ -1,5 +1,7 @@
 #include "sim/workload.h"
 
+#include <algorithm>
+
 #include "base/log.h"
 #include "model/cluster_json.h"
 #include "swarm/allocator.h"
@@ -106,6 +108,49 @@ std::optional<Command> Workload::change_node(SimNode& at) {
   return c;
 }
 
+// A node that left is demoted, and removed once it is known to be down: as the API allows it.
+std::optional<Change> Workload::bury(const Node& given) {
+  Command c;
+  if (given.spec.role == NodeRole::kManager) {
+    Node n = given;
+    n.spec.role = NodeRole::kWorker;
+    c.put(Kind::kNode, n, given.meta.version);
+  } else if (given.state == NodeState::kDown) {
+    c.remove(Kind::kNode, given.meta.id);
+  }
+  return c.empty() ? std::nullopt : std::optional(c.changes.front());
+}
+
+std::optional<Command> Workload::change_members(SimNode& at) {
+  const Store& store = at.manager()->store();
+  std::vector<SimNode*> members, outside;
+  for (auto& n : world_.nodes) (n->member || n->joining ? members : outside).push_back(n.get());
+  size_t managers = 0, reachable = 0;
+  for (const auto& [id, n] : store.nodes) managers += n.spec.role == NodeRole::kManager, reachable += n.spec.role == NodeRole::kManager && n.state == NodeState::kReady;
+  const auto roll = random_.below(10);
+  if (roll < 2 && !outside.empty()) {
+    world_.join(at, *random_.pick(outside), random_.chance(0.5) && managers < 5 ? NodeRole::kManager : NodeRole::kWorker);
+    return std::nullopt;
+  }
+  if (roll < 4) {
+    SimNode* n = random_.pick(members);
+    if (n->process && members.size() > 3 && (n->role == NodeRole::kWorker || managers > 2)) world_.leave(*n);
+    return std::nullopt;
+  }
+  if (store.nodes.empty()) return std::nullopt;
+  auto it = store.nodes.begin();
+  std::advance(it, static_cast<long>(random_.below(store.nodes.size())));
+  Command c;
+  Node n = it->second;
+  if (std::ranges::none_of(members, [&](const SimNode* m) { return m->node_id == n.meta.id; })) {
+    if (auto gone = bury(n)) c.changes.push_back(std::move(*gone));
+  } else if (n.spec.role == NodeRole::kWorker ? managers < 5 : managers > 1 && reachable - (n.state == NodeState::kReady) >= (managers - 1) / 2 + 1) {
+    n.spec.role = n.spec.role == NodeRole::kWorker ? NodeRole::kManager : NodeRole::kWorker;
+    c.put(Kind::kNode, n, it->second.meta.version);
+  }
+  return c.empty() ? std::nullopt : std::optional(std::move(c));
+}
+
 std::optional<Command> Workload::create_network(SimNode& at) {
   const Store& store = at.manager()->store();
   if (store.networks.size() > 3) return std::nullopt;
@@ -122,7 +167,8 @@ void Workload::act(SimNode& at) {
   const Store& store = at.manager()->store();
   const auto roll = random_.below(10);
   std::optional<Command> command;
-  if (roll == 0) command = change_node(at);
+  if (membership && random_.chance(0.1)) command = change_members(at);
+  else if (roll == 0) command = change_node(at);
   else if (roll == 1) command = create_network(at);
   else if (store.services.size() < kMaxServices && (roll < 5 || store.services.empty())) command = create(at);
   else command = change(at);
@@ -139,7 +185,7 @@ Task<void> Workload::carry(SimNode* at, Command command, std::string what) {
   const int number = asked;
   log::info("{} {}: {}", what, number, encode(command).substr(0, 160));
   CHECK(encode(*decode_command(encode(command))) == encode(command));
-  Manager* m = at->manager();
+  const ManagerPtr m = at->manager();
   const MonoTime asked_at = at->process->loop.now();
   auto done = co_await m->propose(command);
   if (at->process->dying) co_return;  // nobody is there to hear the answer
@@ -151,20 +197,25 @@ Task<void> Workload::carry(SimNode* at, Command command, std::string what) {
   }
   ++acknowledged;
   // After its deadline a manager may confirm what the leader has done without having it here yet.
-  raft_.acknowledged(*at, command, at->process->loop.now() - asked_at < 15s);
+  raft_.acknowledged(*at, command, at->process->loop.now() - asked_at < 15s ? m->replica().applied() : UINT64_MAX);
 }
 
 bool Workload::repair() {
   SimNode* leader = world_.leader();
   if (!leader || repairing_) return false;
   Command c;
-  for (const auto& [id, given] : leader->manager()->store().nodes)
-    if (given.spec.availability != Availability::kActive) {
+  bool clean = true;
+  for (const auto& [id, given] : leader->manager()->store().nodes) {
+    if (std::ranges::none_of(world_.nodes, [&](const auto& n) { return n->node_id == id && (n->member || n->joining); })) {
+      clean = false;
+      if (auto gone = bury(given)) c.changes.push_back(std::move(*gone));
+    } else if (given.spec.availability != Availability::kActive) {
       Node n = given;
       n.spec.availability = Availability::kActive;
       c.put(Kind::kNode, n);
     }
-  if (c.empty()) return true;
+  }
+  if (c.empty()) return clean;
   repairing_ = true;
   submit(*leader, std::move(c), "repair");
   return false;

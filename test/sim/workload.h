@@ -13,6 +13,7 @@ class Workload {
   /// Once faults have stopped: makes every node active again. True when nothing is left to ask for.
   bool repair();
   int asked = 0, acknowledged = 0, refused = 0;
+  bool membership = false;  // nodes join, leave, are promoted and demoted
 
  private:
   void next();
@@ -21,6 +22,8 @@ class Workload {
   std::optional<Command> change(SimNode& at);
   std::optional<Command> change_node(SimNode& at);
   std::optional<Command> create_network(SimNode& at);
+  std::optional<Command> change_members(SimNode& at);
+  std::optional<Change> bury(const Node& node);
   ServiceSpec random_spec(const Store& store);
   void submit(SimNode& at, Command command, std::string what);
   Task<void> carry(SimNode* at, Command command, std::string what);
@@ -33,7 +36,7 @@ class Workload {
 };
 
 struct FaultPlan {
-  bool crashes = false, partitions = false, loss = false, clocks = false, skew = false, stalls = false, disks = false, errors = false, trouble = false;
+  bool crashes = false, partitions = false, loss = false, clocks = false, skew = false, stalls = false, disks = false, errors = false, membership = false, trouble = false;
   Duration pause = 4s;  // between faults, on average
   static FaultPlan draw(Random& random);
   std::string text() const;
@@ -58,6 +61,8 @@ class Faults {
   void partition();
   Duration hours_off();
   void step_clock(SimNode& node, Duration by);
+  void step_any_clock();
+  void stall();
 
   SimWorld& world_;
   const FaultPlan plan_;

@@ -20,7 +20,6 @@ Process::Process(SimWorld& world, SimNode& node)
     : loop(world.timeline, node.index, &node.wall_offset),
       entropy(world.random.fork(1)),
       transport(world.network, loop, node.index, peer_of(node)),
-      log(std::make_shared<RecordedLog>(open_raft_files(loop, node.files, "/raft"))),
       executor(*node.machine, loop) {
   loop.work_takes = [files = node.files] { return files->work_takes(); };
 }
@@ -29,7 +28,7 @@ SimWorld::SimWorld(uint64_t s, Shape how, bool verbose)
     : seed(s), shape(how), loop(timeline, kWorldLoop, &world_offset), random(s * 0x9e3779b97f4a7c15ull + 1), network(timeline, loop, random.fork(3)), verbose_(verbose) {
   timeline.now = MonoTime(1000s);
   SimEntropy ids(random.fork(4));
-  for (int i = 0; i < shape.managers + shape.workers; ++i) {
+  for (int i = 0; i < shape.managers + shape.workers + shape.spares; ++i) {
     auto n = std::make_unique<SimNode>();
     n->index = i, n->address = SimNetwork::ip(i), n->node_id = ids.swarm_id();
     if (i < shape.managers) n->role = NodeRole::kManager, n->raft_id = ids.number() >> 1 | 1;
@@ -75,7 +74,7 @@ std::string SimWorld::describe() const {
       out += "down\n";
       continue;
     }
-    if (const Manager* m = n->manager()) {
+    if (const auto m = n->manager()) {
       const auto& r = n->process->manager->replica();
       out += std::string(kStates[static_cast<size_t>(r.state())]) + (r.ready() ? ", ready" : "") + ", term " + std::to_string(r.term()) + ", leader " + m->leader_address() + ", log to " +
              std::to_string(r.last_index()) + ", committed " + std::to_string(r.commit_index()) + ", applied " + std::to_string(r.applied()) + ", voters";
@@ -103,47 +102,49 @@ void SimWorld::start_process(SimNode& n, std::optional<Manager::Start> how, bool
   ++n.boots;
   network.power(n.index, true);
   n.process = std::make_unique<Process>(*this, n);
-  Process& p = *n.process;
+  serve_members(n);
   if (how) {
-    snapshot_starts += n.files->has("/raft/snapshot");
-    raft::Settings settings;
-    settings.id = n.raft_id, settings.address = n.address + ":2377";
-    settings.seed = static_cast<uint32_t>(p.entropy.number()), settings.election_ms = 700, settings.heartbeat_ms = 40;
-    Manager::Parts parts{p.loop, p.entropy, p.transport, p.log, [settings] { return raft::make_libraft_core(settings); }, n.raft_id, n.node_id, settings.address, shape.retention};
-    p.manager = std::make_unique<Manager>(std::move(parts));
     const int errors = n.files->errors;
-    if (auto started = p.manager->start(*how); !started) {
+    if (auto started = start_manager(n, *how); !started) {
       if (!n.files->frozen() && n.files->errors == errors) return violate("manager does not start: " + started.error().message);
       note("n" + std::to_string(n.index + 1) + " does not start: " + started.error().message);
       loop.call_after(2s, [this, index = n.index] { restart(index); });
       return n.files->freeze();
     }
-    (void)p.transport.listen(n.address, 2377);
   }
   if (worker) start_worker(n);
   if (on_event) on_event(n);  // the start of a lone manager applies its log
 }
 
+Result<> SimWorld::start_manager(SimNode& n, Manager::Start how) {
+  Process& p = *n.process;
+  snapshot_starts += n.files->has("/raft/snapshot");
+  manager_clocks_true &= n.wall_offset == Duration(0);
+  raft::Settings settings;
+  settings.id = n.raft_id, settings.address = n.address + ":2377";
+  settings.seed = static_cast<uint32_t>(p.entropy.number()), settings.election_ms = 700, settings.heartbeat_ms = 40;
+  p.log = std::make_shared<RecordedLog>(open_raft_files(p.loop, n.files, "/raft"));
+  Manager::Parts parts{p.loop, p.entropy, p.transport, p.log, [settings] { return raft::make_libraft_core(settings); }, n.raft_id, n.node_id, settings.address, shape.retention};
+  p.manager = std::make_shared<Manager>(std::move(parts));
+  if (auto started = p.manager->start(how); !started) {
+    p.manager.reset(), p.log.reset();
+    return started;
+  }
+  return p.transport.listen(n.address, 2377);
+}
+
 void SimWorld::start_worker(SimNode& n) {
   Process& p = *n.process;
   SimNode* node = &n;
-  const auto managers = [node] {
-    std::vector<std::string> out;
-    if (Manager* m = node->manager()) {
-      if (const std::string leader = m->leader_address(); !leader.empty()) out.push_back(leader);
-      out.push_back(node->address + ":2377");
-    }
-    for (const auto& [id, address] : node->managers)
-      if (std::ranges::find(out, address) == out.end()) out.push_back(address);
-    return out;
-  };
-  const auto on_assignments = [node](const Assignments& a) {
+  const auto on_assignments = [this, node](const Assignments& a) {
     if (!a.managers.empty()) node->managers = a.managers;
+    node->process->wanted_role = a.role;
+    follow_wanted_role(*node);
   };
   const auto identity = [node] {
     return node->manager() ? std::pair{node->address + ":2377", node->raft_id} : std::pair{std::string(), uint64_t{0}};
   };
-  p.worker = std::make_unique<Worker>(Worker::Parts{p.loop, p.transport, p.executor, n.node_id, n.address, managers, on_assignments, identity});
+  p.worker = std::make_unique<Worker>(Worker::Parts{p.loop, p.transport, p.executor, n.node_id, n.address, [node] { return node->manager_addresses(); }, on_assignments, identity});
   p.worker->start();
 }
 
@@ -197,15 +198,16 @@ void SimWorld::bury_stopped() {
 
 void SimWorld::restart(int index) {
   SimNode& n = node(index);
-  if (n.process) return;
+  if (n.process || !n.member) return;
   note("restart of n" + std::to_string(index + 1));
+  if (n.raft_id == 0) n.role = NodeRole::kWorker;  // a change of role that the crash cut short is made again
   start_process(n, n.role == NodeRole::kManager ? std::optional(Manager::Start::kRestart) : std::nullopt, true);
 }
 
 SimNode* SimWorld::leader() {
   SimNode* best = nullptr;
   for (auto& n : nodes)
-    if (Manager* m = n->manager(); m && m->leads() && (!best || m->replica().term() > best->manager()->replica().term())) best = n.get();
+    if (const auto m = n->manager(); m && m->leads() && (!best || m->replica().term() > best->manager()->replica().term())) best = n.get();
   return best;
 }
 
@@ -253,45 +255,23 @@ Task<void> SimWorld::found(SimNode& n) {
   founded_ = true;
 }
 
-Task<void> SimWorld::admit(SimNode& founder, SimNode& n) {
-  Manager& m = *founder.manager();
-  Node object;
-  object.meta.id = n.node_id, object.spec.role = n.role;
-  Command command;
-  command.time = founder.process->loop.wall_now();
-  command.put(Kind::kNode, object);
-  auto done = co_await m.propose(std::move(command));
-  if (!done) co_return violate("join: " + done.error().message);
-  n.managers = founder.managers;
-  start_process(n, n.role == NodeRole::kManager ? std::optional(Manager::Start::kJoin) : std::nullopt, false);
-  if (n.role == NodeRole::kManager) {
-    auto changed = co_await m.change_member({n.raft_id, n.address + ":2377", raft::Role::kStandby}, false);
-    if (!changed) co_return violate("join of a manager: " + changed.error().message);
-    object = *m.store().node(n.node_id);
-    object.raft_id = n.raft_id, object.manager_address = n.address + ":2377";
-    Command second;
-    second.time = founder.process->loop.wall_now();
-    second.put(Kind::kNode, object);
-    if (auto put = co_await m.propose(std::move(second)); !put) co_return violate("join of a manager: " + put.error().message);
-  }
-  start_worker(n);
-  ++admitted_;
-}
-
 bool SimWorld::bootstrap() {
   SimNode& first = *nodes[0];
+  const int count = shape.managers + shape.workers;
+  first.member = true;
   start_process(first, Manager::Start::kBootstrap, false);
   first.process->scope.spawn(found(first));
   if (!run_until([&] { return founded_; }, 10s)) return false;
-  for (size_t i = 1; i < nodes.size(); ++i) {
-    first.process->scope.spawn(admit(first, *nodes[i]));
+  for (int i = 1; i < count; ++i) {
+    first.process->scope.spawn(admit(&first, &node(i), true));
     if (random.chance(0.5)) run_for(random.between(Duration(0s), Duration(2s)));
   }
   return run_until(
       [&] {
         SimNode* l = leader();
-        if (!l || admitted_ + 1 < static_cast<int>(nodes.size())) return false;
+        if (!l || admitted_ + 1 < count) return false;
         for (const auto& n : nodes) {
+          if (!n->member) continue;
           const Node* object = l->manager()->store().node(n->node_id);
           if (!object || object->state != NodeState::kReady) return false;
         }

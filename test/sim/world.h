@@ -22,10 +22,11 @@ struct Process {
   SimTransport transport;
   std::shared_ptr<RecordedLog> log;
   FakeExecutor executor;
-  std::unique_ptr<Manager> manager;
+  ManagerPtr manager;
   std::unique_ptr<Worker> worker;
   Scope scope;  // the workload's requests at this node
-  bool dying = false;
+  std::optional<NodeRole> wanted_role;
+  bool changing_role = false, dying = false;
 };
 
 struct SimNode {
@@ -40,12 +41,14 @@ struct SimNode {
   std::vector<std::pair<std::string, std::string>> managers;  // as the node remembers them: id, address
   std::unique_ptr<Process> process;                           // null while it is down
   int boots = 0;
+  bool member = false, joining = false;
 
-  Manager* manager() const { return process ? process->manager.get() : nullptr; }
+  ManagerPtr manager() const { return process ? process->manager : nullptr; }
+  std::vector<std::string> manager_addresses() const;
 };
 
 struct Shape {
-  int managers = 3, workers = 2;
+  int managers = 3, workers = 2, spares = 0;  // spares: machines that may join later
   raft::Retention retention{};
 };
 
@@ -78,6 +81,9 @@ class SimWorld {
   /// In the middle of what its disk does then.
   void crash_after(int node, Crash how, uint64_t disk_calls);
   void restart(int node);
+  /// A machine that is not part of the cluster becomes one, by way of a manager; a member goes for good.
+  void join(SimNode& at, SimNode& node, NodeRole role);
+  void leave(SimNode& node);
   bool up(int node) const { return nodes[static_cast<size_t>(node)]->process != nullptr; }
   /// The node that leads, if there is one now.
   SimNode* leader();
@@ -101,8 +107,18 @@ class SimWorld {
   void start_process(SimNode& node, std::optional<Manager::Start> manager, bool worker);
   void start_worker(SimNode& node);
   void bury(SimNode& node, SimTransport::Death how);
+  void forget(SimNode& node);
+  Result<> start_manager(SimNode& node, Manager::Start how);
+  void serve_members(SimNode& node);
+  void follow_wanted_role(SimNode& node);
   Task<void> found(SimNode& node);
-  Task<void> admit(SimNode& founder, SimNode& node);
+  Task<void> admit(SimNode* at, SimNode* node, bool must);
+  Task<void> settle_in(SimNode* node, bool must);
+  Task<void> take_leave(SimNode* node);
+  Task<void> follow_role(SimNode* node, NodeRole role);
+  Task<Result<>> ask_leader(SimNode* node, std::string request);
+  Task<Result<std::string>> on_member(SimNode* node, Peer peer, std::string bytes);
+  Task<Result<std::string>> on_role(SimNode* node, Peer peer);
   void mix(uint64_t value);
   void bury_stopped();
 
