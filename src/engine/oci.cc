@@ -145,7 +145,9 @@ static JsonArray mounts_json(const Container& c, const OciInputs& in) {
       out.push_back(JsonObject{{"destination", m->destination}, {"type", "tmpfs"}, {"source", "tmpfs"}, {"options", strings(options)}});
     } else {
       const auto other = in.sources.find(m->destination);
-      out.push_back(bind(m->destination, other == in.sources.end() ? m->source : other->second, {m->recursive ? "rbind" : "bind", m->propagation.empty() ? "rprivate" : m->propagation, m->rw ? "rw" : m->ro_recursive ? "rro" : "ro"}));
+      std::string propagation = m->propagation.empty() ? "rprivate" : m->propagation;
+      if (!m->recursive && propagation[0] == 'r') propagation.erase(0, 1);  // crun takes the one for the other
+      out.push_back(bind(m->destination, other == in.sources.end() ? m->source : other->second, {m->recursive ? "rbind" : "bind", propagation, m->rw ? "rw" : m->ro_recursive ? "rro" : "ro"}));
     }
   }
   return out;

@@ -202,7 +202,7 @@ Task<Result<>> Containers::resolve_mounts(Container& c, const Image& image) {
       if (m.ro_non_recursive && m.ro_force_recursive) co_return fail(Code::kInvalid, "mount options conflict: ReadOnlyNonRecursive && ReadOnlyForceRecursive");
       if ((m.ro_non_recursive || m.ro_force_recursive) && !m.read_only) co_return fail(Code::kInvalid, "invalid mount config for type \"bind\": a read-only mode of what lies below needs ReadOnly");
       if (m.ro_force_recursive && !paths_.machine.recursive_read_only) co_return fail(Code::kInvalid, "mounts cannot be made read-only recursively: this needs Linux 5.12");
-      p.source = m.source, p.recursive = !m.non_recursive, p.ro_recursive = m.read_only && !m.ro_non_recursive && paths_.machine.recursive_read_only;
+      p.source = m.source, p.recursive = !m.non_recursive, p.ro_recursive = m.read_only && !m.ro_non_recursive && paths_.machine.recursive_read_only && exists(m.source + "/.");  // crun 1.8: of folders only
       if (m.read_only && !strict) p.mode = "ro";
       if (p.propagation.empty()) p.propagation = "rprivate";
     } else if (m.type == "volume") {
