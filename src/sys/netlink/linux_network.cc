@@ -350,6 +350,13 @@ static Result<> put_node_ports(const MeshTable& table) {
   return t.commit();
 }
 
+static std::set<uint16_t> udp_ports(const MeshTable& table) {
+  std::set<uint16_t> out;
+  for (const auto& port : table.ports)
+    if (port.protocol == "udp" && !port.targets.empty()) out.insert(port.published);
+  return out;
+}
+
 Task<Result<>> LinuxNetwork::set_mesh(MeshTable table) {
   const std::string sandbox = dir_ + "/ingress";
   std::set<std::string> gone;
@@ -357,15 +364,19 @@ Task<Result<>> LinuxNetwork::set_mesh(MeshTable table) {
     for (const auto& target : port.targets) gone.insert(target.address);
   for (const auto& port : table.ports)
     for (const auto& target : port.targets) gone.erase(target.address);
+  std::set<uint16_t> fresh = udp_ports(table);  // who sent datagrams there before is remembered with an answer from the node
+  for (const uint16_t port : udp_ports(mesh_)) fresh.erase(port);
   auto held = co_await rules_mutex_.lock(loop_);
   auto work = [=]() -> Result<> {
     TRYV(put_node_ports(table));
+    for (const uint16_t port : fresh) (void)nft::purge_udp_port(port);
     TRY(auto inside, InNamespace::enter(sandbox));
     TRY(auto rtnl, Rtnl::open());
     TRYV(put_mesh_links(rtnl, table));
     Transaction t;
     put_mesh(t, table);
     TRYV(t.commit());
+    for (const uint16_t port : fresh) (void)nft::purge_udp_port(port);
     for (const auto& address : gone) (void)nft::purge_conntrack(address, false);
     return {};
   };
