@@ -209,53 +209,18 @@ Result<std::vector<ArchiveImage>> images_in_archive(const std::vector<ArchiveFil
   return out;
 }
 
-// The instructions docker import accepts in --change.
-static Result<> apply_change(ContainerConfig& config, const std::string& change) {
-  const size_t space = change.find_first_of(" \t");
-  const std::string verb = lower(std::string_view(change).substr(0, space));
-  const std::string rest(trim(space == std::string::npos ? "" : change.substr(space)));
-  const auto command = [&]() -> std::vector<std::string> {
-    if (rest.starts_with("["))
-      if (auto words = from_text<std::vector<std::string>>(rest)) return *words;
-    return {"/bin/sh", "-c", rest};
-  };
-  if (verb == "cmd") config.cmd = command();
-  else if (verb == "entrypoint") config.entrypoint = command();
-  else if (verb == "workdir") config.working_dir = rest;
-  else if (verb == "user") config.user = rest;
-  else if (verb == "stopsignal") config.stop_signal = rest;
-  else if (verb == "expose")
-    for (const auto& port : split(rest, ' ')) config.exposed_ports[port.find('/') == std::string::npos ? port + "/tcp" : port] = {};
-  else if (verb == "volume") config.volumes[rest] = {};
-  else if (verb == "env" || verb == "label") {
-    const size_t equals = rest.find('=');
-    const size_t cut = equals == std::string::npos ? rest.find(' ') : equals;
-    if (cut == std::string::npos) return fail(Code::kInvalid, verb + " must have two arguments");
-    std::string value(trim(rest.substr(cut + 1)));
-    if (value.size() > 1 && value.front() == '"' && value.back() == '"') value = value.substr(1, value.size() - 2);
-    if (verb == "env") config.env.push_back(rest.substr(0, cut) + "=" + value);
-    else config.labels[rest.substr(0, cut)] = value;
-  } else {
-    return fail(Code::kInvalid, verb + " is not a valid change command");
-  }
-  return {};
-}
-
-Result<std::string> import_config(const std::string& diff_id, const std::vector<std::string>& changes, const std::string& message, const std::string& created,
-                                  const ImagePlatform& platform) {
+std::string import_config(const std::string& diff_id, const ContainerConfig& config, const std::string& message, const std::string& created, const ImagePlatform& platform) {
   ConfigFile c;
-  c.architecture = platform.architecture, c.os = platform.os, c.variant = platform.variant, c.created = created, c.comment = message;
-  for (const auto& change : changes) TRYV(apply_change(c.config, change));
+  c.architecture = platform.architecture, c.os = platform.os, c.variant = platform.variant, c.created = created, c.comment = message, c.config = config;
   c.rootfs = {"layers", {diff_id}};
   c.history.push_back({created, "", "", message, false});
   return to_text(c);
 }
 
-Result<std::string> commit_config(CommitParts p) {
+std::string commit_config(CommitParts p) {
   ConfigFile c;
   c.architecture = p.platform.architecture, c.os = p.platform.os, c.variant = p.platform.variant, c.author = p.entry.author, c.created = p.entry.created, c.comment = p.entry.comment;
   c.config = std::move(p.config);
-  for (const auto& change : p.changes) TRYV(apply_change(c.config, change));
   c.rootfs = {"layers", std::move(p.diff_ids)};
   c.history = std::move(p.history);
   c.history.push_back(std::move(p.entry));

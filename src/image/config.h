@@ -40,18 +40,17 @@ struct ArchiveImage {
 /// docker save's manifest.json, or an OCI layout's index.json. `platform`: of an index within; without one this machine's, or the only one.
 Result<std::vector<ArchiveImage>> images_in_archive(const std::vector<ArchiveFile>& files, const std::optional<ImagePlatform>& platform = std::nullopt);
 
-/// A config for `docker import`: one layer, changes as Dockerfile instructions.
-Result<std::string> import_config(const std::string& diff_id, const std::vector<std::string>& changes, const std::string& message, const std::string& created,
-                                  const ImagePlatform& platform);
+/// A config for `docker import`: one layer.
+std::string import_config(const std::string& diff_id, const ContainerConfig& config, const std::string& message, const std::string& created, const ImagePlatform& platform);
 
-/// A config for `docker commit`: what the container had, changed, and one more layer.
+/// A config for `docker commit`: what the container had, and one more layer.
 struct CommitParts {
   ContainerConfig config;
-  std::vector<std::string> changes, diff_ids;
+  std::vector<std::string> diff_ids;
   std::vector<HistoryEntry> history;
   HistoryEntry entry;
   ImagePlatform platform;
 };
-Result<std::string> commit_config(CommitParts parts);
+std::string commit_config(CommitParts parts);
 
 }  // namespace panal

@@ -28,16 +28,6 @@ TEST_CASE("a manifest whose digests are none is refused: they become file names"
   CHECK(!parse_manifest(make_manifest(digest('a'), 1, {{digest('b') + "/x", 1}})).has_value());
 }
 
-TEST_CASE("import takes Dockerfile instructions and refuses others") {
-  const auto c = import_config(digest('d'), {"CMD [\"a\",\"b\"]", "ENTRYPOINT run it", "ENV A=\"x y\"", "ENV B c", "EXPOSE 80 53/udp", "LABEL l=m", "USER u", "WORKDIR /w", "VOLUME /v"}, "why",
-                               "2026-11-20T00:00:00Z", {"linux", "amd64", ""});
-  REQUIRE(c.has_value());
-  for (const auto* part : {"\"Cmd\":[\"a\",\"b\"]", "\"Entrypoint\":[\"/bin/sh\",\"-c\",\"run it\"]", "\"A=x y\",\"B=c\"", "\"80/tcp\":{}", "\"53/udp\":{}", "\"l\":\"m\"", "\"diff_ids\":[\"sha256:dddd"})
-    CHECK_MESSAGE(c->find(part) != std::string::npos, std::string(part));
-  CHECK(import_config(digest('d'), {"RUN x"}, "", "", {"linux", "amd64", ""}).error().message == "run is not a valid change command");
-  CHECK(!import_config(digest('d'), {"ENV"}, "", "", {"linux", "amd64", ""}).has_value());
-}
-
 TEST_CASE("archives: docker save, OCI layouts, links, and what is missing") {
   char name[] = "/tmp/panal-config-XXXXXX";
   const std::string dir = ::mkdtemp(name);

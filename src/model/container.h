@@ -32,6 +32,7 @@ struct ContainerConfig {
   std::vector<std::string> env;
   OptStrings cmd, entrypoint;
   std::vector<std::string> shell;  // of the image: what the shell form of its commands was run with
+  std::vector<std::string> on_build;  // of the image: instructions for a build that begins with it
   std::map<std::string, std::string> labels;
   std::map<std::string, Empty> volumes, exposed_ports;
   std::optional<HealthConfig> healthcheck;

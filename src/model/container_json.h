@@ -21,7 +21,7 @@ void fields(A& a, ContainerConfig& c) {
   a.opt("ExposedPorts", c.exposed_ports), a("Tty", c.tty), a("OpenStdin", c.open_stdin), a("StdinOnce", c.stdin_once);
   a("Env", c.env), a("Cmd", c.cmd), a.opt("Healthcheck", c.healthcheck), a("Image", c.image), a("Volumes", c.volumes);
   a("WorkingDir", c.working_dir), a("Entrypoint", c.entrypoint), a("Labels", c.labels);
-  a.opt("StopSignal", c.stop_signal), a.opt("StopTimeout", c.stop_timeout), a.opt("Shell", c.shell);
+  a.opt("StopSignal", c.stop_signal), a.opt("StopTimeout", c.stop_timeout), a.opt("Shell", c.shell), a.opt("OnBuild", c.on_build);
   a.refuse("NetworkDisabled");
 }
 

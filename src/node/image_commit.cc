@@ -2,6 +2,7 @@
 #include <filesystem>
 
 #include "base/text.h"
+#include "build/config.h"
 #include "image/config.h"
 #include "image/reference.h"
 #include "model/image_json.h"
@@ -90,12 +91,14 @@ Task<Result<std::string>> Images::import(Source source, Import wish) {
     CO_TRY(const ImageRef ref, parse_tagged(wish.reference));
     tags.push_back(ref.familiar());
   }
+  ImageDraft draft;
+  CO_TRYV(apply_changes(draft, wish.changes));
   const std::string dir = layers_.new_ingest_dir();
   std::vector<std::string> chain;
   auto work = [&]() -> Task<Result<std::string>> {
     CO_TRY(const FreshLayer layer, co_await fresh_layer(std::move(source), dir, ""));
     chain = {layer.chain_id};
-    CO_TRY(const std::string config, import_config(layer.diff_id, wish.changes, wish.message, rfc3339(loop_.wall_now()), wish.platform));
+    const std::string config = import_config(layer.diff_id, draft.config, wish.message, rfc3339(loop_.wall_now()), wish.platform);
     CO_TRY(Image image, image_from_config(config, layers_.sha256(config), layers_));
     image.layer_digests = {layer.blob.digest};
     image.manifest = make_manifest(image.id, config.size(), {packed_layer(layer.blob.file, layer.blob.digest, layer.blob.size_bytes)});
@@ -116,6 +119,8 @@ Task<Result<std::string>> Images::commit(Commit wish, std::function<Task<Result<
     CO_TRY(const ImageRef ref, parse_tagged(wish.reference));
     tags.push_back(ref.familiar());
   }
+  ImageDraft draft{.config = wish.config, .author = wish.author};
+  CO_TRYV(apply_changes(draft, wish.changes));
   const std::string dir = layers_.new_ingest_dir();
   std::vector<std::string> chain = wish.chain_ids;
   const Pin below(*this, chain);
@@ -126,7 +131,7 @@ Task<Result<std::string>> Images::commit(Commit wish, std::function<Task<Result<
     handover.end(co_await pack(sink));
   };
   auto work = [&]() -> Task<Result<std::string>> {
-    CommitParts parts{.config = wish.config, .changes = wish.changes, .platform = host_platform()};
+    CommitParts parts{.config = draft.config, .platform = host_platform()};
     std::vector<PackedLayer> packed;
     for (const auto& id : wish.chain_ids) {
       const Layer* row = layer(id);
@@ -147,8 +152,8 @@ Task<Result<std::string>> Images::commit(Commit wish, std::function<Task<Result<
       chain.push_back(top->chain_id);
       parts.diff_ids.push_back(top->diff_id), packed.push_back(packed_layer(top->blob.file, top->blob.digest, top->blob.size_bytes)), layers.push_back(top->blob);
     }
-    parts.entry = {rfc3339(loop_.wall_now()), wish.created_by, wish.author, wish.comment, !top};
-    CO_TRY(const std::string config, commit_config(std::move(parts)));
+    parts.entry = {rfc3339(loop_.wall_now()), wish.created_by, draft.author, wish.comment, !top};
+    const std::string config = commit_config(std::move(parts));
     CO_TRY(Image image, image_from_config(config, layers_.sha256(config), layers_));
     for (const auto& l : packed) image.layer_digests.push_back(l.digest);
     image.manifest = make_manifest(image.id, config.size(), packed);

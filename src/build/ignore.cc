@@ -1,0 +1,188 @@
+#include "build/ignore.h"
+
+#include <algorithm>
+#include <optional>
+
+#include "base/text.h"
+
+namespace panal {
+
+static constexpr size_t kMostPatterns = 10'000, kLongestPattern = 4096, kMostParts = 256;
+
+// "[a-z]" at `p`: whether `c` is in it; moves behind it. No value: the class is never closed, or a range has no end.
+static std::optional<bool> in_class(std::string_view pattern, size_t& p, char c) {
+  ++p;
+  const bool negated = p < pattern.size() && pattern[p] == '^';
+  if (negated) ++p;
+  bool found = false, any = false;
+  const auto next = [&]() -> std::optional<unsigned char> {
+    if (p >= pattern.size()) return std::nullopt;
+    if (pattern[p] == '\\' && ++p >= pattern.size()) return std::nullopt;
+    return static_cast<unsigned char>(pattern[p++]);
+  };
+  while (p < pattern.size() && (pattern[p] != ']' || !any)) {
+    if (pattern[p] == '-' || pattern[p] == ']') return std::nullopt;
+    const auto low = next();
+    if (!low) return std::nullopt;
+    auto high = low;
+    if (p < pattern.size() && pattern[p] == '-') {
+      ++p;
+      if (p >= pattern.size() || pattern[p] == ']') return std::nullopt;
+      if (!(high = next())) return std::nullopt;
+    }
+    found |= *low <= static_cast<unsigned char>(c) && static_cast<unsigned char>(c) <= *high;
+    any = true;
+  }
+  if (p >= pattern.size()) return std::nullopt;
+  ++p;
+  return found != negated;
+}
+
+static Result<> check_component(std::string_view pattern) {
+  for (size_t p = 0; p < pattern.size();) {
+    if (pattern[p] == '[') {
+      if (!in_class(pattern, p, 0)) return fail(Code::kInvalid, "syntax error in pattern");
+    } else if (pattern[p] == '\\') {
+      if (p + 1 >= pattern.size()) return fail(Code::kInvalid, "syntax error in pattern");
+      p += 2;
+    } else {
+      ++p;
+    }
+  }
+  return {};
+}
+
+// `pattern` has been checked. A star remembers where to try again: linear in practice, never exponential.
+static bool component_matches(std::string_view pattern, std::string_view name) {
+  size_t p = 0, n = 0, star = std::string_view::npos, mark = 0;
+  while (n < name.size()) {
+    bool ok = false;
+    if (p < pattern.size()) {
+      if (pattern[p] == '*') {
+        star = p++, mark = n;
+        continue;
+      }
+      size_t next = p + 1;
+      if (pattern[p] == '?') {
+        ok = true;
+      } else if (pattern[p] == '[') {
+        next = p;
+        ok = in_class(pattern, next, name[n]).value_or(false);
+      } else {
+        if (pattern[p] == '\\' && next < pattern.size()) ++next;
+        ok = pattern[next - 1] == name[n];
+      }
+      if (ok) p = next, ++n;
+    }
+    if (ok) continue;
+    if (star == std::string_view::npos) return false;
+    p = star + 1, n = ++mark;
+  }
+  while (p < pattern.size() && pattern[p] == '*') ++p;
+  return p == pattern.size();
+}
+
+Result<bool> match_component(std::string_view pattern, std::string_view name) {
+  TRYV(check_component(pattern));
+  return component_matches(pattern, name);
+}
+
+// The same star technique, over components; ** is the star.
+static bool parts_match(const std::vector<std::string>& pattern, const std::vector<std::string>& path, size_t length) {
+  size_t p = 0, n = 0, star = std::string::npos, mark = 0;
+  while (n < length) {
+    if (p < pattern.size() && pattern[p] == "**") {
+      star = p++, mark = n;
+    } else if (p < pattern.size() && component_matches(pattern[p], path[n])) {
+      ++p, ++n;
+    } else if (star != std::string::npos) {
+      p = star + 1, n = ++mark;
+    } else {
+      return false;
+    }
+  }
+  while (p < pattern.size() && pattern[p] == "**") ++p;
+  return p == pattern.size();
+}
+
+bool match_path(const std::vector<std::string>& pattern, const std::vector<std::string>& path) { return parts_match(pattern, path, path.size()); }
+
+std::string clean_path(std::string_view path) {
+  std::vector<std::string> parts;
+  for (auto& part : split(path, '/')) {
+    if (part.empty() || part == ".") continue;
+    if (part != "..") parts.push_back(std::move(part));
+    else if (!parts.empty()) parts.pop_back();
+  }
+  return join(parts, "/");
+}
+
+Result<> PathPatterns::add(std::string text) {
+  Pattern out;
+  std::string_view rest = trim(text);
+  if (rest.starts_with('!')) {
+    out.exception = true;
+    rest = trim(rest.substr(1));
+    if (rest.empty()) return fail(Code::kInvalid, "illegal exclusion pattern: \"!\"");
+  }
+  if (rest.empty()) return {};
+  if (rest.size() > kLongestPattern) return fail(Code::kInvalid, "a pattern is longer than 4096 characters");
+  const std::string cleaned = clean_path(rest);
+  if (cleaned.empty()) return {};  // "." and "/" name the context itself
+  out.parts = split(cleaned, '/');
+  if (out.parts.size() > kMostParts) return fail(Code::kInvalid, "too many patterns");
+  for (const auto& part : out.parts)
+    if (!check_component(part)) return fail(Code::kInvalid, "failed to parse pattern \"" + std::string(rest) + "\": syntax error in pattern");
+  return add_plain(std::move(out));
+}
+
+// Docker reads "a**b" as "a", then any folders or none, then "b": "ab" and "ax/y/b", but not "axb".
+Result<> PathPatterns::add_plain(Pattern pattern) {
+  if (patterns_.size() >= kMostPatterns) return fail(Code::kInvalid, "too many patterns");
+  auto& parts = pattern.parts;
+  const auto mixed = std::ranges::find_if(parts, [](const std::string& part) { return part != "**" && part.contains("**"); });
+  if (mixed == parts.end()) {
+    patterns_.push_back(std::move(pattern));
+    return {};
+  }
+  const size_t cut = mixed->find("**");
+  const std::string before = mixed->substr(0, cut);
+  std::string after = mixed->substr(cut + 2);
+  auto rest = mixed + 1;
+  if (after.empty() && rest != parts.end()) after = *rest++;
+  if (after.empty()) {
+    *mixed = before + "*";
+    return add_plain(std::move(pattern));
+  }
+  Pattern joined{{parts.begin(), mixed}, pattern.exception}, apart = joined;
+  joined.parts.push_back(before + after);
+  if (!before.empty()) apart.parts.push_back(before + "*");
+  apart.parts.insert(apart.parts.end(), {"**", after});
+  for (auto* p : {&joined, &apart}) p->parts.insert(p->parts.end(), rest, parts.end());
+  if (!before.empty()) TRYV(add_plain(std::move(joined)));
+  return add_plain(std::move(apart));
+}
+
+Result<PathPatterns> PathPatterns::parse(std::string_view text) {
+  if (text.starts_with("\xEF\xBB\xBF")) text.remove_prefix(3);
+  PathPatterns out;
+  for (const auto& line : split(text, '\n'))
+    if (!line.starts_with('#')) TRYV(out.add(line));
+  return out;
+}
+
+bool PathPatterns::match(std::string_view path) const {
+  const auto parts = split(clean_path(path), '/');
+  bool out = false;
+  for (const auto& pattern : patterns_) {
+    if (pattern.exception != out) continue;  // it would change nothing
+    for (size_t length = 1; length <= parts.size(); ++length)
+      if (parts_match(pattern.parts, parts, length)) {
+        out = !pattern.exception;
+        break;
+      }
+  }
+  return out;
+}
+
+}  // namespace panal
