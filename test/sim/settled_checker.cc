@@ -53,6 +53,13 @@ static bool lasting(const ServiceSpec& s) {
 static std::string service_lacks(const Store& store, const Service& s) {
   const bool updating = s.update && (s.update->state == "updating" || s.update->state == "rollback_started");
   if (!lasting(s.spec)) return {};
+  const auto takes = [&](const auto& n) { return n.second.spec.availability == Availability::kActive && constraints_hold(s.spec.task, n.second); };
+  if (s.spec.mode == ServiceMode::kReplicated && std::ranges::none_of(store.nodes, takes)) {  // all nodes of the role it asks for have another one now
+    for (const auto& [id, t] : store.tasks)
+      if (t.service_id == s.meta.id && t.desired <= TaskState::kRunning && t.spec_version == s.spec_version && (t.status.state > TaskState::kPending || t.status.error.empty()))
+        return "task " + id + " of " + s.spec.name + " is " + std::string(name_of(t.status.state)) + " where no node may run it";
+    return {};
+  }
   if (updating) return "service " + s.spec.name + " is still " + s.update->state;
   const bool held = s.update && (s.update->state == "paused" || s.update->state == "rollback_paused");
   std::map<std::string, int> running;
