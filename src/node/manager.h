@@ -114,6 +114,7 @@ class Manager final : public raft::StateMachine {
     bool remove = false;
   };
   bool is_member(raft::Id id) const;
+  bool silent(raft::Id id) const;
   bool can_spare(raft::Id id) const;
   bool caught_up(const raft::Server& server) const;
   std::optional<MemberChange> next_change() const;

@@ -33,7 +33,7 @@ Task<bool> Manager::hand_over() {
   raft::Id heir = 0;
   raft::Index furthest = 0;
   for (const auto& s : replica_->configuration())
-    if (const auto match = replica_->match_index(s.id); s.id != parts_.raft_id && s.role == raft::Role::kVoter && match && *match >= furthest) heir = s.id, furthest = *match;
+    if (const auto match = replica_->match_index(s.id); s.id != parts_.raft_id && s.role == raft::Role::kVoter && match && *match >= furthest && !silent(s.id)) heir = s.id, furthest = *match;
   if (heir == 0) co_return false;
   replica_->transfer(ms(parts_.loop.now()), heir);
   const MonoTime deadline = parts_.loop.now() + 2s;
@@ -69,12 +69,13 @@ bool Manager::is_member(raft::Id id) const {
   return std::ranges::any_of(replica_->configuration(), [&](const raft::Server& s) { return s.id == id; });
 }
 
+bool Manager::silent(raft::Id id) const {
+  const auto heard = heard_.find(id);
+  return id != parts_.raft_id && (heard == heard_.end() || parts_.loop.now() - heard->second >= 3s);
+}
+
 // Of the voters that would be left, a majority is heard from.
 bool Manager::can_spare(raft::Id id) const {
-  const auto silent = [&](raft::Id voter) {
-    const auto heard = heard_.find(voter);
-    return voter != parts_.raft_id && (heard == heard_.end() || parts_.loop.now() - heard->second >= 3s);
-  };
   size_t left = 0, here = 0;
   bool votes = false;
   for (const auto& s : replica_->configuration()) {
