@@ -136,7 +136,7 @@ Result<> run(DaemonOptions o) {
   registry.sha256 = [&layers](std::string_view text) { return layers.sha256(text); };
   ImagePull image_pull(loop, registry, images, layers, events);
   ImagePush image_push(loop, registry, images, layers, events);
-  peers.pull = [&image_pull](std::string reference, std::string auth) { return image_pull.pull_for_task(std::move(reference), std::move(auth)); };
+  peers.pull = [&image_pull](std::string reference, std::string auth, std::shared_ptr<Halt> halt) { return image_pull.pull_for_task(std::move(reference), std::move(auth), std::move(halt)); };
   TaskExecutor executor({loop, containers, networks, peers, description, secrets});
   SwarmNode swarm({loop, entropy, transport, *crypto, kernel, executor, peers, [&loop](const std::string& dir) { return open_raft_files(loop, dir); },
                    [](const raft::Settings& settings) { return raft::make_libraft_core(settings); }, o.data_root + "/swarm", facts.node_name});

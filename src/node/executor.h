@@ -13,6 +13,8 @@ class Executor {
   virtual ~Executor() = default;
   /// Makes image, networks and container of a task ready; idempotent. The id of its container.
   virtual Task<Result<std::string>> prepare(ClusterTask task) = 0;
+  /// A task whose prepare() may be under way is not wanted any more: what it fetches is given up.
+  virtual void give_up(const std::string&) {}
   virtual Task<Result<>> start(std::string container_id) = 0;
   struct Exit {
     int code = 0;

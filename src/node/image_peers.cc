@@ -140,7 +140,7 @@ Task<Result<std::string>> ImagePeers::fetch(ImageRef ref, Found found) {
   co_return co_await images_.adopt(std::move(arrival));
 }
 
-Task<Result<std::string>> ImagePeers::ensure(std::string reference, std::string registry_auth) {
+Task<Result<std::string>> ImagePeers::ensure(std::string reference, std::string registry_auth, std::shared_ptr<Halt> halt) {
   if (auto here = images_.find(reference)) co_return (*here)->id;
   CO_TRY(const ImageRef ref, parse_tagged(reference));
   auto found = co_await find(reference);
@@ -153,7 +153,7 @@ Task<Result<std::string>> ImagePeers::ensure(std::string reference, std::string 
     missing = found.error();
     if (!pull || missing.code != Code::kNotFound) co_return std::unexpected(missing);
   }
-  auto pulled = co_await pull(reference, registry_auth);
+  auto pulled = co_await pull(reference, registry_auth, halt);
   if (pulled) co_return pulled;
   co_return fail(missing.code, missing.message + "; " + pulled.error().message);
 }

@@ -1,6 +1,7 @@
 // Images between nodes: whoever has one hands it to whoever misses it, over the cluster's mutual TLS, verified by digest.
 #pragma once
 #include "node/images.h"
+#include "ports/http_client.h"
 #include "ports/transport.h"
 
 namespace panal {
@@ -14,9 +15,9 @@ class ImagePeers {
 
   /// Makes `reference` available on this node: what it has, what the peers have, what a registry has. "No such image" names who was asked.
   /// `registry_auth`: an X-Registry-Auth header.
-  Task<Result<std::string>> ensure(std::string reference, std::string registry_auth);
+  Task<Result<std::string>> ensure(std::string reference, std::string registry_auth, std::shared_ptr<Halt> halt);
   /// Set by the composition root: fetches from the registry.
-  std::function<Task<Result<std::string>>(std::string reference, std::string registry_auth)> pull;
+  std::function<Task<Result<std::string>>(std::string reference, std::string registry_auth, std::shared_ptr<Halt> halt)> pull;
   /// Manifest digest and platform of a reference, here or at a peer; for /distribution.
   struct Found {
     std::string manifest, config, index, address;  // address empty: here

@@ -248,9 +248,10 @@ Task<Result<>> ImagePull::pull_all(ImageRef ref, PullOptions options, Report rep
   co_return Result<>{};
 }
 
-Task<Result<std::string>> ImagePull::pull_for_task(std::string reference, std::string auth) {
+Task<Result<std::string>> ImagePull::pull_for_task(std::string reference, std::string auth, std::shared_ptr<Halt> halt) {
   CO_TRY(ImageRef ref, parse_tagged(reference));
   PullOptions options;
+  options.halt = std::move(halt);
   CO_TRY(options.auth, parse_registry_auth(auth));
   CO_TRY(const std::string id, co_await pull(ref, std::move(options), {}));
   if (!ref.tag.empty() && !ref.digest.empty()) {  // pinned: found again under the name that people read

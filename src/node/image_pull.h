@@ -50,7 +50,7 @@ class ImagePull {
   /// pull -a: every tag of the repository.
   Task<Result<>> pull_all(ImageRef ref, PullOptions options, Report report);
   /// For a task of the cluster: nobody watches. `auth`: an X-Registry-Auth header.
-  Task<Result<std::string>> pull_for_task(std::string reference, std::string auth);
+  Task<Result<std::string>> pull_for_task(std::string reference, std::string auth, std::shared_ptr<Halt> halt);
   Task<Result<Described>> describe(ImageRef ref, RegistryAuth auth, std::shared_ptr<Halt> halt);
 
  private:

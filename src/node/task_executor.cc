@@ -246,13 +246,17 @@ Task<Result<std::string>> TaskExecutor::prepare(ClusterTask t) {
   const auto before = existing();
   if (auto it = before.find(t.meta.id); it != before.end()) co_return it->second;
   const ContainerSpec& spec = t.spec.container;
-  CO_TRY(const std::string image_id, co_await parts_.images.ensure(spec.image, t.registry_auth));
+  if (interrupted_) co_return fail(Code::kCancelled, "the worker ends");
+  const auto halt = fetching_[t.meta.id] = std::make_shared<Halt>();
+  const auto image_id = co_await parts_.images.ensure(spec.image, t.registry_auth, halt);
+  fetching_.erase(t.meta.id);
+  if (!image_id) co_return std::unexpected(image_id.error());
   CO_TRYV(co_await ensure_networks(t));
   const std::string slot = t.slot ? std::to_string(t.slot) : t.node_id;
   const std::string name = t.service_name + "." + slot + "." + t.meta.id;
   ContainerConfig config;
   HostConfig host;
-  (void)image_id;  // found again by its name, which is what people read
+  // The image is found again by its name, which is what people read.
   config.image = spec.image, config.hostname = expand(spec.hostname, t), config.user = spec.user, config.working_dir = spec.dir, config.tty = spec.tty, config.open_stdin = spec.open_stdin;
   config.stop_signal = spec.stop_signal, config.healthcheck = spec.health, config.labels = spec.labels;
   if (spec.stop_grace_period) config.stop_timeout = static_cast<int>((*spec.stop_grace_period + 999'999'999) / 1'000'000'000);
@@ -324,8 +328,13 @@ Task<Result<Executor::Exit>> TaskExecutor::wait(std::string id, std::function<vo
   co_return Exit{live->c.state.exit_code, error};
 }
 
+void TaskExecutor::give_up(const std::string& task_id) {
+  if (auto it = fetching_.find(task_id); it != fetching_.end()) it->second->halt();
+}
+
 void TaskExecutor::interrupt() {
   interrupted_ = true;
+  for (const auto& [id, halt] : fetching_) halt->halt();
   programmed_.notify(parts_.loop);
   for (const auto& [id, live] : parts_.containers.all()) live->changed.notify(parts_.loop);
 }

@@ -23,6 +23,7 @@ class TaskExecutor final : public Executor {
   Task<void> leave();
 
   Task<Result<std::string>> prepare(ClusterTask task) override;
+  void give_up(const std::string& task_id) override;
   Task<Result<>> start(std::string container_id) override;
   Task<Result<Exit>> wait(std::string container_id, std::function<void(bool, int)> on_health) override;
   void interrupt() override;
@@ -56,6 +57,7 @@ class TaskExecutor final : public Executor {
   Assignments now_;
   std::set<std::string> overlays_;
   std::map<std::string, std::string> attachments_;  // of this process: task id -> network id, empty until the leader answers
+  std::map<std::string, std::shared_ptr<Halt>> fetching_;  // images, by task
   bool mesh_ready_ = false, interrupted_ = false;
   AsyncMutex mutex_;
   Event programmed_;

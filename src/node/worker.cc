@@ -165,6 +165,7 @@ void Worker::assign(const Assignments& a) {
     t->task = task;
     const bool wanted = task.desired <= TaskState::kRunning;
     if (wanted != t->wanted) t->wanted = wanted, t->changed.notify(parts_.loop);
+    if (!wanted && t->driving) parts_.executor.give_up(task.meta.id);
   }
   for (auto it = tasks_.begin(); it != tasks_.end();) {
     if (named.contains(it->first)) {
@@ -174,6 +175,7 @@ void Worker::assign(const Assignments& a) {
     auto t = it->second;
     t->wanted = false, t->forget = true;
     t->changed.notify(parts_.loop);
+    if (t->driving) parts_.executor.give_up(it->first);
     it = tasks_.erase(it);
     if (!t->driving) scope_.spawn(clean(t));
   }

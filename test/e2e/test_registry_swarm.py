@@ -2,6 +2,9 @@
 
 import base64
 import json
+import os
+import random
+import time
 import unittest
 
 from case import SwarmCase
@@ -67,6 +70,22 @@ class SwarmRegistryTest(SwarmCase):
         self.cluster.wait_task_error("locked", f"No such image: {name}")
         self.docker("service", "update", "-d", "--with-registry-auth", "--no-resolve-image", "--image", name, "locked").check()
         self.cluster.wait_tasks("locked", 1)
+
+    def test_a_pull_that_nobody_wants_any_more(self):
+        """A service is removed, and later a node leaves, while its image still comes."""
+        self.registry.put_image("slow", "1", [{"big": random.Random(1).randbytes(30 << 20)}], how="tar")
+        slow = self.registry.flaky(5001, pause=0.2)
+        self.docker("login", "-u", USER, "--password-stdin", slow, input=PASSWORD).check()
+        ingest = os.path.join(self.cluster.host(3).data_root, "ingest")
+        for name, end in (("removed", lambda: self.docker("service", "rm", "removed").check()), ("left", lambda: self.docker("swarm", "leave", node=3).check())):
+            self.docker("service", "create", "-d", "--name", name, "--with-registry-auth", "--constraint", "node.hostname==node3", f"{slow}/slow:1", *FOREVER).check()
+            until(lambda: [file for _, _, files in os.walk(ingest) for file in files if file == "blob"], "the layer comes")
+            began = time.monotonic()
+            end()
+            until(lambda: not os.listdir(ingest), "it was given up", 10)
+            self.assertLess(time.monotonic() - began, 10)
+        self.docker("node", "rm", "-f", "node3").check()
+        self.cluster.join(3, "worker")
 
     def test_a_newer_push_is_what_an_update_takes(self):
         name, first = self.push("moving:1")
