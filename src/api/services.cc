@@ -4,6 +4,7 @@
 #include "api/api.h"
 #include "api/body.h"
 #include "api/swarm_parts.h"
+#include "node/names.h"
 #include "base/text.h"
 #include "image/reference.h"
 #include "image/registry.h"
@@ -179,7 +180,8 @@ static Task<Result<>> create(Api& api, Call& call) {
   CO_TRY(const Json json, co_await read_json(call));
   CO_TRY(auto spec, from_json<ServiceSpec>(json));
   fill_defaults(spec);
-  if (spec.name.empty()) spec.name = api.parts().entropy.swarm_id().substr(0, 12);
+  if (spec.name.empty())
+    spec.name = random_name(api.parts().entropy, [&m](const std::string& n) { return std::ranges::any_of(m->store().services, [&](const auto& s) { return s.second.spec.name == n; }); });
   CO_TRYV(check_spec(api.parts(), *m, spec, ""));
   Service s;
   s.meta.id = api.parts().entropy.swarm_id(), s.spec = std::move(spec), s.spec_version = 1;

@@ -46,7 +46,7 @@ TEST_CASE("an entrypoint of its own drops the command that came from below") {
 TEST_CASE("what is no change says why") {
   CHECK(refused("RUN x") == "run is not a valid change command");
   CHECK(refused("ENV") == "ENV requires at least one argument");
-  CHECK(refused("FOO x") == "unknown instruction: FOO");
+  CHECK(refused("FUTURE x") == "unknown instruction: FUTURE");
   CHECK(refused("EXPOSE 99999") == "invalid containerPort: 99999");
   CHECK(refused("EXPOSE a/b") == "invalid containerPort: a/b");
   CHECK(refused("STOPSIGNAL NONE") != "no error");

@@ -8,6 +8,7 @@
 #include "model/container_json.h"
 #include "network/address.h"
 #include "node/containers.h"
+#include "node/names.h"
 
 namespace panal {
 
@@ -229,17 +230,6 @@ Task<Result<>> Containers::resolve_mounts(Container& c, const Image& image) {
   co_return Result<>{};
 }
 
-std::string Containers::random_name() {
-  static constexpr const char* kLeft[] = {"busy", "golden", "humming", "amber", "waxen", "diligent", "sunny", "swift", "gentle", "bold", "clever", "quiet", "bright", "keen", "merry", "noble"};
-  static constexpr const char* kRight[] = {"drone", "forager", "queen", "worker", "larva", "nectar", "pollen", "hive", "comb", "clover", "thyme", "lavender", "acacia", "heather", "linden", "sage"};
-  for (int tries = 0;; ++tries) {
-    const uint64_t n = entropy_.number();
-    std::string name = std::string(kLeft[n % 16]) + "_" + kRight[n / 16 % 16];
-    if (tries > 3) name += std::to_string(n / 256 % 1000);
-    if (!names_.contains(name)) return name;
-  }
-}
-
 static void fill_defaults(HostConfig& host) {
   if (host.restart_policy.name.empty()) host.restart_policy.name = "no";
   if (!host.masked_paths && host.privileged) host.masked_paths = std::vector<std::string>{};
@@ -267,7 +257,7 @@ Task<Result<CreateResult>> Containers::create(std::string name, ContainerConfig 
   result.warnings = fit_resources(host, paths_.machine, paths_.cgroup_v2);
   c.id = result.id, c.image_id = image.id, c.image_ref = config.image, c.created = loop_.wall_now(), c.managed_by_swarm = managed_by_swarm;
   CO_TRYV(merge_image(config, image));
-  if (name.empty()) name = random_name();
+  if (name.empty()) name = random_name(entropy_, [this](const std::string& n) { return names_.contains(n); });
   c.name = name, c.layers = image.chain_ids;
   live->layers = std::make_unique<Images::Pin>(images_, c.layers);
   std::vector<std::string> words;

@@ -167,7 +167,6 @@ class Containers {
   bool joins_network(const Container& c) const;
   Task<void> watch_exec(LivePtr live, std::shared_ptr<ExecSession> exec);
   Task<void> health_loop(LivePtr live, uint64_t life);
-  std::string random_name();
 
   Loop& loop_;
   Entropy& entropy_;

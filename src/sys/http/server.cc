@@ -357,7 +357,7 @@ Task<void> HttpServer::connection(Listener& listener, Fd fd, std::string peer) {
 }
 
 Task<void> HttpServer::secure_connection(Listener& listener, Fd fd, std::string peer) {
-  TlsStream stream(loop_, std::move(fd), listener.tls, TlsStream::Side::kServer);
+  TlsStream stream(loop_, std::move(fd), listener.tls, TlsStream::Side::kWebServer);
   stream.wait_for_reader(std::nullopt);
   handshakes_.push_back(&stream);
   if (handshakes_.size() > kMaxHandshakes) {

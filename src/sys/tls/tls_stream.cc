@@ -95,7 +95,7 @@ Result<TlsContext> make_api_context(const std::string& certificate, const std::s
   return context;
 }
 
-TlsStream::TlsStream(AsioLoop& loop, Fd fd, const TlsContext& context, Side side) : loop_(loop), fd_(loop, std::move(fd)), ssl_(SSL_new(context.get())), context_(context) {
+TlsStream::TlsStream(AsioLoop& loop, Fd fd, const TlsContext& context, Side side) : loop_(loop), fd_(loop, std::move(fd)), ssl_(SSL_new(context.get())), context_(context), side_(side) {
   SSL_set_fd(ssl_, fd_.get());
   if (side == Side::kClient) SSL_set_connect_state(ssl_);
   else SSL_set_accept_state(ssl_);
@@ -110,7 +110,7 @@ Task<Result<>> TlsStream::handshake(Duration timeout) {
     const int done = SSL_do_handshake(ssl_);
     if (done == 1) break;
     const int want = SSL_get_error(ssl_, done);
-    if (const auto code = ERR_peek_error(); ERR_GET_LIB(code) == ERR_LIB_SSL && ERR_GET_REASON(code) == SSL_R_HTTP_REQUEST) {
+    if (const auto code = ERR_peek_error(); side_ == Side::kWebServer && ERR_GET_LIB(code) == ERR_LIB_SSL && ERR_GET_REASON(code) == SSL_R_HTTP_REQUEST) {
       static constexpr std::string_view kPlain = "HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n";
       (void)!::send(fd_.get(), kPlain.data(), kPlain.size(), MSG_NOSIGNAL);
       for (std::array<char, 4096> rest; ::recv(fd_.get(), rest.data(), rest.size(), MSG_DONTWAIT) > 0;) {}  // unread, it would reset the connection

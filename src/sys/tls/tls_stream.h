@@ -22,7 +22,8 @@ Result<TlsContext> make_api_context(const std::string& certificate_file, const s
 
 class TlsStream final : public Stream {
  public:
-  enum class Side { kClient, kServer };
+  /// kWebServer: who speaks HTTP without TLS is told so.
+  enum class Side { kClient, kServer, kWebServer };
   TlsStream(AsioLoop& loop, Fd fd, const TlsContext& context, Side side);
   ~TlsStream() override;
 
@@ -45,6 +46,7 @@ class TlsStream final : public Stream {
   AsyncFd fd_;
   ssl_st* ssl_;
   TlsContext context_;
+  Side side_;
   std::optional<Duration> longest_write_ = 20s;
 };
 
