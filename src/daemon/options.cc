@@ -222,6 +222,8 @@ Result<> take_flag(JsonObject& values, const Named& n, const std::string& text) 
 
 /// Fills `values` with settings, `o` with what concerns this call only.
 Result<> read_flags(const std::vector<std::string>& args, JsonObject& values, DaemonOptions& o) {
+  for (const auto& arg : args)
+    if (to_utf8(arg) != arg) return fail(Code::kInvalid, "an argument is no UTF-8 text: " + to_utf8(arg));
   for (size_t i = 0; i < args.size(); ++i) {
     std::string name = args[i], value;
     bool has_value = false;

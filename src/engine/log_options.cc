@@ -15,10 +15,32 @@ namespace {
 constexpr std::array<const char*, 5> kCommon = {"env", "env-regex", "labels", "labels-regex", "tag"};
 constexpr size_t kMaxPattern = 256;
 
+// regcomp(3) copies what `+`, `?` and {n,m} repeat, once more for each level: "a++++..." would fill the memory. What they could make of
+// the expression together is limited; two of them in a row are no expression in Go either.
+bool is_bounded(const std::string& text) {
+  size_t copies = 1;
+  bool repeated = false;
+  for (size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    const bool repeats = c == '*' || c == '+' || c == '?' || c == '{';
+    if (repeats && repeated) return false;
+    repeated = repeats;
+    if (c == '\\') ++i;
+    else if (c == '+' || c == '?') copies *= 2;
+    else if (c == '{') {
+      const size_t end = text.find('}', i);
+      for (const auto& number : split(text.substr(i + 1, end == std::string::npos ? end : end - i - 1), ',')) copies *= static_cast<size_t>(std::clamp<int64_t>(parse_int(number).value_or(1), 1, 5000));
+      if (end != std::string::npos) i = end;
+    }
+    if (copies > 4096) return false;
+  }
+  return true;
+}
+
 // An expression as `labels-regex` has it. Go's and POSIX's extended syntax agree on what people write there.
 class Pattern {
  public:
-  explicit Pattern(const std::string& text) : good_(text.size() <= kMaxPattern && ::regcomp(&compiled_, text.c_str(), REG_EXTENDED | REG_NOSUB) == 0) {}
+  explicit Pattern(const std::string& text) : good_(text.size() <= kMaxPattern && is_bounded(text) && ::regcomp(&compiled_, text.c_str(), REG_EXTENDED | REG_NOSUB) == 0) {}
   Pattern(const Pattern&) = delete;
   Pattern& operator=(const Pattern&) = delete;
   ~Pattern() {

@@ -53,7 +53,9 @@ TEST_CASE("log options: refused with Docker's words") {
   CHECK(refusal("syslog", {{"syslog-address", "http://x"}}) == "unsupported scheme: 'http'");
   CHECK(refusal("syslog", {{"syslog-facility", "nope"}}) == "invalid syslog facility");
   CHECK(refusal("syslog", {{"syslog-format", "nope"}}) == "Invalid syslog format");
-  CHECK(refusal("json-file", {{"labels-regex", "("}}).starts_with("log opt labels-regex: not a regular expression"));
+  for (const char* bad : {"(", "a++", "a+++++++++++++++++++++++++++++++", "((((((((((((((a+)+)+)+)+)+)+)+)+)+)+)+)+)+", "(a{1000}){1000}", "a{,5000}"})
+    CHECK_MESSAGE(refusal("json-file", {{"labels-regex", bad}}).starts_with("log opt labels-regex: not a regular expression"), std::string(bad));
+  CHECK(refusal("json-file", {{"labels-regex", "^(prod|test)[a-z]+-[0-9]{1,3}\\.?.*$"}}) == "");
   CHECK(refusal("json-file", {{"tag", "{{.Nope}}"}}).starts_with("log opt tag: {{.Nope}} is not supported"));
 }
 
