@@ -32,6 +32,13 @@ Result<> admits(const Store& store, const Change& c) {
   if (!c.object) return {};
   const std::string exists = "rpc error: code = AlreadyExists desc = ";
   switch (c.kind) {
+    case Kind::kNode: {
+      const auto now = store.nodes.find(c.id);
+      if (now == store.nodes.end() || now->second.spec.role != NodeRole::kManager || std::get<Node>(*c.object).spec.role == NodeRole::kManager) return {};
+      for (const auto& [id, other] : store.nodes)
+        if (id != c.id && other.spec.role == NodeRole::kManager) return {};
+      return fail(Code::kInvalid, "rpc error: code = FailedPrecondition desc = attempting to demote the last manager of the swarm");
+    }
     case Kind::kService: {
       const auto& s = std::get<Service>(*c.object);
       TRYV(name_is_free(store.services, c.id, s.spec.name, [](const Service& o) { return o.spec.name; }, exists + "name conflicts with an existing object: service " + s.spec.name + " already exists"));

@@ -41,6 +41,22 @@ TEST_CASE("two users who ask at once for a name or a port: the second is refused
   CHECK(ask(c, Kind::kService, fresh("one", published(c, "web", {{.target = 81, .published = 8080}})), c.store.service("one")->meta.version).has_value());
 }
 
+TEST_CASE("two managers that are demoted at once: the second demotion is refused where it is written") {
+  Cluster c;
+  std::vector<Node> managers;
+  for (const char* id : {"one", "two"}) {
+    Node n;
+    n.meta.id = id, n.spec.role = NodeRole::kManager;
+    REQUIRE(ask(c, Kind::kNode, n, 0).has_value());
+    managers.push_back(c.store.nodes.at(id));
+  }
+  for (auto& n : managers) n.spec.role = NodeRole::kWorker;
+  CHECK(ask(c, Kind::kNode, managers[0], managers[0].meta.version).has_value());
+  CHECK(ask(c, Kind::kNode, managers[1], managers[1].meta.version).error().message == "rpc error: code = FailedPrecondition desc = attempting to demote the last manager of the swarm");
+  managers[1].spec.role = NodeRole::kManager, managers[1].spec.availability = Availability::kDrain;
+  CHECK(ask(c, Kind::kNode, managers[1], managers[1].meta.version).has_value());
+}
+
 TEST_CASE("a user's write is told from the system's: only the first makes what another user read old") {
   Cluster c;
   REQUIRE(ask(c, Kind::kService, fresh("one", c.spec("web", 1)), 0).has_value());

@@ -192,6 +192,34 @@ TEST_CASE("a follower that lags too far gets the snapshot, and a restart finds i
   CHECK(g.at(behind).machine.words.size() == Retention{}.snapshot_every + 202);
 }
 
+TEST_CASE("entries from the log's beginning that come late change nothing behind a snapshot") {
+  Group g;
+  std::vector<Message> early;  // with entries, from the very first on
+  g.lose = [&](const Message& m) {
+    if (m.type == MessageType::kAppend && m.prev_index == 0 && !m.entries.empty()) early.push_back(m);
+    return false;
+  };
+  g.form(3);
+  for (size_t i = 0; i < Retention{}.snapshot_every + 300; ++i) {
+    g[g.leader()].propose(g.now, "w" + std::to_string(i), [](Result<Index>) {});
+    if (i % 100 == 99) g.tick();
+  }
+  (void)g.write("last");
+  g.agree({1, 2, 3});
+  REQUIRE(!early.empty());
+  for (auto m : early) {
+    REQUIRE(g[m.to].entry(1) == nullptr);  // its snapshot has cut it off
+    const auto last = g[m.to].last_index();
+    m.term = g[m.to].term(), m.from = g.leader();
+    if (m.to == m.from) continue;
+    g[m.to].receive(g.now, m);
+    CHECK(g[m.to].last_index() == last);
+  }
+  (void)g.write("after");
+  g.agree({1, 2, 3});
+  for (const Id id : {1, 2, 3}) CHECK(g.at(id).machine.words.size() == Retention{}.snapshot_every + 302);
+}
+
 TEST_CASE("a crash between a received snapshot and the emptied log is repaired at start") {
   Group g;
   g.form(1);

@@ -160,13 +160,22 @@ int praft_receive(struct praft* p, uint64_t now, const struct praft_message* in)
   if (in->type == RAFT_REQUEST_VOTE_RESULT && raft_state(&p->raft) != RAFT_CANDIDATE) return 0; /* it would read another state's union */
   struct raft_message m = {.type = (enum raft_message_type)in->type, .server_id = in->peer, .server_address = in->address};
   struct raft_entry* entries = NULL;
+  uint64_t prev_index = in->prev_index, prev_term = in->prev_term;
+  unsigned n = in->n_entries, known = 0;
   switch (m.type) {
     case RAFT_APPEND_ENTRIES:
-      if (in->n_entries > 0) {
-        const int rv = make_entries(in->entries, in->n_entries, &entries);
+      /* Entries that a snapshot has cut off look new to libraft, which would write them again at the log's end when a message from
+         the log's beginning comes late. What the snapshot covers is committed: every leader has it, so the log is compared behind it. */
+      if (prev_index < p->raft.trail.snapshot.index) {
+        const uint64_t covered = p->raft.trail.snapshot.index - prev_index;
+        known = covered < n ? (unsigned)covered : n;
+        prev_index = p->raft.trail.snapshot.index, prev_term = p->raft.trail.snapshot.term, n -= known;
+      }
+      if (n > 0) {
+        const int rv = make_entries(in->entries + known, n, &entries);
         if (rv != 0) return rv;
       }
-      m.append_entries = (struct raft_append_entries){.term = in->term, .prev_log_index = in->prev_index, .prev_log_term = in->prev_term, .leader_commit = in->commit, .entries = entries, .n_entries = in->n_entries};
+      m.append_entries = (struct raft_append_entries){.term = in->term, .prev_log_index = prev_index, .prev_log_term = prev_term, .leader_commit = in->commit, .entries = entries, .n_entries = n};
       break;
     case RAFT_APPEND_ENTRIES_RESULT:
       m.append_entries_result = (struct raft_append_entries_result){.version = 2, .term = in->term, .rejected = in->rejected, .last_log_index = in->last_index};
