@@ -205,6 +205,12 @@ bool Workload::repair() {
   if (!leader || repairing_) return false;
   Command c;
   bool clean = true;
+  // All managers it knew have gone or are workers now: nobody tells it of others, as in Swarm. Its user takes it out.
+  for (auto& n : world_.nodes)
+    if (n->process && n->member && !n->joining && !n->manager() && std::ranges::none_of(n->managers, [&](const auto& known) {
+          return std::ranges::any_of(world_.nodes, [&](const auto& other) { return other->node_id == known.first && other->manager(); });
+        }))
+      world_.leave(*n), clean = false;
   for (const auto& [id, given] : leader->manager()->store().nodes) {
     if (std::ranges::none_of(world_.nodes, [&](const auto& n) { return n->node_id == id && (n->member || n->joining); })) {
       clean = false;
