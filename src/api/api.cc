@@ -8,6 +8,12 @@
 
 namespace panal {
 
+Result<WallTime> parse_moment(const std::string& text, WallTime now) {
+  const auto moment = parse_timestamp(text, now);
+  if (!moment) return fail(Code::kInvalid, "failed to parse value as time or duration: \"" + text + "\"");
+  return *moment;
+}
+
 std::string error_json(std::string_view message) { return dump(JsonObject{{"message", message}}) + "\n"; }
 
 Api::Api(ApiParts parts) : parts_(std::move(parts)) {
@@ -155,6 +161,12 @@ static bool has_label(const std::string& wanted, const std::map<std::string, std
 }
 bool Filters::labels(const std::string& key, const std::map<std::string, std::string>& have) const {
   return std::ranges::all_of(get(key), [&](const std::string& wanted) { return has_label(wanted, have); });
+}
+Result<std::optional<WallTime>> Filters::until(WallTime now) const {
+  if (!has("until")) return std::optional<WallTime>();
+  if (get("until").size() > 1) return fail(Code::kInvalid, "more than one until filter specified");
+  TRY(const WallTime moment, parse_moment(get("until")[0], now));
+  return std::optional<WallTime>(moment);
 }
 bool Filters::any_label(const std::string& key, const std::map<std::string, std::string>& have) const {
   return std::ranges::any_of(get(key), [&](const std::string& wanted) { return has_label(wanted, have); });

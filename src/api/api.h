@@ -103,6 +103,8 @@ void add_swarm_routes(Api&);
 void add_service_routes(Api&);
 
 std::string error_json(std::string_view message);
+/// A time as a client gives it (base/time.h), or Docker's refusal.
+Result<WallTime> parse_moment(const std::string& text, WallTime now);
 
 /// Docker's filters: {"label":["a=b"]} or {"label":{"a=b":true}}.
 class Filters {
@@ -117,6 +119,10 @@ class Filters {
   bool labels(const std::string& key, const std::map<std::string, std::string>& have) const;
   /// One of them is enough.
   bool any_label(const std::string& key, const std::map<std::string, std::string>& have) const;
+  /// "label" and "label!" of a prune.
+  bool prunes(const std::map<std::string, std::string>& have) const { return labels("label", have) && !(has("label!") && labels("label!", have)); }
+  /// The moment of "until", or none; kInvalid for several, and for what is no time: it would let everything through.
+  Result<std::optional<WallTime>> until(WallTime now) const;
 
  private:
   std::map<std::string, std::vector<std::string>> values_;

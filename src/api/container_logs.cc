@@ -35,8 +35,7 @@ Result<LogQuery> parse_log_query(const HttpRequest& r, WallTime now) {
   for (auto [name, into] : {std::pair{"since", &q.since}, {"until", &q.until}}) {
     const std::string text = r.param(name);
     if (text.empty() || text == "0") continue;
-    *into = parse_timestamp(text, now);
-    if (!*into) return fail(Code::kInvalid, "failed to parse value as time or duration: \"" + text + "\"");
+    TRY(*into, parse_moment(text, now));
   }
   return q;
 }
@@ -54,7 +53,7 @@ Task<Result<>> follow_log(ApiParts& p, LivePtr live, LogQuery q, std::function<b
       if (const auto l = weak.lock()) l->changed.notify(loop);
     });
   for (size_t passed_over = 0;;) {
-    const bool running = live->c.state.phase == Phase::kRunning || live->c.state.phase == Phase::kPaused || live->c.state.phase == Phase::kRestarting || live->mutex.locked();
+    const bool running = is_running(live->c.state.phase) || live->mutex.locked();
     for (;;) {
       const auto line = reader.next();
       if (gone()) co_return Result<>{};

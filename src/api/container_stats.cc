@@ -72,7 +72,7 @@ struct Sample {
 
 static Sample measure(ApiParts& p, const Container& c) {
   auto usage = p.containers.runtime().usage(p.containers.cgroup(c));
-  if (!usage || (c.state.phase != Phase::kRunning && c.state.phase != Phase::kPaused)) return {};
+  if (!usage || !is_up(c.state.phase)) return {};
   return {std::move(*usage), p.loop.wall_now()};
 }
 
@@ -97,7 +97,7 @@ static Task<Result<>> stats(Api& api, Call& call) {
   if (stream && one_shot) co_return fail(Code::kInvalid, "cannot have stream=true and one-shot=true");
   Sample before;
   if (!stream) {
-    const bool running = live->c.state.phase == Phase::kRunning || live->c.state.phase == Phase::kPaused;
+    const bool running = is_up(live->c.state.phase);
     if (!one_shot && running) {
       before = measure(p, live->c);
       co_await p.loop.sleep(1s);
@@ -123,7 +123,7 @@ static Task<Result<>> top(Api& api, Call& call) {
   CO_TRY(const LivePtr live, p.containers.find(call.arg()));
   const Phase phase = live->c.state.phase;
   if (phase == Phase::kRestarting) co_return fail(Code::kConflict, "Container " + live->c.id + " is restarting, wait until the container is running");
-  if (phase != Phase::kRunning && phase != Phase::kPaused) co_return fail(Code::kConflict, "container " + live->c.id + " is not running");
+  if (!is_up(phase)) co_return fail(Code::kConflict, "container " + live->c.id + " is not running");
   const std::set<int> pids = p.containers.runtime().processes(p.containers.cgroup(live->c));
   std::string list;
   for (const int pid : pids) list += (list.empty() ? "-q" : ",") + std::to_string(pid);

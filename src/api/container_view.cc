@@ -34,7 +34,7 @@ Json mount_json(const MountPoint& m) {
 
 static Json ports_map(const Container& c) {
   JsonObject out;
-  if (c.state.phase != Phase::kRunning && c.state.phase != Phase::kPaused) return out;
+  if (!is_up(c.state.phase)) return out;
   for (const auto& [port, nothing] : c.config.exposed_ports) out[port] = nullptr;
   for (const auto& p : c.ports) {
     if (p.routed) continue;
@@ -65,7 +65,7 @@ static Json networks_json(const Container& c) {
 
 static Json state_json(const Container& c) {
   const ContainerState& s = c.state;
-  const bool running = s.phase == Phase::kRunning || s.phase == Phase::kPaused || s.phase == Phase::kRestarting;
+  const bool running = is_running(s.phase);
   JsonObject out{{"Status", name_of(s.phase)}, {"Running", running}, {"Paused", s.phase == Phase::kPaused}, {"Restarting", s.phase == Phase::kRestarting},
                  {"OOMKilled", s.oom_killed}, {"Dead", s.phase == Phase::kDead}, {"Pid", s.pid}, {"ExitCode", s.exit_code}, {"Error", s.error},
                  {"StartedAt", rfc3339(s.started_at)}, {"FinishedAt", rfc3339(s.finished_at)}};
@@ -112,7 +112,7 @@ Json container_inspect(ApiParts& p, const LiveContainer& live) {
 
 Json container_summary(ApiParts& p, const Container& c) {
   JsonArray ports, mounts;
-  const bool up = c.state.phase == Phase::kRunning || c.state.phase == Phase::kPaused;
+  const bool up = is_up(c.state.phase);
   std::set<std::string> published;
   for (const auto& port : c.ports) {
     if (port.routed) continue;
@@ -134,6 +134,13 @@ Json container_summary(ApiParts& p, const Container& c) {
                  {"Status", status_text(c, p.loop.wall_now())}, {"HostConfig", JsonObject{{"NetworkMode", c.host.network_mode}}},
                  {"NetworkSettings", JsonObject{{"Networks", networks_json(c)}}}, {"Mounts", mounts}};
   return out;
+}
+
+Task<void> add_sizes(ApiParts& p, LivePtr live, Json& view) {
+  const int64_t size = co_await p.layers.disk_usage(p.containers.rootfs(live->c) + "/diff");
+  const auto image = p.images.all().find(live->c.image_id);
+  view.get_object()["SizeRw"] = size;
+  view.get_object()["SizeRootFs"] = size + (image == p.images.all().end() ? 0 : image->second.size_bytes);
 }
 
 }  // namespace panal

@@ -7,6 +7,8 @@ namespace panal {
 
 Json container_inspect(ApiParts& p, const LiveContainer& live);
 Json container_summary(ApiParts& p, const Container& c);
+/// SizeRw and SizeRootFs; the writable layer is measured.
+Task<void> add_sizes(ApiParts& p, LivePtr live, Json& view);
 /// "Up 3 minutes (healthy)", "Exited (0) 2 hours ago".
 std::string status_text(const Container& c, WallTime now);
 Json mount_json(const MountPoint& m);

@@ -146,7 +146,7 @@ static Task<Result<>> list(Api& api, Call& call) {
   std::vector<LivePtr> found;
   for (const auto& [id, live] : p.containers.all()) {
     const Phase phase = live->c.state.phase;
-    if (!all && phase != Phase::kRunning && phase != Phase::kPaused && phase != Phase::kRestarting) continue;
+    if (!all && !is_running(phase)) continue;
     if (f.has("is-task") && (f.get("is-task")[0] == "true" || f.get("is-task")[0] == "1") != live->c.managed_by_swarm) continue;
     if (listed(p, f, live->c)) found.push_back(live);
   }
@@ -160,12 +160,7 @@ static Task<Result<>> list(Api& api, Call& call) {
   JsonArray out;
   for (const auto& live : found) {
     Json summary = container_summary(p, live->c);
-    if (call.request().flag("size")) {
-      const int64_t size = co_await p.layers.disk_usage(p.containers.rootfs(live->c) + "/diff");
-      auto image = p.images.all().find(live->c.image_id);
-      summary.get_object()["SizeRw"] = size;
-      summary.get_object()["SizeRootFs"] = size + (image == p.images.all().end() ? 0 : image->second.size_bytes);
-    }
+    if (call.request().flag("size")) co_await add_sizes(p, live, summary);
     out.push_back(std::move(summary));
   }
   co_await call.http.reply(200, dump(out));
@@ -176,12 +171,7 @@ static Task<Result<>> inspect(Api& api, Call& call) {
   ApiParts& p = api.parts();
   CO_TRY(const LivePtr live, p.containers.find(call.arg()));
   Json out = container_inspect(p, *live);
-  if (call.request().flag("size")) {
-    const int64_t size = co_await p.layers.disk_usage(p.containers.rootfs(live->c) + "/diff");
-    auto image = p.images.all().find(live->c.image_id);
-    out.get_object()["SizeRw"] = size;
-    out.get_object()["SizeRootFs"] = size + (image == p.images.all().end() ? 0 : image->second.size_bytes);
-  }
+  if (call.request().flag("size")) co_await add_sizes(p, live, out);
   co_await call.http.reply(200, dump(out));
   co_return Result<>{};
 }
@@ -262,17 +252,12 @@ static Task<Result<>> resize(Api& api, Call& call) {
 static Task<Result<>> prune(Api& api, Call& call) {
   ApiParts& p = api.parts();
   CO_TRY(const Filters f, Filters::parse(call.request(), {"label", "label!", "until"}));
-  std::optional<WallTime> until;
-  if (f.has("until")) {
-    if (f.get("until").size() > 1) co_return fail(Code::kInvalid, "more than one until filter specified");
-    until = parse_timestamp(f.get("until")[0], p.loop.wall_now());
-    if (!until) co_return fail(Code::kInvalid, "failed to parse value as time or duration: \"" + f.get("until")[0] + "\"");
-  }
+  CO_TRY(const auto until, f.until(p.loop.wall_now()));
   std::vector<LivePtr> victims;
   for (const auto& [id, live] : p.containers.all()) {
     const Phase phase = live->c.state.phase;
     if (phase != Phase::kCreated && phase != Phase::kExited && phase != Phase::kDead) continue;
-    if (!f.labels("label", live->c.config.labels) || (f.has("label!") && f.labels("label!", live->c.config.labels))) continue;
+    if (!f.prunes(live->c.config.labels)) continue;
     if (!until || live->c.created < *until) victims.push_back(live);
   }
   JsonArray deleted;

@@ -30,13 +30,9 @@ static Task<Json> container_usages(ApiParts& p) {
   for (const auto& [id, live] : p.containers.all()) all.push_back(live);
   JsonArray out;
   for (const auto& live : all) {
-    const int64_t size = co_await p.layers.disk_usage(p.containers.rootfs(live->c) + "/diff");
-    if (live->removed) continue;
     Json summary = container_summary(p, live->c);
-    const auto image = p.images.all().find(live->c.image_id);
-    summary.get_object()["SizeRw"] = size;
-    summary.get_object()["SizeRootFs"] = size + (image == p.images.all().end() ? 0 : image->second.size_bytes);
-    out.push_back(std::move(summary));
+    co_await add_sizes(p, live, summary);
+    if (!live->removed) out.push_back(std::move(summary));
   }
   co_return out;
 }

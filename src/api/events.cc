@@ -48,8 +48,7 @@ static Task<Result<>> events(Api& api, Call& call) {
   for (auto [name, into] : {std::pair{"since", &since}, {"until", &until}}) {
     const std::string text = call.request().param(name);
     if (text.empty()) continue;
-    *into = parse_timestamp(text, now);
-    if (!*into) co_return fail(Code::kInvalid, "failed to parse value as time or duration: \"" + text + "\"");
+    CO_TRY(*into, parse_moment(text, now));
   }
   uint64_t at = since ? p.events.oldest() : p.events.next();
   if (since && until && *since > *until) co_return fail(Code::kInvalid, "`since` time (" + call.request().param("since") + ") cannot be after `until` time (" + call.request().param("until") + ")");

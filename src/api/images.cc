@@ -29,13 +29,6 @@ static Result<std::optional<bool>> dangling_of(const Filters& f) {
   if (f.get("dangling").size() > 1 || (value != "true" && value != "1" && value != "false" && value != "0")) return fail(Code::kInvalid, "invalid filter 'dangling=[" + join(f.get("dangling"), " ") + "]'");
   return std::optional<bool>(value == "true" || value == "1");
 }
-static Result<std::optional<WallTime>> until_of(const Filters& f, WallTime now) {
-  if (!f.has("until")) return std::optional<WallTime>();
-  if (f.get("until").size() > 1) return fail(Code::kInvalid, "more than one until filter specified");
-  const auto until = parse_timestamp(f.get("until")[0], now);
-  if (!until) return fail(Code::kInvalid, "invalid filter 'until=[" + f.get("until")[0] + "]'");
-  return until;
-}
 
 // "alpine:3" or "alpine@sha256:..." against the patterns asked for.
 static bool named(const Filters& f, const std::string& name) {
@@ -53,7 +46,7 @@ static Task<Result<>> list(Api& api, Call& call) {
       *into = edge->created_at;
     }
   CO_TRY(const auto dangling, dangling_of(f));
-  CO_TRY(const auto until, until_of(f, p.loop.wall_now()));
+  CO_TRY(const auto until, f.until(p.loop.wall_now()));
   std::vector<const Image*> found;
   for (const auto& [id, image] : p.images.all()) {
     if ((dangling && *dangling != image.tags.empty()) || (until && image.created_at >= *until)) continue;
@@ -187,7 +180,7 @@ static Task<Result<>> prune(Api& api, Call& call) {
   ApiParts& p = api.parts();
   CO_TRY(const Filters f, Filters::parse(call.request(), {"dangling", "label", "label!", "until"}));
   CO_TRY(const auto asked, dangling_of(f));
-  CO_TRY(const auto until, until_of(f, p.loop.wall_now()));
+  CO_TRY(const auto until, f.until(p.loop.wall_now()));
   const bool dangling = asked.value_or(true);
   std::vector<std::pair<std::string, int64_t>> victims;
   for (const auto& [id, image] : p.images.all()) {

@@ -140,14 +140,13 @@ static Task<Result<>> disconnect(Api& api, Call& call) {
 static Task<Result<>> prune(Api& api, Call& call) {
   ApiParts& p = api.parts();
   CO_TRY(const Filters f, Filters::parse(call.request(), {"label", "label!", "until"}));
-  std::optional<WallTime> until;
-  if (f.has("until")) until = parse_timestamp(f.get("until")[0], p.loop.wall_now());
+  CO_TRY(const auto until, f.until(p.loop.wall_now()));
   std::vector<std::pair<std::string, std::string>> victims;
   for (const auto& [id, n] : p.networks.all()) {
     const bool predefined = n.name == "bridge" || n.name == "host" || n.name == "none";
     bool wanted = false;  // a stopped container keeps its network
     for (const auto& [cid, live] : p.containers.all()) wanted |= live->c.networks.contains(n.name);
-    if (!predefined && !wanted && n.scope == "local" && p.networks.members(id).empty() && f.labels("label", n.labels) && !(f.has("label!") && f.labels("label!", n.labels)) && (!until || n.created < *until)) victims.emplace_back(id, n.name);
+    if (!predefined && !wanted && n.scope == "local" && p.networks.members(id).empty() && f.prunes(n.labels) && (!until || n.created < *until)) victims.emplace_back(id, n.name);
   }
   JsonArray deleted;
   for (const auto& [id, name] : victims) {

@@ -67,7 +67,7 @@ static Task<Result<>> prune(Api& api, Call& call) {
   const bool all = f.has("all") ? f.get("all")[0] == "true" || f.get("all")[0] == "1" : old;
   std::vector<Volume> victims;
   for (const auto& [name, v] : p.volumes.all())
-    if ((all || v.anonymous) && p.containers.users_of_volume(name).empty() && f.labels("label", v.labels) && !(f.has("label!") && f.labels("label!", v.labels))) victims.push_back(v);
+    if ((all || v.anonymous) && p.containers.users_of_volume(name).empty() && f.prunes(v.labels)) victims.push_back(v);
   JsonArray deleted;
   int64_t reclaimed = 0;
   for (const auto& v : victims) {

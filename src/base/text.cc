@@ -159,20 +159,9 @@ std::optional<int64_t> parse_int(std::string_view text) {
 }
 
 bool glob_match(std::string_view pattern, std::string_view text) {
-  size_t p = 0, t = 0, star = std::string_view::npos, mark = 0;
-  while (t < text.size()) {
-    if (p < pattern.size() && (pattern[p] == '?' || pattern[p] == text[t])) {
-      ++p, ++t;
-    } else if (p < pattern.size() && pattern[p] == '*') {
-      star = p++, mark = t;
-    } else if (star != std::string_view::npos) {
-      p = star + 1, t = ++mark;
-    } else {
-      return false;
-    }
-  }
-  while (p < pattern.size() && pattern[p] == '*') ++p;
-  return p == pattern.size();
+  const auto is_star = [&](size_t p) { return pattern[p] == '*'; };
+  const auto step = [&](size_t p, size_t t) -> size_t { return pattern[p] == '?' || pattern[p] == text[t]; };
+  return match_with_stars(pattern.size(), text.size(), is_star, step);
 }
 
 std::string human_size(double bytes) {

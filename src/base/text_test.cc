@@ -53,6 +53,7 @@ TEST_CASE("glob") {
   CHECK(glob_match("a*c", "abbbc"));
   CHECK(glob_match("a?c*", "abcd"));
   CHECK(glob_match("*a*b*", "xxaxxbxx"));
+  CHECK(glob_match("*", "*a"));
   CHECK(!glob_match("a*c", "ab"));
   CHECK(!glob_match("", "a"));
   CHECK(!glob_match("?", ""));

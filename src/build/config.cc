@@ -9,34 +9,16 @@
 
 namespace panal {
 
-namespace {
-Error bad(std::string message) { return {Code::kInvalid, std::move(message)}; }
-}  // namespace
+static Error bad(std::string message) { return {Code::kInvalid, std::move(message)}; }
 
-void set_env(std::vector<std::string>& env, const std::string& name, const std::string& value) {
-  const auto there = std::ranges::find_if(env, [&](const std::string& e) { return e.substr(0, e.find('=')) == name; });
-  if (there != env.end()) *there = name + "=" + value;
-  else env.push_back(name + "=" + value);
-}
-
-std::vector<std::string> shell_of(const ContainerConfig& config) {
+// What runs the shell form.
+static std::vector<std::string> shell_of(const ContainerConfig& config) {
   return config.shell.empty() ? std::vector<std::string>{"/bin/sh", "-c"} : config.shell;
 }
 
-std::string join_path(const std::string& base, const std::string& path) {
+// "/app" and "b/../c" -> "/app/c".
+static std::string join_path(const std::string& base, const std::string& path) {
   return "/" + clean_path(path.starts_with('/') ? path : base + "/" + path);
-}
-
-bool changes_config_only(Word word) {
-  switch (word) {
-    case Word::kAdd:
-    case Word::kArg:
-    case Word::kCopy:
-    case Word::kFrom:
-    case Word::kRun:
-    case Word::kWorkdir: return false;
-    default: return true;
-  }
 }
 
 // "80", "80/udp", "8000-8005" -> "80/tcp"...
@@ -102,7 +84,7 @@ Result<> apply_instruction(ImageDraft& d, const Instruction& in, char escape, co
         if (key.empty() || key.find('=') != std::string::npos) return fail(bad("ENV names can not be blank"));
         done.emplace_back(std::move(key), std::move(text));
         if (done.size() < in.pairs.size()) continue;
-        for (const auto& [k, v] : done) set_env(d.config.env, k, v);
+        for (const auto& [k, v] : done) set_env(d.config.env, k + "=" + v, true);
       }
       return {};
     case Word::kLabel:

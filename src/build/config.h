@@ -17,12 +17,5 @@ struct ImageDraft {
 Result<> apply_instruction(ImageDraft& draft, const Instruction& instruction, char escape, const Variables& variables);
 /// `docker commit --change`, `docker import --change`: instructions one by one.
 Result<> apply_changes(ImageDraft& draft, const std::vector<std::string>& changes);
-bool changes_config_only(Word word);
-/// "PATH=..." entries: the one of this name is replaced in its place, or a new one added.
-void set_env(std::vector<std::string>& env, const std::string& name, const std::string& value);
-/// What runs the shell form: the config's SHELL, or /bin/sh -c.
-std::vector<std::string> shell_of(const ContainerConfig& config);
-/// "/app" and "b/../c" -> "/app/c".
-std::string join_path(const std::string& base, const std::string& path);
 
 }  // namespace panal

@@ -1,6 +1,6 @@
 #include "build/expand.h"
 
-#include <algorithm>
+#include "base/text.h"
 
 namespace panal {
 
@@ -12,22 +12,12 @@ static Error bad(std::string message) { return {Code::kInvalid, std::move(messag
 
 // Shell patterns of ${name#pattern} and ${name/pattern/text}: * and ?, a backslash keeps the next.
 static bool pattern_match(std::string_view pattern, std::string_view text) {
-  size_t p = 0, t = 0, star = std::string_view::npos, mark = 0;
-  while (t < text.size()) {
-    if (p < pattern.size() && pattern[p] == '*') {
-      star = p++, mark = t;
-    } else if (p < pattern.size() && pattern[p] == '\\' && p + 1 < pattern.size() && pattern[p + 1] == text[t]) {
-      p += 2, ++t;
-    } else if (p < pattern.size() && pattern[p] != '\\' && (pattern[p] == '?' || pattern[p] == text[t])) {
-      ++p, ++t;
-    } else if (star != std::string_view::npos) {
-      p = star + 1, t = ++mark;
-    } else {
-      return false;
-    }
-  }
-  while (p < pattern.size() && pattern[p] == '*') ++p;
-  return p == pattern.size();
+  const auto is_star = [&](size_t p) { return pattern[p] == '*'; };
+  const auto step = [&](size_t p, size_t t) -> size_t {
+    if (pattern[p] == '\\') return p + 1 < pattern.size() && pattern[p + 1] == text[t] ? 2 : 0;
+    return pattern[p] == '?' || pattern[p] == text[t];
+  };
+  return match_with_stars(pattern.size(), text.size(), is_star, step);
 }
 
 static std::string cut_front(const std::string& value, const std::string& pattern, bool longest) {

@@ -52,34 +52,19 @@ static Result<> check_component(std::string_view pattern) {
   return {};
 }
 
-// `pattern` has been checked. A star remembers where to try again: linear in practice, never exponential.
+// `pattern` has been checked.
 static bool component_matches(std::string_view pattern, std::string_view name) {
-  size_t p = 0, n = 0, star = std::string_view::npos, mark = 0;
-  while (n < name.size()) {
-    bool ok = false;
-    if (p < pattern.size()) {
-      if (pattern[p] == '*') {
-        star = p++, mark = n;
-        continue;
-      }
-      size_t next = p + 1;
-      if (pattern[p] == '?') {
-        ok = true;
-      } else if (pattern[p] == '[') {
-        next = p;
-        ok = in_class(pattern, next, name[n]).value_or(false);
-      } else {
-        if (pattern[p] == '\\' && next < pattern.size()) ++next;
-        ok = pattern[next - 1] == name[n];
-      }
-      if (ok) p = next, ++n;
+  const auto is_star = [&](size_t p) { return pattern[p] == '*'; };
+  const auto step = [&](size_t p, size_t n) -> size_t {
+    if (pattern[p] == '?') return 1;
+    if (pattern[p] == '[') {
+      size_t end = p;
+      return in_class(pattern, end, name[n]).value_or(false) ? end - p : 0;
     }
-    if (ok) continue;
-    if (star == std::string_view::npos) return false;
-    p = star + 1, n = ++mark;
-  }
-  while (p < pattern.size() && pattern[p] == '*') ++p;
-  return p == pattern.size();
+    const size_t escaped = pattern[p] == '\\' && p + 1 < pattern.size() ? 1 : 0;
+    return pattern[p + escaped] == name[n] ? escaped + 1 : 0;
+  };
+  return match_with_stars(pattern.size(), name.size(), is_star, step);
 }
 
 Result<bool> match_component(std::string_view pattern, std::string_view name) {
@@ -87,22 +72,11 @@ Result<bool> match_component(std::string_view pattern, std::string_view name) {
   return component_matches(pattern, name);
 }
 
-// The same star technique, over components; ** is the star.
+// The first `length` components of `path`; ** is the star.
 static bool parts_match(const std::vector<std::string>& pattern, const std::vector<std::string>& path, size_t length) {
-  size_t p = 0, n = 0, star = std::string::npos, mark = 0;
-  while (n < length) {
-    if (p < pattern.size() && pattern[p] == "**") {
-      star = p++, mark = n;
-    } else if (p < pattern.size() && component_matches(pattern[p], path[n])) {
-      ++p, ++n;
-    } else if (star != std::string::npos) {
-      p = star + 1, n = ++mark;
-    } else {
-      return false;
-    }
-  }
-  while (p < pattern.size() && pattern[p] == "**") ++p;
-  return p == pattern.size();
+  const auto is_star = [&](size_t p) { return pattern[p] == "**"; };
+  const auto step = [&](size_t p, size_t n) -> size_t { return component_matches(pattern[p], path[n]); };
+  return match_with_stars(pattern.size(), length, is_star, step);
 }
 
 bool match_path(const std::vector<std::string>& pattern, const std::vector<std::string>& path) { return parts_match(pattern, path, path.size()); }

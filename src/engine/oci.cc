@@ -53,7 +53,7 @@ std::vector<std::string> capability_set(const HostConfig& host, const std::vecto
   return result;
 }
 
-static void set_env(std::vector<std::string>& env, const std::string& entry, bool replace) {
+void set_env(std::vector<std::string>& env, const std::string& entry, bool replace) {
   const std::string key = entry.substr(0, entry.find('=') + 1);
   for (auto& e : env)
     if (e.starts_with(key)) {

@@ -36,6 +36,8 @@ struct OciInputs {
   std::map<std::string, std::string> sources;  // destination of a mount -> what is bound there instead of its own source
 };
 
+/// Puts "NAME=value" in the place of the entry of that name, or at the end; without `replace` an entry that is there stays.
+void set_env(std::vector<std::string>& env, const std::string& entry, bool replace);
 /// Environment: PATH, HOSTNAME, TERM (tty), HOME come first as in Docker, then image and user values (already merged).
 std::vector<std::string> process_env(const Container& c, const ResolvedUser& user, const std::vector<std::string>& link_env = {});
 bool known_capability(const std::string& name);

@@ -142,6 +142,10 @@ struct HealthResult {
 enum class Phase { kCreated, kRunning, kPaused, kRestarting, kRemoving, kExited, kDead };
 std::string_view name_of(Phase);
 bool from_name(std::string_view, Phase&);
+/// Its processes are there.
+inline bool is_up(Phase p) { return p == Phase::kRunning || p == Phase::kPaused; }
+/// Docker's State.Running: also between two lives under a restart policy.
+inline bool is_running(Phase p) { return is_up(p) || p == Phase::kRestarting; }
 
 struct ContainerState {
   Phase phase = Phase::kCreated;

@@ -85,7 +85,7 @@ Executor::Attachment TaskExecutor::attachment(const std::string& id) {
     for (const auto& [name, e] : live->c.networks) {
       if (e.attachment != id || e.index < 0) continue;
       const Phase phase = live->c.state.phase;
-      return phase == Phase::kRunning || phase == Phase::kPaused ? Attachment::kRunning : attachments_.contains(id) ? Attachment::kComing : Attachment::kNone;
+      return is_up(phase) ? Attachment::kRunning : attachments_.contains(id) ? Attachment::kComing : Attachment::kNone;
     }
   return attachments_.contains(id) ? Attachment::kComing : Attachment::kNone;
 }

@@ -15,7 +15,7 @@ Task<void> Containers::adopt() {
   // Addresses and ports of what runs are taken first, before anything that starts again could be given them.
   for (const auto& live : all) {
     Container& c = live->c;
-    if (c.state.phase != Phase::kRunning && c.state.phase != Phase::kPaused) continue;
+    if (!is_up(c.state.phase)) continue;
     for (auto& port : c.ports)  // a record of before this was kept
       if (port.to.empty())
         for (const auto& [name, e] : c.networks)
@@ -26,7 +26,7 @@ Task<void> Containers::adopt() {
   for (const auto& live : all) {
     auto held = co_await live->mutex.lock(loop_);
     Container& c = live->c;
-    const bool was_running = c.state.phase == Phase::kRunning || c.state.phase == Phase::kPaused;
+    const bool was_running = is_up(c.state.phase);
     if (was_running) {
       const auto code = runtime_.recorded_exit(c.id);
       const bool alive = !code && c.state.pid > 0 && runtime_.process_start(c.state.pid) == c.state.pid_start && c.state.pid_start != 0;

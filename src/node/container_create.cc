@@ -158,7 +158,7 @@ static Result<Mount> parse_bind(const std::string& text) {
   return m;
 }
 
-Task<Result<>> Containers::resolve_mounts(Container& c, const Image& image) {
+Task<Result<>> Containers::resolve_mounts(Container& c) {
   std::vector<std::pair<Mount, bool>> wishes;  // wish, from --mount
   for (const auto& text : c.host.binds) {
     CO_TRY(Mount m, parse_bind(text));
@@ -226,7 +226,6 @@ Task<Result<>> Containers::resolve_mounts(Container& c, const Image& image) {
     }
     c.mounts.push_back(std::move(p));
   }
-  (void)image;
   co_return Result<>{};
 }
 
@@ -302,7 +301,7 @@ Task<Result<CreateResult>> Containers::create(std::string name, ContainerConfig 
   names_[c.name] = c.id;
   auto finish = [&]() -> Task<Result<>> {
     CO_TRYV(name_links(c));
-    CO_TRYV(co_await resolve_mounts(c, image));
+    CO_TRYV(co_await resolve_mounts(c));
     CO_TRYV(make_dirs(dir(c), 0710));
     co_return co_await store(c);
   };

@@ -19,13 +19,12 @@ struct Containers::RootUse final : TreeUse {
   }
 };
 
-static bool is_up(const Container& c) { return c.state.phase == Phase::kRunning || c.state.phase == Phase::kPaused; }
 
 Task<void> Containers::unmount_unused(LivePtr live) {
-  if (is_up(live->c) && !live->mutex.locked()) co_return;
+  if (is_up(live->c.state.phase) && !live->mutex.locked()) co_return;
   {
     auto held = co_await live->mutex.lock(loop_);
-    if (is_up(live->c) || live->removed || !live->tree_uses.empty()) co_return;
+    if (is_up(live->c.state.phase) || live->removed || !live->tree_uses.empty()) co_return;
     take_down_mounts(live->c);
     if (auto gone = co_await layers_.unmount_rootfs(rootfs(live->c)); !gone) log::warn("msg=\"unmount\" container={} error=\"{}\"", live->c.id, gone.error().message);
   }
@@ -65,7 +64,7 @@ Task<Result<>> Containers::fill_volumes(Container& c) {
 Task<Result<Tree>> Containers::open_tree(LivePtr live, Mounts mounts) {
   Container& c = live->c;
   Tree tree;
-  if (is_up(c) && !live->mutex.locked()) {
+  if (is_up(c.state.phase) && !live->mutex.locked()) {
     tree.use = std::make_shared<RootUse>(*this, live);
   } else {
     auto held = co_await live->mutex.lock(loop_);

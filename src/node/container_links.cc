@@ -5,7 +5,6 @@
 
 namespace panal {
 
-static bool is_up(const Container& c) { return c.state.phase == Phase::kRunning || c.state.phase == Phase::kPaused; }
 
 // At the creation: as inspect shows links, "/db:/web/alias".
 Result<> Containers::name_links(Container& c) const {
@@ -41,7 +40,7 @@ Result<> Containers::check_links(const Container& c) const {
   for (const auto& text : c.host.links) {
     TRY(const Link link, parse_link(text));
     TRY(const LivePtr other, find(link.target));
-    if (c.host.network_mode == "bridge" && !is_up(other->c)) return fail(Code::kConflict, "Cannot link to a non running container: /" + other->c.name + " AS /" + c.name + "/" + link.alias);
+    if (c.host.network_mode == "bridge" && !is_up(other->c.state.phase)) return fail(Code::kConflict, "Cannot link to a non running container: /" + other->c.name + " AS /" + c.name + "/" + link.alias);
   }
   return {};
 }
@@ -52,7 +51,7 @@ std::vector<Containers::LinkedTo> Containers::linked(const Container& c) const {
     const auto link = parse_link(text);
     if (!link) return;
     const auto other = find(link->target);
-    if (!other || !is_up((*other)->c)) return;
+    if (!other || !is_up((*other)->c.state.phase)) return;
     const auto endpoint = (*other)->c.networks.find(network);
     if (endpoint != (*other)->c.networks.end() && !endpoint->second.ip_address.empty()) out.push_back({*other, link->alias, endpoint->second.ip_address});
   };
@@ -75,7 +74,7 @@ std::vector<std::string> Containers::link_env(const Container& c) const {
 // Whoever links to a container that has started or got another address learns it.
 void Containers::refresh_linking(const Container& changed) {
   for (const auto& [id, live] : containers_) {
-    if (!is_up(live->c) || id == changed.id) continue;
+    if (!is_up(live->c.state.phase) || id == changed.id) continue;
     for (const auto& link : linked(live->c))
       if (link.live->c.id == changed.id) {
         if (auto written = write_files(live->c); !written) log::warn("msg=\"tell of a linked container\" container={} error=\"{}\"", id, written.error().message);

@@ -55,7 +55,7 @@ void Containers::take_down_mounts(const Container& c) {
     if (!m.subpath.empty()) layers_.unmount_shm(subpath_mount(c, m));
     const bool used = std::ranges::any_of(containers_, [&](const auto& other) {
       const LiveContainer& o = *other.second;
-      if (o.c.id == c.id || (o.c.state.phase != Phase::kRunning && o.c.state.phase != Phase::kPaused && o.tree_uses.empty() && !o.mutex.locked())) return false;
+      if (o.c.id == c.id || (!is_up(o.c.state.phase) && o.tree_uses.empty() && !o.mutex.locked())) return false;
       return std::ranges::any_of(o.c.mounts, [&](const MountPoint& n) { return n.type == "volume" && n.name == m.name; });
     });
     if (used) continue;

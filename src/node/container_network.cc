@@ -9,7 +9,6 @@
 
 namespace panal {
 
-static bool is_up(const Container& c) { return c.state.phase == Phase::kRunning || c.state.phase == Phase::kPaused; }
 bool Containers::knows_names(const Container& c) {
   return std::ranges::any_of(c.networks, [](const auto& n) { return n.first != "bridge"; });
 }
@@ -103,14 +102,14 @@ Task<Result<>> Containers::connect(LivePtr live, std::string network, Endpoint e
   auto held = co_await live->mutex.lock(loop_);
   Container& c = live->c;
   const auto n = networks_.find(network);
-  if (!n && !is_up(c)) co_return std::unexpected(n.error());
+  if (!n && !is_up(c.state.phase)) co_return std::unexpected(n.error());
   const std::string name = n ? (*n)->name : network, driver = n ? (*n)->driver : "";  // one of the cluster's may not be known here yet
   if (c.networks.contains(name)) co_return fail(Code::kForbidden, "endpoint with name " + c.name + " already exists in network " + name);
   if (c.host.network_mode == "host" || joins_network(c))
     co_return fail(Code::kForbidden, "container sharing network namespace with another container or host cannot be connected to any other network");
   if (driver == "host" || driver == "null") co_return fail(Code::kForbidden, "container cannot be connected to network " + name);
   if (n) endpoint.network_id = (*n)->id;
-  if (!is_up(c)) {
+  if (!is_up(c.state.phase)) {
     c.networks[name] = std::move(endpoint);
     changed(live);
     co_return co_await store(c);
@@ -144,7 +143,7 @@ Task<Result<>> Containers::disconnect(LivePtr live, std::string network, bool fo
   if (it == c.networks.end()) co_return fail(Code::kForbidden, "container " + c.id + " is not connected to network " + name);
   Endpoint gone = std::move(it->second);
   c.networks.erase(it);
-  if (is_up(c)) {
+  if (is_up(c.state.phase)) {
     (void)co_await networks_.disconnect(c, name, gone, gone.index, false);
     if (auto settled = co_await settle_network(live); !settled) log::warn("msg=\"after a disconnect\" container={} error=\"{}\"", c.id, settled.error().message);
   }

@@ -8,7 +8,7 @@ namespace panal {
 Task<void> Containers::stop_all(int most_seconds) {
   std::vector<LivePtr> running;
   for (const auto& [id, live] : containers_)
-    if (live->c.state.phase == Phase::kRunning || live->c.state.phase == Phase::kPaused || live->c.state.phase == Phase::kRestarting) running.push_back(live);
+    if (is_running(live->c.state.phase)) running.push_back(live);
   Scope stops;
   const auto stop_one = [this, most_seconds](LivePtr live) -> Task<void> {
     const bool by_user = live->c.stopped_by_user;

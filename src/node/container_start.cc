@@ -171,7 +171,7 @@ Task<void> Containers::ended(std::string id, int exit_code) {
   if (it == containers_.end()) co_return;
   const LivePtr live = it->second;
   auto held = co_await live->mutex.lock(loop_);
-  if (live->c.state.phase != Phase::kRunning && live->c.state.phase != Phase::kPaused) co_return;
+  if (!is_up(live->c.state.phase)) co_return;
   co_await handle_end(live, exit_code);
 }
 

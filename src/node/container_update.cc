@@ -22,7 +22,7 @@ Task<Result<std::vector<std::string>>> Containers::update(LivePtr live, UpdateWi
   Json wanted = resources_json(*after, paths_.cgroup_v2);
   if (wish.limits.pids_limit.value_or(1) <= 0) wanted.get_object()["pids"] = JsonObject{{"limit", 4194304}};  // crun has no word for "max": the kernel's own limit
   // The kernel first: what it refuses is not stored.
-  if ((c.state.phase == Phase::kRunning || c.state.phase == Phase::kPaused) && wanted != before)
+  if (is_up(c.state.phase) && wanted != before)
     if (auto done = co_await runtime_.update(c.id, dir(c), dump(wanted)); !done) co_return refused(done.error());
   c.host = std::move(*after);
   if (!policy.name.empty()) c.host.restart_policy = policy;

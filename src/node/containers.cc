@@ -93,7 +93,7 @@ Task<Result<>> Containers::stop_locked(LivePtr live, std::optional<int> timeout_
     changed(live);
     co_return stored;
   }
-  if (c.state.phase != Phase::kRunning && c.state.phase != Phase::kPaused) co_return fail(Code::kNotModified, "container already stopped");
+  if (!is_up(c.state.phase)) co_return fail(Code::kNotModified, "container already stopped");
   if (signal_name.empty()) signal_name = c.config.stop_signal.empty() ? "SIGTERM" : c.config.stop_signal;
   CO_TRY(const int signal, parse_signal(signal_name));
   const int grace = timeout_seconds.value_or(c.config.stop_timeout.value_or(10));
@@ -133,7 +133,7 @@ Task<Result<>> Containers::stop(LivePtr live, std::optional<int> timeout_seconds
 Task<Result<>> Containers::kill(LivePtr live, std::string signal_name) {
   CO_TRY(const int signal, parse_signal(signal_name.empty() ? "KILL" : signal_name));
   Container& c = live->c;
-  if (c.state.phase != Phase::kRunning && c.state.phase != Phase::kPaused) co_return fail(Code::kConflict, "cannot kill container: " + c.name + ": " + not_running(c).message);
+  if (!is_up(c.state.phase)) co_return fail(Code::kConflict, "cannot kill container: " + c.name + ": " + not_running(c).message);
   const int stop_signal = parse_signal(c.config.stop_signal.empty() ? "SIGTERM" : c.config.stop_signal).value_or(15);
   if (signal == 9 || signal == stop_signal) {
     c.stopped_by_user = true;
@@ -204,7 +204,7 @@ Task<Result<>> Containers::rename(LivePtr live, std::string name) {
 
 Task<Result<>> Containers::remove(LivePtr live, bool force, bool volumes) {
   if (live->c.state.phase == Phase::kRemoving) co_return fail(Code::kConflict, "removal of container " + live->c.id + " is already in progress");
-  const auto busy = [&] { return live->c.state.phase == Phase::kRunning || live->c.state.phase == Phase::kPaused; };
+  const auto busy = [&] { return is_up(live->c.state.phase); };
   if (busy() && !force)
     co_return fail(Code::kConflict, live->c.state.phase == Phase::kPaused
                                         ? "cannot remove container \"/" + live->c.name + "\": container is paused and must be unpaused first"
@@ -308,7 +308,7 @@ std::string Containers::user_of_image(const std::string& image_id, bool& running
   running = false;
   for (const auto& [id, live] : containers_) {
     if (live->c.image_id != image_id) continue;
-    if (live->c.state.phase == Phase::kRunning || live->c.state.phase == Phase::kPaused) {
+    if (is_up(live->c.state.phase)) {
       running = true;
       return id.substr(0, 12);
     }

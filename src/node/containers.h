@@ -133,7 +133,7 @@ class Containers {
   Task<void> handle_end(LivePtr live, int exit_code);
   void schedule_restart(LivePtr live);
   Task<void> restart_later(LivePtr live);
-  Task<Result<>> resolve_mounts(Container& c, const Image& image);
+  Task<Result<>> resolve_mounts(Container& c);
   Result<> write_files(const Container& c);
   std::string hosts_text(const Container& c) const;
   static bool knows_names(const Container& c);  // the default bridge alone has none

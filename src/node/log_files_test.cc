@@ -7,6 +7,7 @@
 #include <filesystem>
 
 #include "node/logs.h"
+#include "ports/loop_test.h"
 #undef CHECK
 #include <doctest/doctest.h>
 
@@ -15,16 +16,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-class NowLoop final : public Loop {
- public:
-  MonoTime now() const override { return {}; }
-  WallTime wall_now() const override { return {}; }
-  void post(std::function<void()> fn) override { fn(); }
-  TimerId call_at(MonoTime, std::function<void()>) override { return 0; }
-  void cancel(TimerId) override {}
-  void offload(std::function<void()> work, std::function<void()> done) override { work(), done(); }
-};
-
+using test::NowLoop;
 // conmon as far as its log goes: it writes to what it has open and turns it over by name.
 struct Monitor {
   NowLoop loop;

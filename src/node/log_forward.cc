@@ -53,7 +53,7 @@ Task<void> Containers::forward_log(LivePtr live, std::string driver) {
   const std::string path = log_path(live->c), file = dir(live->c) + "/forwarded";
   const SyslogAddress address = address_of(live->c, driver);
   const auto write = entry_writer(live->c, driver, paths_.log.hostname);
-  const auto up = [&] { return live->c.state.phase == Phase::kRunning || live->c.state.phase == Phase::kPaused || live->c.state.phase == Phase::kRestarting; };
+  const auto up = [&] { return is_running(live->c.state.phase); };
   const auto over = [&] { return stopping_ || live->removed || live->c.state.phase == Phase::kRemoving; };
   LogReader reader(path);
   std::unique_ptr<LogSink> sink;

@@ -4,22 +4,14 @@
 #include <filesystem>
 
 #include "base/fd.h"
+#include "ports/loop_test.h"
 #undef CHECK
 #include <doctest/doctest.h>
 
 namespace panal {
 namespace {
 
-// Does at once what it is asked to do.
-class NowLoop final : public Loop {
- public:
-  MonoTime now() const override { return {}; }
-  WallTime wall_now() const override { return {}; }
-  void post(std::function<void()> fn) override { fn(); }
-  TimerId call_at(MonoTime, std::function<void()>) override { return 0; }
-  void cancel(TimerId) override {}
-  void offload(std::function<void()> work, std::function<void()> done) override { work(), done(); }
-};
+using test::NowLoop;
 NowLoop now_loop;
 
 template <class T>

@@ -1,10 +1,10 @@
 #include "node/registry_client.h"
 
-#include <doctest/doctest.h>
-
 #include <deque>
 
 #include "base/text.h"
+#undef CHECK
+#include <doctest/doctest.h>
 
 namespace panal {
 

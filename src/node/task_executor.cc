@@ -373,7 +373,7 @@ std::vector<PortConfig> TaskExecutor::host_ports(const std::string& id) {
 Executor::Stage TaskExecutor::stage(const std::string& id) {
   auto live = parts_.containers.find(id);
   if (!live || (*live)->c.state.phase == Phase::kCreated) return Stage::kNotStarted;
-  return (*live)->c.state.phase == Phase::kRunning || (*live)->c.state.phase == Phase::kPaused ? Stage::kRunning : Stage::kEnded;
+  return is_up((*live)->c.state.phase) ? Stage::kRunning : Stage::kEnded;
 }
 
 }  // namespace panal

@@ -19,7 +19,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     ImageDraft draft;
     for (const auto& in : stage.steps) {
       MUST(in.text.starts_with(word_name(in.word)) && in.line > 0);
-      if (changes_config_only(in.word)) (void)apply_instruction(draft, in, file->escape, variables);
+      (void)apply_instruction(draft, in, file->escape, variables);
       (void)expand_words(in.rest, file->escape, variables);
       for (const auto& doc : in.heredocs) (void)expand_text(doc.content, variables);
     }

@@ -1,9 +1,10 @@
 // Certificates by sys/tls, and when a node renews its own.
-#include <doctest/doctest.h>
-
 #include "node/swarm_node.h"
 #include "sys/tls/openssl_crypto.h"
 #include "sys/tls/tls_stream.h"
+
+#undef CHECK
+#include <doctest/doctest.h>
 
 namespace panal {
 

@@ -4,6 +4,7 @@
 #include "sim/disk.h"
 #include "sys/disk/raft_files.h"
 
+#include "ports/loop_test.h"
 #undef CHECK
 #include <doctest/doctest.h>
 
@@ -14,21 +15,7 @@ using raft::Entry;
 using raft::EntryType;
 using raft::Index;
 
-struct PoolLoop final : Loop {
-  std::deque<std::pair<std::function<void()>, std::function<void()>>> work;
-  MonoTime now() const override { return {}; }
-  WallTime wall_now() const override { return {}; }
-  void post(std::function<void()> fn) override { fn(); }
-  TimerId call_at(MonoTime, std::function<void()>) override { return 0; }
-  void cancel(TimerId) override {}
-  void offload(std::function<void()> w, std::function<void()> d) override { work.emplace_back(std::move(w), std::move(d)); }
-  void run_one() {
-    auto [w, d] = std::move(work.front());
-    work.pop_front();
-    w(), d();
-  }
-};
-
+using test::ManualLoop;
 // The log as it should stand after one call.
 struct Log {
   Index start = 1;
@@ -175,7 +162,7 @@ class Trial {
 
   sim::Random random_;
   std::shared_ptr<sim::SimFiles> files_;
-  PoolLoop loop_;
+  ManualLoop loop_;
   std::unique_ptr<raft::Disk> disk_;
   std::vector<Log> logs_{Log{}};      // after each call since the last start; [acknowledged_] is durable
   size_t acknowledged_ = 0;

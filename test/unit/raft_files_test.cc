@@ -8,6 +8,7 @@
 #include <filesystem>
 
 #include "base/fd.h"
+#include "ports/loop_test.h"
 #undef CHECK
 #include <doctest/doctest.h>
 
@@ -34,24 +35,7 @@ struct Folder {
   }
 };
 
-// Work waits until run() is called: a crash before it is a write that never happened.
-struct ManualLoop final : Loop {
-  std::deque<std::pair<std::function<void()>, std::function<void()>>> work;
-  MonoTime now() const override { return {}; }
-  WallTime wall_now() const override { return {}; }
-  void post(std::function<void()> fn) override { fn(); }
-  TimerId call_at(MonoTime, std::function<void()>) override { return 0; }
-  void cancel(TimerId) override {}
-  void offload(std::function<void()> w, std::function<void()> d) override { work.emplace_back(std::move(w), std::move(d)); }
-  void run() {
-    while (!work.empty()) {
-      auto [w, d] = std::move(work.front());
-      work.pop_front();
-      w(), d();
-    }
-  }
-};
-
+using test::ManualLoop;
 struct Store {
   Folder& folder;
   ManualLoop loop;
