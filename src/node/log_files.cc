@@ -5,7 +5,6 @@
 #include <zlib.h>
 
 #include <algorithm>
-#include <array>
 #include <map>
 
 #include "base/log.h"
@@ -110,10 +109,10 @@ void log_turned(const std::string& path, const LogLimits& limits, Hole hole) {
         for (const auto& s : all) drop(s);
     }
     const std::string next = numbered(path, live.number + 1);
-    std::array<char, 256> target{};
-    const ssize_t n = ::readlink((path + ".tmp").c_str(), target.data(), target.size());
-    if (n <= 0 || std::string_view(target.data(), static_cast<size_t>(n)) != file_name(next))
-      if (auto done = link_to(path + ".tmp", next); !done) log::warn("msg=\"prepare the next log file\" error=\"{}\"", done.error().message);
+    // One that is there is never taken away: conmon may have it open and end itself when it cannot rename it. A link leads to `next`, as a
+    // turn uses it up; a plain file is a turn on its way, of which we are told.
+    if (::symlink(file_name(next).c_str(), (path + ".tmp").c_str()) != 0 && errno != EEXIST)
+      log::warn("msg=\"prepare the next log file\" error=\"{}\"", sys_error(errno, "symlink", path + ".tmp").message);
     const auto again = log_segments(path);
     if (!again.empty() && again.back().number == live.number && again.back().path != path) break;  // else it was turned over meanwhile
   }

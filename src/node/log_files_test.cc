@@ -100,6 +100,20 @@ TEST_CASE("log files: each turn leaves the last one in place, the oldest go") {
   CHECK(m.tail(99) == Monitor::from_to(5, 10));
 }
 
+TEST_CASE("log files: a turn on its way is left alone, also one that found no link") {
+  Monitor m;
+  REQUIRE(prepare_log(m.path, kThree).has_value());
+  m.start();
+  m.write(2), m.turn(), m.write(2);
+  const std::string fresh = m.path + ".tmp";
+  m.fd = Fd(::open(fresh.c_str(), O_WRONLY | O_TRUNC | O_CREAT | O_CLOEXEC, 0600));  // conmon's second turn, halfway
+  log_turned(m.path, kThree, Hole::kDropOlder);
+  REQUIRE(::rename(fresh.c_str(), m.path.c_str()) == 0);  // conmon ends itself when this fails
+  m.write(2);
+  log_turned(m.path, kThree, Hole::kKeepOlder);
+  CHECK(m.all() == Monitor::from_to(1, 6));
+}
+
 TEST_CASE("log files: one turn while no daemon looks loses nothing") {
   Monitor m;
   REQUIRE(prepare_log(m.path, kThree).has_value());
