@@ -34,6 +34,7 @@ Api::Api(ApiParts parts) : parts_(std::move(parts)) {
     add_swarm_routes(*this);
     add_service_routes(*this);
   }
+  add_build_routes(*this);
   add_refused_routes(*this);
 }
 

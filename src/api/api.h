@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "build/builder.h"
 #include "node/containers.h"
 #include "node/image_push.h"
 #include "ports/file_watch.h"
@@ -47,6 +48,7 @@ struct ApiParts {
   RegistryClient& registry;
   ImagePull& image_pull;
   ImagePush& image_push;
+  Builder& builder;
   SwarmNode* swarm = nullptr;
   std::function<Task<std::vector<Component>>()> components;
 };
@@ -98,6 +100,7 @@ void add_image_routes(Api&);
 void add_image_transfer_routes(Api&);
 void add_network_routes(Api&);
 void add_volume_routes(Api&);
+void add_build_routes(Api&);
 void add_refused_routes(Api&);
 void add_swarm_routes(Api&);
 void add_service_routes(Api&);

@@ -8,6 +8,9 @@ namespace panal {
 /// The body as a JSON object; an empty body is {}.
 Task<Result<Json>> read_json(Call& call);
 
+/// What docker build keeps, for GET /system/df.
+Task<Json> build_cache_usages(ApiParts& p);
+
 /// Docker's stream frame (API reference, "Stream format"): {stream, 0, 0, 0, size (big endian)} and the data.
 std::string stream_frame(int stream, std::string_view data);
 

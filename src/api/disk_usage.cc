@@ -1,7 +1,8 @@
-// GET /system/df, and what prunes of things that Panal has none of answer.
+// GET /system/df.
 #include <algorithm>
 
 #include "api/api.h"
+#include "api/body.h"
 #include "api/container_view.h"
 #include "base/json.h"
 
@@ -18,6 +19,7 @@ static Json image_usages(ApiParts& p, int64_t& layers_size) {
   JsonArray out;
   std::set<std::string> counted;
   for (const auto& [id, image] : p.images.all()) {
+    if (image.hidden()) continue;
     for (const auto& chain : image.chain_ids)
       if (const Layer* l = p.images.layer(chain); l && counted.insert(chain).second) layers_size += l->size_bytes;
     out.push_back(image_usage(p, image));
@@ -68,21 +70,13 @@ static Task<Result<>> disk_usage(Api& api, Call& call) {
   }
   if (wanted("container")) out["Containers"] = co_await container_usages(p);
   if (wanted("volume")) out["Volumes"] = co_await volume_usages(p);
-  if (wanted("build-cache")) out["BuildCache"] = JsonArray{};
+  if (wanted("build-cache")) out["BuildCache"] = co_await build_cache_usages(p);
   co_await call.http.reply(200, dump(out));
-  co_return Result<>{};
-}
-
-// `docker system prune` asks every kind of thing; of build cache there is none to remove.
-static Task<Result<>> prune_build_cache(Api& api, Call& call) {
-  api.parts().events.publish("builder", "prune", "", {{"reclaimed", "0"}});
-  co_await call.http.reply(200, dump(JsonObject{{"CachesDeleted", nullptr}, {"SpaceReclaimed", 0}}));
   co_return Result<>{};
 }
 
 void add_disk_usage_routes(Api& api) {
   api.route("GET", "/system/df", [&api](Call& c) { return disk_usage(api, c); });
-  api.route("POST", "/build/prune", [&api](Call& c) { return prune_build_cache(api, c); });
 }
 
 }  // namespace panal

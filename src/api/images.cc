@@ -47,9 +47,10 @@ static Task<Result<>> list(Api& api, Call& call) {
     }
   CO_TRY(const auto dangling, dangling_of(f));
   CO_TRY(const auto until, f.until(p.loop.wall_now()));
+  const bool all = call.request().flag("all");
   std::vector<const Image*> found;
   for (const auto& [id, image] : p.images.all()) {
-    if ((dangling && *dangling != image.tags.empty()) || (until && image.created_at >= *until)) continue;
+    if ((image.hidden() && !all) || (dangling && *dangling != image.tags.empty()) || (until && image.created_at >= *until)) continue;
     if (!f.labels("label", image.config.labels)) continue;
     if ((before && image.created_at >= *before) || (since && image.created_at <= *since)) continue;
     if (std::ranges::any_of(image.tags, [&](const std::string& t) { return named(f, t); }) || std::ranges::any_of(image.repo_digests, [&](const std::string& d) { return named(f, d); }) || !f.has("reference"))
@@ -62,7 +63,7 @@ static Task<Result<>> list(Api& api, Call& call) {
     for (const auto& [id, live] : p.containers.all()) users += live->c.image_id == image->id;
     std::vector<std::string> tags = image->tags;
     std::erase_if(tags, [&](const std::string& tag) { return !named(f, tag); });
-    out.push_back(JsonObject{{"Id", image->id}, {"ParentId", ""}, {"RepoTags", strings(tags)}, {"RepoDigests", repo_digests(*image, tags)},
+    out.push_back(JsonObject{{"Id", image->id}, {"ParentId", image->parent}, {"RepoTags", strings(tags)}, {"RepoDigests", repo_digests(*image, tags)},
                              {"Created", image->created_at.time_since_epoch() / 1s}, {"Size", image->size_bytes}, {"SharedSize", call.request().flag("shared-size") ? p.images.shared_size(*image) : -1},
                              {"Labels", to_json(image->config.labels)}, {"Containers", users}});
   }
@@ -74,7 +75,7 @@ static Task<Result<>> inspect(Api& api, Call& call) {
   CO_TRY(const Image* image, api.parts().images.find(call.arg()));
   JsonArray layers;
   for (const auto& d : image->diff_ids) layers.push_back(Json(d));
-  JsonObject out{{"Id", image->id}, {"RepoTags", strings(image->tags)}, {"RepoDigests", repo_digests(*image, image->tags)}, {"Parent", ""}, {"Comment", image->comment},
+  JsonObject out{{"Id", image->id}, {"RepoTags", strings(image->tags)}, {"RepoDigests", repo_digests(*image, image->tags)}, {"Parent", image->parent}, {"Comment", image->comment},
                  {"Created", image->created}, {"DockerVersion", ""}, {"Author", image->author}, {"Config", to_json(image->config)}, {"Architecture", image->architecture},
                  {"Os", image->os}, {"Size", image->size_bytes}, {"GraphDriver", JsonObject{{"Name", "overlay2"}, {"Data", JsonObject{}}}},
                  {"RootFS", JsonObject{{"Type", "layers"}, {"Layers", layers}}}, {"Metadata", JsonObject{{"LastTagTime", rfc3339(image->tagged_at)}}}};
@@ -168,7 +169,7 @@ static Task<Result<>> tag(Api& api, Call& call) {
 static Task<Result<>> remove(Api& api, Call& call) {
   ApiParts& p = api.parts();
   const auto in_use = [&p](const std::string& id, bool& running) { return p.containers.user_of_image(id, running); };
-  CO_TRY(const auto removed, co_await p.images.remove(call.arg(), call.request().flag("force"), in_use));
+  CO_TRY(const auto removed, co_await p.images.remove(call.arg(), call.request().flag("force"), call.request().flag("noprune") ? Images::Parents::kStay : Images::Parents::kGo, in_use));
   JsonArray out;
   for (const auto& t : removed.untagged) out.push_back(JsonObject{{"Untagged", t}});
   for (const auto& d : removed.deleted) out.push_back(JsonObject{{"Deleted", d}});
@@ -185,7 +186,7 @@ static Task<Result<>> prune(Api& api, Call& call) {
   std::vector<std::pair<std::string, int64_t>> victims;
   for (const auto& [id, image] : p.images.all()) {
     bool running = false;
-    if (!p.containers.user_of_image(id, running).empty() || (dangling && !image.tags.empty())) continue;
+    if (image.hidden() || !p.containers.user_of_image(id, running).empty() || (dangling && !image.tags.empty())) continue;
     if (!f.labels("label", image.config.labels) || (f.has("label!") && f.any_label("label!", image.config.labels)) || (until && image.created_at > *until)) continue;
     victims.emplace_back(id, image.size_bytes - p.images.shared_size(image));
   }
@@ -197,7 +198,7 @@ static Task<Result<>> prune(Api& api, Call& call) {
       running |= !user.empty();  // also a stopped container keeps its image from a prune
       return user;
     };
-    auto removed = co_await p.images.remove(id, true, in_use);
+    auto removed = co_await p.images.remove(id, true, Images::Parents::kGo, in_use);
     if (!removed) continue;
     for (const auto& t : removed->untagged) deleted.push_back(JsonObject{{"Untagged", t}});
     for (const auto& d : removed->deleted) deleted.push_back(JsonObject{{"Deleted", d}});

@@ -15,7 +15,7 @@ void add_refused_routes(Api& api) {
     const char *method, *path, *what;
   };
   for (const auto& [method, path, what] : {
-           Missing{"POST", "/build", "building images"}, {"POST", "/session", "building images with BuildKit"}, {"GET", "/images/search", "searching a registry"},
+           Missing{"POST", "/session", "building images with BuildKit (DOCKER_BUILDKIT=0 asks for the classic builder)"}, {"GET", "/images/search", "searching a registry"},
            {"PUT", "/volumes/{}", "updating a cluster volume"},
            {"GET", "/plugins/privileges", "plugins"}, {"POST", "/plugins/pull", "plugins"}, {"POST", "/plugins/create", "plugins"}, {"GET", "/plugins/{*}/json", "plugins"},
            {"DELETE", "/plugins/{*}", "plugins"}, {"POST", "/plugins/{*}/enable", "plugins"}, {"POST", "/plugins/{*}/disable", "plugins"},

@@ -13,6 +13,7 @@ struct LifeParts {
   Events& events;
   Networks& networks;
   Containers& containers;
+  Builder& builder;
   SwarmNode& swarm;
   Api& api;
   HttpServer& server;

@@ -137,15 +137,16 @@ Result<> run(DaemonOptions o) {
   ImagePull image_pull(loop, registry, images, layers, events);
   ImagePush image_push(loop, registry, images, layers, events);
   peers.pull = [&image_pull](std::string reference, std::string auth, std::shared_ptr<Halt> halt) { return image_pull.pull_for_task(std::move(reference), std::move(auth), std::move(halt)); };
+  Builder builder({loop, entropy, events, containers, images, image_pull, layers, files, http, o.data_root + "/builds"});
   TaskExecutor executor({loop, containers, networks, peers, description, secrets});
   SwarmNode swarm({loop, entropy, transport, *crypto, kernel, executor, peers, [&loop](const std::string& dir) { return open_raft_files(loop, dir); },
                    [](const raft::Settings& settings) { return raft::make_libraft_core(settings); }, o.data_root + "/swarm", facts.node_name});
-  Api api({loop, entropy, events, images, containers, networks, volumes, layers, watcher, facts, http, registry, image_pull, image_push, &swarm, ask_components(loop)});
+  Api api({loop, entropy, events, images, containers, networks, volumes, layers, watcher, facts, http, registry, image_pull, image_push, builder, &swarm, ask_components(loop)});
   HttpServer server(loop, [&api](HttpExchange& http) { return api.handle(http); });
 
   raise_file_limit();
   const auto reloaded = [&registry](const DaemonOptions& fresh) { registry.set_options(registry_options(fresh)); };
-  Life life({loop, o, supervisor, events, networks, containers, swarm, api, server, reloaded});
+  Life life({loop, o, supervisor, events, networks, containers, builder, swarm, api, server, reloaded});
   if (auto ended = life.run(); !ended) {
     std::fprintf(stderr, "panald: %s\n", ended.error().message.c_str());
     std::_Exit(1);

@@ -187,6 +187,7 @@ struct Container {
   bool volumes_go = false;       // being removed, its anonymous volumes too
   bool stopped_by_user = false;  // docker stop or kill: unless-stopped stays stopped
   bool managed_by_swarm = false;
+  bool of_build = false;  // a step of docker build: nothing of it outlives the daemon
 };
 
 }  // namespace panal

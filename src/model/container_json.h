@@ -170,7 +170,7 @@ void fields(A& a, Container& c) {
   a("Id", c.id), a("Name", c.name), a("ImageId", c.image_id), a("ImageRef", c.image_ref), a("Path", c.path), a("Args", c.args);
   time_field(a, "Created", c.created), a("Config", c.config), a("HostConfig", c.host), a("State", c.state), a("Mounts", c.mounts);
   a("Networks", c.networks), a("Ports", c.ports), a("Layers", c.layers), a("Hostname", c.hostname), a("RestartCount", c.restart_count);
-  a("StoppedByUser", c.stopped_by_user), a.opt("VolumesGo", c.volumes_go), a("ManagedBySwarm", c.managed_by_swarm);
+  a("StoppedByUser", c.stopped_by_user), a.opt("VolumesGo", c.volumes_go), a("ManagedBySwarm", c.managed_by_swarm), a.opt("OfBuild", c.of_build);
 }
 
 PANAL_JSON(extern, HealthConfig)

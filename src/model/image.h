@@ -36,6 +36,13 @@ struct Image {
   std::vector<HistoryEntry> history;
   int64_t size_bytes = 0;  // unpacked
   WallTime created_at, tagged_at;
+  // Of docker build: what a step began with and the key of what it did; the cache is all images that have a key.
+  std::string parent, build_key;
+  bool build_step = false;  // made on the way: nobody has asked for it by itself
+  int64_t cache_hits = 0;
+  WallTime used_at;
+  /// Listed only on request; goes with what was made of it.
+  bool hidden() const { return build_step && tags.empty(); }
 };
 
 struct Layer {

@@ -15,6 +15,7 @@ void fields(A& a, Image& i) {
   a("Architecture", i.architecture), a("Os", i.os), a("Variant", i.variant), a("Author", i.author), a("Created", i.created), a("Comment", i.comment);
   a("Config", i.config), a("DiffIds", i.diff_ids), a("ChainIds", i.chain_ids), a("LayerDigests", i.layer_digests), a("History", i.history);
   a("Size", i.size_bytes), time_field(a, "CreatedAt", i.created_at), time_field(a, "TaggedAt", i.tagged_at);
+  a.opt("Parent", i.parent), a.opt("BuildKey", i.build_key), a.opt("BuildStep", i.build_step), a.opt("CacheHits", i.cache_hits), time_field(a, "UsedAt", i.used_at);
 }
 template <class A>
 void fields(A& a, Layer& l) {

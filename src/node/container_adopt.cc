@@ -59,6 +59,9 @@ Task<void> Containers::adopt() {
       (void)co_await remove_locked(live, c.volumes_go);
     }
   }
+  for (const auto& live : all)
+    if (live->c.of_build && !live->removed)
+      if (auto gone = co_await remove(live, true, true); !gone) log::warn("msg=\"remove a build's container\" container={} error=\"{}\"", live->c.id, gone.error().message);
   if (!damaged_) scope_.spawn(collect());
 }
 

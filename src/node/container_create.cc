@@ -235,7 +235,7 @@ static void fill_defaults(HostConfig& host) {
   if (host.memory > 0 && host.memory_swap == 0) host.memory_swap = host.memory * 2;
 }
 
-Task<Result<CreateResult>> Containers::create(std::string name, ContainerConfig config, HostConfig host, std::map<std::string, Endpoint> endpoints, bool managed_by_swarm) {
+Task<Result<CreateResult>> Containers::create(std::string name, ContainerConfig config, HostConfig host, std::map<std::string, Endpoint> endpoints, MadeFor made_for) {
   if (name.starts_with('/')) name = name.substr(1);
   if (!name.empty() && !valid_name(name)) co_return fail(Code::kInvalid, "Invalid container name (" + name + "), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed");
   const auto taken = [&]() -> Result<> {
@@ -254,7 +254,7 @@ Task<Result<CreateResult>> Containers::create(std::string name, ContainerConfig 
   auto live = std::make_shared<LiveContainer>();
   Container& c = live->c;
   result.warnings = fit_resources(host, paths_.machine, paths_.cgroup_v2);
-  c.id = result.id, c.image_id = image.id, c.image_ref = config.image, c.created = loop_.wall_now(), c.managed_by_swarm = managed_by_swarm;
+  c.id = result.id, c.image_id = image.id, c.image_ref = config.image, c.created = loop_.wall_now(), c.managed_by_swarm = made_for == MadeFor::kSwarm, c.of_build = made_for == MadeFor::kBuild;
   CO_TRYV(merge_image(config, image));
   if (name.empty()) name = random_name(entropy_, [this](const std::string& n) { return names_.contains(n); });
   c.name = name, c.layers = image.chain_ids;
@@ -289,7 +289,7 @@ Task<Result<CreateResult>> Containers::create(std::string name, ContainerConfig 
       co_return fail(Code::kForbidden, "container cannot be connected to network " + n->name);
     }
     endpoint.index = -1;
-    if (n->name == "bridge" && !endpoint.aliases.empty() && !managed_by_swarm)
+    if (n->name == "bridge" && !endpoint.aliases.empty() && made_for != MadeFor::kSwarm)
       co_return fail(Code::kInvalid, "network-scoped alias is supported only for containers in user defined networks");
     if (n->name == "bridge" && (!endpoint.ipam.ipv4_address.empty() || !endpoint.ipam.ipv6_address.empty()))
       co_return fail(Code::kInvalid, "user specified IP address is supported on user defined networks only");

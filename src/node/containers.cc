@@ -264,6 +264,12 @@ Task<Result<>> Containers::remove_locked(LivePtr live, bool volumes) {
   co_return Result<>{};
 }
 
+Task<Result<>> Containers::leave_to_user(LivePtr live) {
+  auto held = co_await live->mutex.lock(loop_);
+  live->c.of_build = false;
+  co_return co_await store(live->c);
+}
+
 Task<Result<int>> Containers::wait(LivePtr live, std::string condition, std::function<bool()> gone) {
   const uint64_t life = live->exits;
   for (;;) {

@@ -55,7 +55,8 @@ class Containers {
   Result<LivePtr> find(const std::string& name) const;
   const std::map<std::string, LivePtr>& all() const { return containers_; }
 
-  Task<Result<CreateResult>> create(std::string name, ContainerConfig config, HostConfig host, std::map<std::string, Endpoint> endpoints, bool managed_by_swarm = false);
+  enum class MadeFor { kUser, kSwarm, kBuild };
+  Task<Result<CreateResult>> create(std::string name, ContainerConfig config, HostConfig host, std::map<std::string, Endpoint> endpoints, MadeFor made_for = MadeFor::kUser);
   Task<Result<>> start(LivePtr live);
   /// nullopt timeout: the container's own; negative: wait for ever.
   Task<Result<>> stop(LivePtr live, std::optional<int> timeout_seconds, std::string signal);
@@ -67,6 +68,8 @@ class Containers {
   /// Limits and restart policy, in force at once. Warnings of what this kernel cannot do.
   Task<Result<std::vector<std::string>>> update(LivePtr live, UpdateWish wish);
   Task<Result<>> remove(LivePtr live, bool force, bool volumes);
+  /// A build's container stays, as if a user had made it.
+  Task<Result<>> leave_to_user(LivePtr live);
   /// "not-running", "next-exit", "removed" -> exit code. Null `gone`: never given up.
   Task<Result<int>> wait(LivePtr live, std::string condition, std::function<bool()> gone);
   Task<Result<std::unique_ptr<Attachment>>> attach(LivePtr live, bool want_stdin, std::function<bool()> gone);

@@ -2,7 +2,7 @@
 #include <filesystem>
 
 #include "base/text.h"
-#include "build/config.h"
+#include "dockerfile/config.h"
 #include "image/config.h"
 #include "image/reference.h"
 #include "model/image_json.h"
@@ -131,7 +131,7 @@ Task<Result<std::string>> Images::commit(Commit wish, std::function<Task<Result<
     handover.end(co_await pack(sink));
   };
   auto work = [&]() -> Task<Result<std::string>> {
-    CommitParts parts{.config = draft.config, .platform = host_platform()};
+    CommitParts parts{.config = draft.config, .platform = wish.platform.value_or(host_platform())};
     std::vector<PackedLayer> packed;
     for (const auto& id : wish.chain_ids) {
       const Layer* row = layer(id);
@@ -152,12 +152,13 @@ Task<Result<std::string>> Images::commit(Commit wish, std::function<Task<Result<
       chain.push_back(top->chain_id);
       parts.diff_ids.push_back(top->diff_id), packed.push_back(packed_layer(top->blob.file, top->blob.digest, top->blob.size_bytes)), layers.push_back(top->blob);
     }
-    parts.entry = {rfc3339(loop_.wall_now()), wish.created_by, draft.author, wish.comment, !top};
+    parts.entry = {rfc3339(wish.created.value_or(loop_.wall_now())), wish.created_by, draft.author, wish.comment, !top && !wish.layer_given};
     const std::string config = commit_config(std::move(parts));
     CO_TRY(Image image, image_from_config(config, layers_.sha256(config), layers_));
     for (const auto& l : packed) image.layer_digests.push_back(l.digest);
     image.manifest = make_manifest(image.id, config.size(), packed);
     image.manifest_digest = layers_.sha256(image.manifest);
+    image.parent = wish.parent, image.build_key = wish.build_key, image.build_step = !wish.build_key.empty(), image.used_at = loop_.wall_now();
     co_return co_await store_and_add(std::move(image), config, std::move(layers), tags);
   };
   scope.spawn(produce());

@@ -111,6 +111,8 @@ Task<Result<std::string>> Images::add(Image image, std::vector<std::string> tags
     digests.insert(it->second.repo_digests.begin(), it->second.repo_digests.end());
     image.repo_digests.assign(digests.begin(), digests.end());
     if (image.index.empty()) image.index = it->second.index;
+    if (image.build_key.empty()) image.build_key = it->second.build_key, image.parent = it->second.parent;
+    image.build_step = image.build_step && it->second.build_step;
     replaced = it->second.layer_digests, replaced.push_back(it->second.manifest_digest);
   }
   if (image.created_at == WallTime{}) image.created_at = parse_rfc3339(image.created).value_or(loop_.wall_now());
@@ -275,7 +277,7 @@ Task<Result<>> Images::tag(const std::string& name, std::string target) {
   co_return Result<>{};
 }
 
-Task<Result<ImageRemoval>> Images::remove(std::string name, bool force, std::function<std::string(const std::string&, bool&)> in_use) {
+Task<Result<ImageRemoval>> Images::remove(std::string name, bool force, Parents parents, InUse in_use) {
   CO_TRY(const Image* found, find(name));
   const std::string id = found->id;
   ImageRemoval out;
@@ -311,15 +313,28 @@ Task<Result<ImageRemoval>> Images::remove(std::string name, bool force, std::fun
     CO_TRYV(co_await store(image));
     co_return out;
   }
-  CO_TRYV(co_await db_.erase("image", id));
-  const Image last = std::move(image);
-  images_.erase(id);
+  std::string next = image.parent;
+  CO_TRYV(co_await erase(id));
   out.deleted.push_back(id);
+  while (parents == Parents::kGo) {
+    const auto step = images_.find(next);
+    if (step == images_.end() || !step->second.hidden() || has_children(next) || pinned_.contains(next) || !in_use(next, running).empty()) break;
+    out.deleted.push_back(next);
+    const std::string gone_too = std::exchange(next, step->second.parent);
+    CO_TRYV(co_await erase(gone_too));
+  }
+  co_return out;
+}
+
+Task<Result<>> Images::erase(std::string id) {
+  CO_TRYV(co_await db_.erase("image", id));
+  const Image last = std::move(images_[id]);
+  images_.erase(id);
   std::vector<std::string> digests = last.layer_digests;
   digests.insert(digests.end(), {last.id, last.manifest_digest});
   co_await drop_unused(last.chain_ids, digests);
   events_.publish("image", "delete", id, {{"name", id}});
-  co_return out;
+  co_return Result<>{};
 }
 
 int64_t Images::shared_size(const Image& image) const {

@@ -43,12 +43,18 @@ class Images {
     std::string reference, author, comment, created_by, parent;  // parent: id of the image it began as, which may be gone
     std::vector<std::string> changes, chain_ids;
     ContainerConfig config;
+    std::string build_key;             // not empty: a step of a build, which the next build finds by it
+    std::optional<WallTime> created;   // instead of now
+    std::optional<ImagePlatform> platform;  // of what has no parent
+    bool layer_given = false;          // the last of `chain_ids` is what this step adds
   };
   Task<Result<std::string>> commit(Commit wish, std::function<Task<Result<>>(Sink)> layer);
   Task<Result<>> save(std::vector<std::string> names, Sink sink);
   Task<Result<>> tag(const std::string& name, std::string target);
   /// `in_use(image id)` names a container that stands against removal ("" for none; `running` tells whether force helps).
-  Task<Result<ImageRemoval>> remove(std::string name, bool force, std::function<std::string(const std::string& id, bool& running)> in_use);
+  using InUse = std::function<std::string(const std::string& id, bool& running)>;
+  enum class Parents { kStay, kGo };  // the steps that only this image was made by
+  Task<Result<ImageRemoval>> remove(std::string name, bool force, Parents parents, InUse in_use);
   /// An image from elsewhere: its documents and its names. `index` may be empty.
   struct Arrival {
     std::string manifest, config, index;
@@ -58,6 +64,23 @@ class Images {
   Task<Result<std::string>> adopt(Arrival arrival);
   /// Unpacks layer `at` of an image that is not registered yet; its blob is in the content store.
   Task<Result<>> unpack_layer(const Image& image, size_t at, std::function<void(int64_t)> progress = {});
+  /// The image that a step made of `parent` ("" for nothing) before; empty when there is none. It counts as used.
+  Task<std::string> built(std::string parent, std::string build_key);
+  /// The end of a build: the image is one by itself from now on.
+  Task<Result<>> keep(std::string id);
+  struct BuildPrune {
+    bool all = false;  // also what images that stay were made of
+    std::function<bool(const Image&)> wanted = [](const Image&) { return true; };
+    std::function<bool(const std::string& id)> in_use;  // by a container
+    int64_t keep_bytes = 0;  // the last used ones stay up to so much
+  };
+  struct BuildPruned {
+    std::vector<std::string> ids;
+    int64_t bytes = 0;
+  };
+  Task<Result<BuildPruned>> prune_builds(BuildPrune wish);
+  /// Bytes that go with this image alone.
+  int64_t own_size(const Image& image) const;
   /// Gives up an image that did not come about: what nothing else uses goes.
   Task<void> discard(std::vector<std::string> chain_ids, std::vector<std::string> digests) { return drop_unused(std::move(chain_ids), std::move(digests)); }
   /// Notes that a registry has the image as `digest`: "localhost:5000/app@sha256:...".
@@ -85,6 +108,8 @@ class Images {
   Task<Result<std::string>> store_and_add(Image image, const std::string& config, std::vector<ArchiveFile> layers, std::vector<std::string> tags);
   Task<Result<std::string>> load_one(ArchiveImage one, std::optional<ImagePlatform> platform);
   Task<Result<>> store(const Image& image);
+  Task<Result<>> erase(std::string id);
+  bool has_children(const std::string& id) const;
   Task<void> drop_unused(std::vector<std::string> chain_ids, std::vector<std::string> digests);
   bool wanted(const std::string& chain_or_digest) const;
 

@@ -299,7 +299,7 @@ Task<Result<std::string>> TaskExecutor::prepare(ClusterTask t) {
   if (mesh && host_ports) co_return fail(Code::kUnsupported, "ingress and host-mode ports in one service are not supported yet");
   for (const auto& p : t.ports)
     if (p.mode == "host") host.port_bindings[std::to_string(p.target) + "/" + p.protocol] = std::vector<PortBinding>{{"", p.published ? std::to_string(p.published) : ""}};
-  CO_TRY(const auto made, co_await parts_.containers.create(name, std::move(config), std::move(host), std::move(endpoints), true));
+  CO_TRY(const auto made, co_await parts_.containers.create(name, std::move(config), std::move(host), std::move(endpoints), Containers::MadeFor::kSwarm));
   co_return made.id;
 }
 

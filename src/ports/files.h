@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "base/time.h"
 #include "ports/stream.h"
 
 namespace panal {
@@ -34,6 +35,35 @@ struct Placing {
   std::optional<std::pair<uint32_t, uint32_t>> owner;  // uid, gid of all that is written; none: as the archive says
 };
 
+/// What COPY and ADD of a Dockerfile take and where it goes.
+struct CopySource {
+  size_t tree = 0;      // which of `trees`
+  std::string pattern;  // relative to it; Go's path patterns; one that names nothing is an error
+  bool unpack = false;  // ADD: a local archive is unpacked
+};
+struct CopyTree {
+  std::string root;                 // on this machine
+  std::vector<std::string> ignore;  // lines of .dockerignore
+  bool stage = false;               // an image's or a stage's root, no build context: owners stay unless `owned`
+};
+struct CopyWish {
+  std::vector<CopyTree> trees;
+  std::vector<CopySource> sources;  // none, and no `texts`: the destination is made as a folder (WORKDIR)
+  std::vector<std::pair<std::string, std::string>> texts;  // here-documents: name, content
+  std::string destination;          // absolute; a slash at its end says folder
+  std::vector<std::string> exclude;
+  bool parents = false;             // --parents: the sources' folders are kept
+  std::pair<uint32_t, uint32_t> owner;  // of all that is copied; of what is unpacked only when `owned`
+  bool owned = false;
+  std::optional<uint32_t> mode;     // --chmod
+  WallTime now;                     // of folders that are made
+  std::optional<int64_t> epoch;     // seconds: nothing is newer (SOURCE_DATE_EPOCH)
+};
+struct CopyDigest {
+  std::string kind;    // "file", "dir" or "multi", as Docker's history has it
+  std::string digest;  // 64 hex digits over names, kinds, modes, attributes, links and contents; not times or owners
+};
+
 class Files {
  public:
   virtual ~Files() = default;
@@ -49,6 +79,11 @@ class Files {
   virtual Task<Result<>> layer(std::string upper, Sink sink) = 0;
   /// Streams Docker's list of changes (JSON): what the folder `upper` changes in `layers`, lowest first.
   virtual Task<Result<>> changes(std::string upper, std::vector<std::string> layers, Sink sink) = 0;
+  /// What a copy would take, by content. Sources that are not there and a destination that does not fit are kInvalid, in the words that
+  /// Docker puts after "COPY failed: ".
+  virtual Task<Result<CopyDigest>> digest(CopyWish wish) = 0;
+  /// Streams the layer that the copy adds to the root file system at `base`, as a tar; nothing when it changes nothing.
+  virtual Task<Result<>> copy_layer(std::string base, CopyWish wish, Sink sink) = 0;
 };
 
 }  // namespace panal

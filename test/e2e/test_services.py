@@ -271,7 +271,8 @@ class ViewTest(SwarmCase):
             self.cluster.wait_tasks("web", 1)
         def settled():
             states = [row["CurrentState"].split()[0] for row in self.cluster.tasks("web", running=False)]
-            return states == ["Running"] + ["Shutdown"] * 4
+            newest = self.docker("inspect", "--type", "task", "-f", "{{.Spec.ContainerSpec.Env}}", self.docker("service", "ps", "-q", "--no-trunc", "web").lines[0])
+            return states == ["Running"] + ["Shutdown"] * 4 and newest.line == "[N=6]"
         until(settled, "one runs, four are kept")
         lines = self.docker("service", "ps", "web").check().lines
         self.assertRegex(lines[1], r"^\w+ +web\.1 +.* Running +Running")

@@ -1,7 +1,7 @@
 // A Dockerfile: what parses has stages whose instructions have names; expanding and matching end.
-#include "build/config.h"
-#include "build/dockerfile.h"
-#include "build/expand.h"
+#include "dockerfile/config.h"
+#include "dockerfile/parse.h"
+#include "dockerfile/expand.h"
 #include "fuzz.h"
 
 using namespace panal;

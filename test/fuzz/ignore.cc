@@ -1,5 +1,5 @@
 // .dockerignore: the first line is a path, the rest are patterns. A pattern that is the path itself matches it.
-#include "build/ignore.h"
+#include "dockerfile/ignore.h"
 #include "fuzz.h"
 
 using namespace panal;

@@ -65,7 +65,7 @@ class Floors(Tree):
         self.assert_arrow("src/engine/a.h", '#include "network/ipam.h"\n', "src/engine/a.h:1: engine -> network")
 
     def test_swarm_and_build_do_not_know_each_other(self):
-        self.assert_arrow("src/swarm/a.cc", '#include "build/b.h"\n', "swarm -> build")
+        self.assert_arrow("src/swarm/a.cc", '#include "dockerfile/b.h"\n', "swarm -> dockerfile")
 
     def test_node_never_uses_sys(self):
         self.assert_arrow("src/node/a.cc", '#include "sys/http/client.h"\n', "node -> sys")
@@ -301,8 +301,8 @@ class Names(Tree):
 
     def test_git_decides_what_belongs_to_the_repository(self):
         subprocess.run(["git", "init", "-q", self.root], check=True, capture_output=True)
-        self.write(".gitignore", "build/\n")
-        self.write("build/a.txt", self.registry)
+        self.write(".gitignore", "dockerfile/\n")
+        self.write("dockerfile/a.txt", self.registry)
         self.write("new.txt", self.registry)
         _, hosts, _ = names.check(self.root)
         self.assertEqual([h.split(":")[0] for h in hosts], ["new.txt"])

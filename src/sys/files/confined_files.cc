@@ -3,6 +3,7 @@
 #include <signal.h>
 
 #include "base/json.h"
+#include "image/copy_job.h"
 #include "image/tree_job.h"
 #include "sys/process/helper.h"
 
@@ -80,6 +81,47 @@ Task<Result<>> ConfinedFiles::changes(std::string upper, std::vector<std::string
   TreeJob job;
   job.root = std::move(upper), job.layers = std::move(layers);
   co_return co_await run_helper(loop_, {helper_, "changes", to_text(job)}, {}, std::move(sink));
+}
+
+static CopyJob copy_job(const CopyWish& wish) {
+  CopyJob job;
+  for (const auto& t : wish.trees) job.trees.push_back({t.ignore, t.stage});
+  for (const auto& s : wish.sources) job.sources.push_back({static_cast<int64_t>(s.tree), s.pattern, s.unpack});
+  for (const auto& [name, content] : wish.texts) job.texts.push_back({name, base64(content)});
+  job.destination = wish.destination, job.exclude = wish.exclude, job.parents = wish.parents;
+  job.uid = wish.owner.first, job.gid = wish.owner.second, job.owned = wish.owned;
+  if (wish.mode) job.mode = *wish.mode;
+  job.now = std::chrono::floor<std::chrono::seconds>(wish.now).time_since_epoch().count(), job.epoch = wish.epoch;
+  return job;
+}
+
+// An empty root in memory, and in it what is copied and, when there is one, what it is copied to. All of it read-only.
+static TreeJob trees_of(const CopyWish& wish, const std::string& base) {
+  TreeJob job;
+  job.read_only = true;
+  for (const auto& t : wish.trees) job.binds.push_back({t.root, copy_tree_at(job.binds.size()), true});
+  if (!base.empty()) job.binds.push_back({base, kCopyBase, true});
+  return job;
+}
+
+static Source once(std::string text) {
+  return [text = std::move(text)]() mutable -> Task<Result<std::string>> { co_return std::exchange(text, {}); };
+}
+
+Task<Result<CopyDigest>> ConfinedFiles::digest(CopyWish wish) {
+  std::string text;
+  const Sink sink = [&text](std::string_view data) -> Task<Result<>> {
+    if (text.size() + data.size() > kMaxStat) co_return fail(Code::kInternal, "panal-unpack digest says too much");
+    text.append(data);
+    co_return Result<>{};
+  };
+  CO_TRYV(co_await run_helper(loop_, {helper_, "digest", to_text(trees_of(wish, ""))}, once(to_text(copy_job(wish))), sink));
+  CO_TRY(const auto line, from_text<CopyDigestLine>(text));
+  co_return CopyDigest{line.kind, line.digest};
+}
+
+Task<Result<>> ConfinedFiles::copy_layer(std::string base, CopyWish wish, Sink sink) {
+  co_return co_await run_helper(loop_, {helper_, "copy", to_text(trees_of(wish, base))}, once(to_text(copy_job(wish))), std::move(sink));
 }
 
 }  // namespace panal

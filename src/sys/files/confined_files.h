@@ -14,6 +14,8 @@ class ConfinedFiles final : public Files {
   Task<Result<>> export_root(Tree tree, Sink sink) override;
   Task<Result<>> layer(std::string upper, Sink sink) override;
   Task<Result<>> changes(std::string upper, std::vector<std::string> layers, Sink sink) override;
+  Task<Result<CopyDigest>> digest(CopyWish wish) override;
+  Task<Result<>> copy_layer(std::string base, CopyWish wish, Sink sink) override;
 
  private:
   AsioLoop& loop_;

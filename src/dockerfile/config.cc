@@ -1,9 +1,9 @@
-#include "build/config.h"
+#include "dockerfile/config.h"
 
 #include <algorithm>
 
 #include "base/text.h"
-#include "build/ignore.h"
+#include "dockerfile/ignore.h"
 #include "engine/oci.h"
 #include "network/address.h"
 

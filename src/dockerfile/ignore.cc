@@ -1,4 +1,4 @@
-#include "build/ignore.h"
+#include "dockerfile/ignore.h"
 
 #include <algorithm>
 #include <optional>

@@ -3,7 +3,7 @@
 #pragma once
 #include <map>
 
-#include "build/source.h"
+#include "dockerfile/source.h"
 
 namespace panal {
 

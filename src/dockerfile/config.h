@@ -1,8 +1,8 @@
 // What the instructions do to an image's config: CMD, ENTRYPOINT, ENV, EXPOSE, HEALTHCHECK, LABEL, MAINTAINER, ONBUILD, SHELL,
 // STOPSIGNAL, USER, VOLUME, WORKDIR. Source: the Dockerfile reference.
 #pragma once
-#include "build/dockerfile.h"
-#include "build/expand.h"
+#include "dockerfile/parse.h"
+#include "dockerfile/expand.h"
 #include "model/container.h"
 
 namespace panal {

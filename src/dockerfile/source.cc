@@ -1,4 +1,4 @@
-#include "build/source.h"
+#include "dockerfile/source.h"
 
 #include <algorithm>
 #include <optional>

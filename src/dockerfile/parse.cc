@@ -1,4 +1,4 @@
-#include "build/dockerfile.h"
+#include "dockerfile/parse.h"
 
 #include <algorithm>
 #include <array>

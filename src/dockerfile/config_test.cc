@@ -1,4 +1,4 @@
-#include "build/config.h"
+#include "dockerfile/config.h"
 
 #include <doctest/doctest.h>
 

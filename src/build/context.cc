@@ -1,0 +1,65 @@
+// Where a build's files come from: a tar in the request, or an address.
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "base/text.h"
+#include "build/builder.h"
+
+namespace panal {
+
+static constexpr int64_t kMostRemote = 64LL << 30;
+
+// What a repository's address looks like (the reference's "Git repositories").
+static bool is_repository(const std::string& remote) {
+  const std::string address = remote.substr(0, remote.find('#'));
+  return address.starts_with("git://") || address.starts_with("git@") || address.starts_with("github.com/") ||
+         ((address.starts_with("http://") || address.starts_with("https://")) && address.ends_with(".git"));
+}
+
+static Source file_source(Loop& loop, std::shared_ptr<Fd> file) {
+  return [&loop, file]() -> Task<Result<std::string>> {
+    const auto work = [file]() -> Result<std::string> {
+      std::string chunk(256 << 10, '\0');
+      const ssize_t n = ::read(file->get(), chunk.data(), chunk.size());
+      if (n < 0) return fail(sys_error(errno, "read"));
+      chunk.resize(static_cast<size_t>(n));
+      return chunk;
+    };
+    co_return co_await blocking(loop, work);
+  };
+}
+
+Task<Result<>> Build::take_context(Source body) {
+  if (!request_.remote.empty()) co_return co_await take_remote();
+  Tree tree;
+  tree.root = context_.root;
+  Placing placing;
+  placing.owner = {0, 0};
+  co_return co_await parts_.files.write(std::move(tree), "/", placing, std::move(body));
+}
+
+Task<Result<>> Build::take_remote() {
+  const std::string& url = request_.remote;
+  if (is_repository(url)) co_return fail(Code::kUnsupported, "a git repository as context is not supported yet: " + url.substr(0, 256));
+  if (!url.starts_with("http://") && !url.starts_with("https://")) co_return fail(Code::kInvalid, "remote context is neither a URL nor a git repository: " + url.substr(0, 256));
+  const std::string file = dir_ + "/remote";
+  HttpCall get{.url = url, .save_file = file, .limit_bytes = kMostRemote, .halt = halt_};
+  CO_TRY(HttpAnswer answer, co_await parts_.http.exchange(std::move(get)));
+  if (answer.status != 200) co_return fail(Code::kInvalid, "error downloading remote context " + url + ": status " + std::to_string(answer.status));
+  const std::string type = answer.headers["content-type"].substr(0, answer.headers["content-type"].find(';'));
+  if (type == "text/plain") {  // a Dockerfile by itself
+    CO_TRY(const std::string text, read_file(file, 4 << 20));
+    request_.dockerfile = "Dockerfile";
+    co_return write_file(context_.root + "/Dockerfile", text);
+  }
+  const auto opened = std::make_shared<Fd>(::open(file.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!*opened) co_return fail(sys_error(errno, "open", file));
+  Tree tree;
+  tree.root = context_.root;
+  Placing placing;
+  placing.owner = {0, 0};
+  co_return co_await parts_.files.write(std::move(tree), "/", placing, file_source(parts_.loop, opened));
+}
+
+}  // namespace panal
