@@ -13,6 +13,7 @@
 #include "dockerfile/plan.h"
 #include "node/containers.h"
 #include "node/image_pull.h"
+#include "ports/repositories.h"
 
 namespace panal {
 
@@ -38,6 +39,7 @@ struct BuildParts {
   Layers& layers;
   Files& files;
   HttpClient& http;
+  Repositories& repositories;
   std::string dir;
 };
 
@@ -46,6 +48,9 @@ struct BuildContext {
   std::string root;
   std::vector<std::string> ignore;  // lines of .dockerignore
 };
+
+/// What a repository's address looks like.
+bool is_repository(const std::string& remote);
 
 /// One build. open(), run(), close(), each once; halt() at any time.
 class Build {
@@ -73,6 +78,8 @@ class Build {
   };
   Task<Result<>> take_context(Source body);
   Task<Result<>> take_remote();
+  /// The folder of a repository's files; `remote` may end in "#ref:folder".
+  Task<Result<std::string>> check_out(std::string remote, bool keep_git_dir);
   Result<> read_dockerfile();
   Result<> take_globals();
   std::optional<std::string> global(const std::string& name) const;

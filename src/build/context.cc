@@ -10,11 +10,26 @@ namespace panal {
 
 static constexpr int64_t kMostRemote = 64LL << 30;
 
-// What a repository's address looks like (the reference's "Git repositories").
-static bool is_repository(const std::string& remote) {
+bool is_repository(const std::string& remote) {
   const std::string address = remote.substr(0, remote.find('#'));
-  return address.starts_with("git://") || address.starts_with("git@") || address.starts_with("github.com/") ||
+  return address.starts_with("git://") || address.starts_with("git@") || address.starts_with("ssh://") || address.starts_with("github.com/") ||
          ((address.starts_with("http://") || address.starts_with("https://")) && address.ends_with(".git"));
+}
+
+// "URL#ref:folder" (the reference's "Git repositories").
+Task<Result<std::string>> Build::check_out(std::string remote, bool keep_git_dir) {
+  const size_t hash = remote.find('#');
+  const std::string fragment = hash == std::string::npos ? "" : remote.substr(hash + 1);
+  RepositoryWish wish;
+  wish.url = remote.substr(0, hash), wish.ref = fragment.substr(0, fragment.find(':')), wish.dir = new_path("repository"), wish.keep_git_dir = keep_git_dir;
+  if (wish.url.starts_with("github.com/")) wish.url = "https://" + wish.url;
+  CO_TRYV(make_dirs(wish.dir, 0755));
+  const std::string dir = wish.dir, folder = fragment.find(':') == std::string::npos ? "" : fragment.substr(fragment.find(':') + 1);
+  CO_TRYV(co_await parts_.repositories.check_out(std::move(wish)));
+  if (folder.empty()) co_return dir;
+  const std::string shown = new_path("bind");
+  CO_TRYV(parts_.layers.bind_in_root(dir, folder, shown));
+  co_return shown;
 }
 
 static Source file_source(Loop& loop, std::shared_ptr<Fd> file) {
@@ -41,7 +56,10 @@ Task<Result<>> Build::take_context(Source body) {
 
 Task<Result<>> Build::take_remote() {
   const std::string& url = request_.remote;
-  if (is_repository(url)) co_return fail(Code::kUnsupported, "a git repository as context is not supported yet: " + url.substr(0, 256));
+  if (is_repository(url)) {
+    CO_TRY(context_.root, co_await check_out(url, false));
+    co_return Result<>{};
+  }
   if (!url.starts_with("http://") && !url.starts_with("https://")) co_return fail(Code::kInvalid, "remote context is neither a URL nor a git repository: " + url.substr(0, 256));
   const std::string file = dir_ + "/remote";
   HttpCall get{.url = url, .save_file = file, .limit_bytes = kMostRemote, .halt = halt_};

@@ -126,7 +126,6 @@ Task<Result<>> StageRun::download(const Instruction& in, const std::string& url,
 Task<Result<>> StageRun::copy(const Instruction& in) {
   CO_TRY(CopyWish wish, copy_wish(in));
   const std::string from = in.flag("from");
-  if (!in.flag("keep-git-dir").empty()) co_return fail(Code::kUnsupported, "ADD --keep-git-dir is not supported yet: ADD takes no repositories");
   std::string root;
   if (from.empty()) {
     wish.trees.push_back({build_.context_.root, build_.context_.ignore});
@@ -138,8 +137,12 @@ Task<Result<>> StageRun::copy(const Instruction& in) {
   bool urls = false;
   for (auto& source : wish.sources) {
     if (in.word != Word::kAdd) break;
-    if (source.pattern.starts_with("git@") || source.pattern.starts_with("git://") || (is_url(source.pattern) && source.pattern.substr(0, source.pattern.find('#')).ends_with(".git")))
-      co_return fail(Code::kUnsupported, "ADD of a git repository is not supported yet: " + source.pattern);
+    if (is_repository(source.pattern)) {
+      CO_TRY(const std::string dir, co_await build_.check_out(source.pattern, in.flag("keep-git-dir") == "true"));
+      wish.trees.push_back({dir, {}});
+      source = {wish.trees.size() - 1, "/", false};
+      continue;
+    }
     if (!is_url(source.pattern)) continue;
     urls = true;
     CO_TRYV(co_await download(in, source.pattern, wish));
