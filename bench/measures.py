@@ -7,6 +7,7 @@ while is so for both. Times are of the wall, medians are shown. All traffic stay
 import os
 import re
 import subprocess
+import tempfile
 import threading
 import time
 
@@ -312,6 +313,50 @@ def published(engines, rounds):
     for engine in engines:
         engine.remove_containers()
     rows[0].docker.note, rows[0].panal.note = (cell.note or row.note for cell, row in zip(cells, (rows[0].docker, rows[0].panal)))
+    return rows
+
+
+# --- builds
+DOCKERFILE = """FROM alpine AS make
+WORKDIR /src
+COPY small /src
+RUN echo one > a
+RUN cat a a > b
+RUN mkdir -p /out/bin && cp b /out/bin/tool
+FROM alpine
+COPY --from=make /out /usr/local
+RUN test -e /usr/local/bin/tool
+CMD ["tool"]
+"""
+CONTEXT_FILES, CONTEXT_BYTES = 20000, 200 << 20
+
+
+def build(engines, rounds):
+    """A ten-step build of two stages without and with its cache, and a context of many files that becomes one layer."""
+    with tempfile.TemporaryDirectory(prefix="panal-bench-") as folder:
+        steps, files = os.path.join(folder, "steps"), os.path.join(folder, "files")
+        os.makedirs(steps), os.makedirs(files)
+        for path, text in {f"{steps}/Dockerfile": DOCKERFILE, f"{steps}/small": "small\n", f"{files}/Dockerfile": "FROM alpine\nCOPY . /all\n"}.items():
+            with open(path, "w") as file:
+                file.write(text)
+        content = os.urandom(CONTEXT_BYTES // CONTEXT_FILES)
+        for number in range(CONTEXT_FILES):
+            path = f"{files}/{number // 200}"
+            os.makedirs(path, exist_ok=True)
+            with open(f"{path}/{number}", "wb") as file:
+                file.write(number.to_bytes(4, "big") + content[4:])
+        def row(what, goal, count, *arguments):
+            measured = interleave(engines, count, lambda engine: timed(engine.must, "build", "-t", "built", *arguments, timeout=120))
+            return Row(what, "ms" if count > 3 else "s", *measured, goal)
+        for engine in engines:
+            engine.docker("build", "-t", "built", steps)  # warm
+        rows = [row("docker build, ten steps, no cache", Goal("faster", of_docker=1.0), max(4, rounds // 2), "--no-cache", steps)]
+        for engine in engines:
+            engine.docker("build", "-t", "built", steps)
+        rows.append(row("the same, all cached", Goal("under a third of Docker's", of_docker=1 / 3), max(4, rounds), steps))
+        rows.append(row(f"docker build, COPY of a context of {CONTEXT_BYTES >> 20} MB in {CONTEXT_FILES} files", Goal("faster", of_docker=1.0), min(3, rounds), "--no-cache", files))
+    for engine in engines:
+        engine.docker("rmi", "-f", "built")
     return rows
 
 
