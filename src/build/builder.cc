@@ -96,7 +96,11 @@ Result<> Build::read_dockerfile() {
 }
 
 Task<Result<>> Build::open(Source body) {
-  for (const auto& tag : request_.tags) CO_TRYV(parse_tagged(tag));
+  for (auto& tag : request_.tags) {
+    CO_TRY(const ImageRef ref, parse_tagged(tag));
+    if (!ref.digest.empty()) co_return fail(Code::kInvalid, "refusing to create a tag with a digest reference");
+    tag = ref.familiar();
+  }
   dir_ = parts_.dir + "/" + hex(parts_.entropy.bytes(8));
   context_.root = dir_ + "/context";
   CO_TRYV(make_dirs(parts_.dir, 0711));

@@ -72,8 +72,12 @@ Task<Result<bool>> StageRun::cached(const std::string& created_by, const std::st
   if (build_.request_.no_cache) co_return false;
   const std::string id = co_await parts_.images.built(image_id_, key);
   const bool found = !id.empty() && parts_.images.find(id).has_value();
+  bool hit = found;
   if (found) take_image(id);
-  if (!found && !co_await cached_elsewhere(created_by, key)) co_return false;
+  if (!found) {
+    CO_TRY(hit, co_await cached_elsewhere(created_by, key));
+  }
+  if (!hit) co_return false;
   co_await say(" ---> Using cache\n");
   co_return true;
 }
