@@ -45,13 +45,24 @@ static Source file_source(Loop& loop, std::shared_ptr<Fd> file) {
   };
 }
 
+// The CLI's tar with a Dockerfile from standard input ends with its last file's last byte; the block is filled up here.
+static Source whole_blocks(Source body) {
+  const auto bytes = std::make_shared<size_t>(0);
+  return [body = std::move(body), bytes]() -> Task<Result<std::string>> {
+    CO_TRY(std::string piece, co_await body());
+    if (piece.empty() && *bytes % 512) piece.assign(512 - *bytes % 512, '\0');
+    *bytes += piece.size();
+    co_return piece;
+  };
+}
+
 Task<Result<>> Build::take_context(Source body) {
   if (!request_.remote.empty()) co_return co_await take_remote();
   Tree tree;
   tree.root = context_.root;
   Placing placing;
   placing.owner = {0, 0};
-  co_return co_await parts_.files.write(std::move(tree), "/", placing, std::move(body));
+  co_return co_await parts_.files.write(std::move(tree), "/", placing, whole_blocks(std::move(body)));
 }
 
 Task<Result<>> Build::take_remote() {

@@ -191,7 +191,7 @@ Task<Result<int>> StageRun::run_container(const std::string& created_by, const s
   scope.spawn(pump());
   auto code = co_await work();
   co_await scope.join();
-  const auto pack = [&](Sink sink) { return parts_.containers.changed_layer(live, Containers::StandStill::kNo, std::move(sink)); };
+  const auto pack = [&](Sink sink) { return parts_.containers.changed_layer(live, Containers::StandStill::kNo, std::move(sink), build_.epoch_); };
   Result<> committed;
   if (code && *code == 0) committed = co_await commit(created_by, key, pack);
   if (build_.request_.keep_containers && code) {

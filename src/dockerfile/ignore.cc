@@ -159,4 +159,14 @@ bool PathPatterns::match(std::string_view path) const {
   return out;
 }
 
+bool PathPatterns::may_except_below(std::string_view path) const {
+  const auto parts = split(clean_path(path), '/');
+  return std::ranges::any_of(patterns_, [&](const Pattern& pattern) {
+    if (!pattern.exception) return false;
+    for (size_t i = 0; i < std::min(parts.size(), pattern.parts.size()) && pattern.parts[i] != "**"; ++i)
+      if (!component_matches(pattern.parts[i], parts[i])) return false;
+    return true;
+  });
+}
+
 }  // namespace panal

@@ -17,6 +17,8 @@ class PathPatterns {
   Result<> add(std::string pattern);
   /// `path` without leading slash: "a/b.txt". True when the last pattern that matches it or a folder above it is no exception.
   bool match(std::string_view path) const;
+  /// Whether an exception may match something below the folder `path`.
+  bool may_except_below(std::string_view path) const;
   bool empty() const { return patterns_.empty(); }
 
  private:

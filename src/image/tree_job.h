@@ -1,6 +1,7 @@
 // What the daemon asks of panal-unpack about a container's files: one JSON argument. The path is another: it may be no UTF-8.
 #pragma once
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -22,11 +23,12 @@ struct TreeJob {
   bool keep_kinds = false, set_owner = false;  // put
   uint32_t uid = 0, gid = 0;
   std::vector<std::string> layers;  // changes: lowest first
+  std::optional<int64_t> epoch;     // upper: nothing is newer, seconds
 };
 template <class A>
 void fields(A& a, TreeJob& j) {
   a("root", j.root), a("read_only", j.read_only), a("binds", j.binds), a("keep_kinds", j.keep_kinds), a("set_owner", j.set_owner);
-  a("uid", j.uid), a("gid", j.gid), a("layers", j.layers);
+  a("uid", j.uid), a("gid", j.gid), a("layers", j.layers), a.opt("epoch", j.epoch);
 }
 
 }  // namespace panal

@@ -135,13 +135,13 @@ Task<Result<>> Containers::export_root(LivePtr live, Sink sink) {
   co_return Result<>{};
 }
 
-Task<Result<>> Containers::changed_layer(LivePtr live, StandStill still, Sink sink) {
+Task<Result<>> Containers::changed_layer(LivePtr live, StandStill still, Sink sink, std::optional<int64_t> epoch) {
   const std::string upper = rootfs(live->c) + "/diff";
   if (live->c.state.phase == Phase::kDead || live->c.state.phase == Phase::kRemoving) co_return fail(Code::kConflict, "You cannot commit container " + live->c.id + " which is being removed");
   if (!exists(upper)) co_return Result<>{};
   const bool paused = still == StandStill::kYes && live->c.state.phase == Phase::kRunning;
   if (paused) CO_TRYV(co_await pause(live));
-  auto done = co_await files_.layer(upper, std::move(sink));
+  auto done = co_await files_.layer(upper, epoch, std::move(sink));
   if (paused) (void)co_await unpause(live);
   co_return done;
 }

@@ -93,7 +93,7 @@ class Containers {
   Task<Result<>> export_root(LivePtr live, Sink sink);
   /// What it has changed, as a layer tar; nothing when it never started. It stands still meanwhile when `pause` says so.
   enum class StandStill { kNo, kYes };
-  Task<Result<>> changed_layer(LivePtr live, StandStill still, Sink sink);
+  Task<Result<>> changed_layer(LivePtr live, StandStill still, Sink sink, std::optional<int64_t> epoch = std::nullopt);
   /// Docker's list of changes, JSON.
   Task<Result<>> changes(LivePtr live, Sink sink);
 

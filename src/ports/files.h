@@ -75,8 +75,8 @@ class Files {
   virtual Task<Result<>> write(Tree tree, std::string path, Placing placing, Source source) = 0;
   /// Streams a tar of the whole root.
   virtual Task<Result<>> export_root(Tree tree, Sink sink) = 0;
-  /// Streams a layer: what the folder `upper` changes, as a tar with whiteouts.
-  virtual Task<Result<>> layer(std::string upper, Sink sink) = 0;
+  /// Streams a layer: what the folder `upper` changes, as a tar with whiteouts; nothing in it is newer than `epoch` (seconds).
+  virtual Task<Result<>> layer(std::string upper, std::optional<int64_t> epoch, Sink sink) = 0;
   /// Streams Docker's list of changes (JSON): what the folder `upper` changes in `layers`, lowest first.
   virtual Task<Result<>> changes(std::string upper, std::vector<std::string> layers, Sink sink) = 0;
   /// What a copy would take, by content. Sources that are not there and a destination that does not fit are kInvalid, in the words that

@@ -74,7 +74,10 @@ enum class Network { kNone, kHosts };
 Result<> change_root(const TreeJob& tree, Network network) {
   if (::unshare(CLONE_NEWNS | (network == Network::kNone ? CLONE_NEWNET : 0)) != 0) return fail(sys_error(errno, "unshare"));
   if (::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) return fail(sys_error(errno, "mount", "/"));
-  TRY(const Fd place, open_root(tree.root));
+  // A file system of its own lies, in this mount namespace, over a folder that nothing is bound from.
+  const std::string where = tree.root.empty() ? "/proc" : tree.root;
+  if (tree.root.empty() && ::mount("panal-unpack", where.c_str(), "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "size=1m,mode=755") != 0) return fail(sys_error(errno, "mount", where));
+  TRY(const Fd place, open_root(where));
   TRY(const Fd root, bind(place.get(), place.get(), false));
   TRYV(put_binds(root.get(), tree.binds));
   TRYV(restrict(root.get(), tree.read_only, Whole::kNo));

@@ -9,6 +9,9 @@
 //   put TREE PATH             stdin: a tar -> into the folder    export TREE       a tar of the whole root
 //   upper TREE                a layer tar of the folder `root`, an overlayfs upper one
 //   changes TREE              what the folder `root` changes in `layers`, as the Engine API lists it
+// and for COPY, ADD and WORKDIR of a Dockerfile; stdin: what is taken and where it goes (image/copy_job.h, JSON):
+//   digest TREE               what it would take, by content, as a JSON line
+//   copy TREE                 the layer that it adds, as a tar
 // and for registries:
 //   fetch                     stdin: an HTTP exchange (image/fetch_job.h) -> JSON lines, the last one is the answer
 //
@@ -36,13 +39,15 @@ Result<> run(const std::vector<std::string>& words) {
   if (verb == "pack" && given == 2) return pack_archive(words[1]);
   if (verb == "fetch" && given == 1) return fetch();
   const bool on_path = (verb == "stat" || verb == "get" || verb == "put") && given == 3;
-  if (!on_path && !((verb == "export" || verb == "upper" || verb == "changes") && given == 2))
-    return fail(Code::kInternal, "usage: panal-unpack archive DIR | blob FILE | layer BLOB DIGEST DIR | pack DIR | stat|get|put TREE PATH | export|upper|changes TREE | fetch");
+  if (!on_path && !((verb == "export" || verb == "upper" || verb == "changes" || verb == "digest" || verb == "copy") && given == 2))
+    return fail(Code::kInternal, "usage: panal-unpack archive DIR | blob FILE | layer BLOB DIGEST DIR | pack DIR | stat|get|put TREE PATH | export|upper|changes|digest|copy TREE | fetch");
   TRY(const auto job, from_text<TreeJob>(words[1]));
   if (verb == "stat") return stat_path(job, words[2]);
   if (verb == "get") return get_path(job, words[2]);
   if (verb == "put") return put_path(job, words[2]);
   if (verb == "upper") return pack_upper(job);
+  if (verb == "digest") return digest_sources(job);
+  if (verb == "copy") return copy_sources(job);
   return verb == "export" ? export_root(job) : print_changes(job);
 }
 

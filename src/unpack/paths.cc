@@ -2,6 +2,7 @@
 
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <vector>
 
 #include "base/text.h"
@@ -40,6 +41,34 @@ std::optional<std::string> inside_path(const std::string& name) {
     else parts.pop_back();
   }
   return join(parts, "/");
+}
+
+Result<std::string> follow_links(const std::string& path, const std::function<std::optional<std::string>(const std::string&)>& link_at) {
+  std::vector<std::string> left = split(path, '/'), done;
+  std::ranges::reverse(left);
+  for (int links = 0; !left.empty();) {
+    std::string part = std::move(left.back());
+    left.pop_back();
+    if (part.empty() || part == ".") continue;
+    if (part == "..") {
+      if (!done.empty()) done.pop_back();
+      continue;
+    }
+    done.push_back(std::move(part));
+    const auto target = link_at(join(done, "/"));
+    if (!target) continue;
+    if (++links > 255) return fail(Code::kInternal, "too many links in " + path);
+    if (target->starts_with('/')) done.clear();
+    else done.pop_back();
+    const auto parts = split(*target, '/');
+    left.insert(left.end(), parts.rbegin(), parts.rend());
+  }
+  return join(done, "/");
+}
+
+std::string folder_of(const std::string& path) {
+  const size_t slash = path.rfind('/');
+  return slash == std::string::npos ? "" : path.substr(0, slash);
 }
 
 uint32_t go_mode(mode_t mode) {

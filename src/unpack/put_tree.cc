@@ -18,6 +18,7 @@
 #include "base/in_root.h"
 #include "base/json.h"
 #include "base/text.h"
+#include "unpack/archive_error.h"
 #include "unpack/content.h"
 #include "unpack/paths.h"
 #include "unpack/tree_walk.h"
@@ -216,13 +217,6 @@ Result<Fd> open_target(const TreeJob& job, const std::string& path) {
   return folder;
 }
 
-// Of a stream that is no good, in Go's words.
-Error failure(archive* reader, const std::string& otherwise = "") {
-  const std::string text = archive_error_string(reader) ? archive_error_string(reader) : "";
-  if (text.find("runcated") != std::string::npos) return {Code::kInvalid, "unexpected EOF"};
-  return {Code::kInvalid, otherwise.empty() ? "archive/tar: invalid tar header: " + text : otherwise};
-}
-
 }  // namespace
 
 Result<> put_path(const TreeJob& job, const std::string& asked) {
@@ -233,17 +227,18 @@ Result<> put_path(const TreeJob& job, const std::string& asked) {
   archive_read_support_filter_gzip(reader.get()), archive_read_support_filter_bzip2(reader.get());
   archive_read_support_filter_xz(reader.get()), archive_read_support_filter_zstd(reader.get());
   archive_read_support_format_tar(reader.get()), archive_read_support_format_empty(reader.get());
-  if (archive_read_open_fd(reader.get(), 0, 1 << 18) != ARCHIVE_OK) return fail(failure(reader.get()));
+  if (archive_read_open_fd(reader.get(), 0, 1 << 18) != ARCHIVE_OK) return fail(bad_tar(reader.get()));
   Placer placer(std::move(folder), "/" + inside_path(path).value_or(""), job);
   for (int64_t n = 0;; ++n) {
     archive_entry* entry = nullptr;
     const int code = archive_read_next_header(reader.get(), &entry);
     if (code == ARCHIVE_EOF) break;
-    if (code != ARCHIVE_OK && code != ARCHIVE_WARN) return fail(failure(reader.get()));
+    if (code != ARCHIVE_OK && code != ARCHIVE_WARN) return fail(bad_tar(reader.get()));
     if (n >= kMaxEntries) return fail(Code::kInvalid, "too many entries");
     if (auto placed = placer.entry(reader.get(), entry); !placed) {
-      if (placed.error().code == Code::kInvalid) return fail(failure(reader.get(), placed.error().message));
-      return fail(Code::kInternal, placed.error().message);
+      if (placed.error().code != Code::kInvalid) return fail(Code::kInternal, placed.error().message);
+      const Error bad = bad_tar(reader.get());
+      return fail(bad.message == "unexpected EOF" ? bad : placed.error());
     }
   }
   placer.finish();

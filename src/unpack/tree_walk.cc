@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <memory>
 
+#include "base/text.h"
 #include "unpack/unpack.h"
 
 namespace panal {
@@ -48,6 +49,30 @@ std::string attribute(int fd, const char* name) {
   }
   value.resize(size < 0 ? 0 : static_cast<size_t>(size));
   return value;
+}
+
+bool is_kept_attribute(const std::string& name) { return name == "security.capability" || name.starts_with("user."); }
+
+std::vector<std::pair<std::string, std::string>> kept_attributes(int fd) {
+  std::vector<std::pair<std::string, std::string>> out;
+  const ssize_t size = ::flistxattr(fd, nullptr, 0);
+  if (size <= 0) return out;
+  std::string names(static_cast<size_t>(size), '\0');
+  const ssize_t now = ::flistxattr(fd, names.data(), names.size());
+  names.resize(now < 0 ? 0 : static_cast<size_t>(now));
+  for (auto& name : split(names, '\0'))
+    if (is_kept_attribute(name))
+      if (std::string value = attribute(fd, name.c_str()); !value.empty()) out.emplace_back(std::move(name), std::move(value));
+  std::ranges::sort(out);
+  return out;
+}
+
+std::optional<std::string> link_target(int dir, const std::string& name) {
+  std::string target(4096, '\0');
+  const ssize_t size = ::readlinkat(dir, name.c_str(), target.data(), target.size());
+  if (size < 0) return std::nullopt;
+  target.resize(static_cast<size_t>(size));
+  return target;
 }
 
 }  // namespace panal

@@ -2,7 +2,9 @@
 #pragma once
 #include <sys/stat.h>
 
+#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/fd.h"
@@ -15,5 +17,11 @@ Result<std::vector<std::string>> names_in(int dir);
 Result<Fd> open_entry(int dir, const std::string& name, struct stat& info);
 /// An extended attribute; empty when there is none.
 std::string attribute(int fd, const char* name);
+
+/// The extended attributes that an image keeps: security.capability and user.*, sorted.
+std::vector<std::pair<std::string, std::string>> kept_attributes(int fd);
+bool is_kept_attribute(const std::string& name);
+/// Where a link leads; nothing when there is none.
+std::optional<std::string> link_target(int dir, const std::string& name);
 
 }  // namespace panal

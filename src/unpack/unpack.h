@@ -25,9 +25,12 @@ Result<> put_path(const TreeJob& job, const std::string& path);
 Result<> export_root(const TreeJob& job);
 Result<> pack_upper(const TreeJob& job);
 Result<> print_changes(const TreeJob& job);
+Result<> digest_sources(const TreeJob& job);
+Result<> copy_sources(const TreeJob& job);
 Result<> fetch();
 
-/// Drops everything this process does not need any more. From here on `tree.root`, with its binds in place, is all it can see: a mount
+/// Drops everything this process does not need any more. From here on `tree.root` (or an empty root in memory, when there is none), with its
+/// binds in place, is all it can see: a mount
 /// namespace of its own without devices and set-user-ids, no network, few capabilities, and no system call that leads out.
 enum class Attributes { kUser, kTrusted };  // kTrusted: overlayfs' own extended attributes are wanted
 Result<> lock_in(const TreeJob& tree, Attributes attributes = Attributes::kUser);

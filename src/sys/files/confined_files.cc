@@ -71,8 +71,9 @@ Task<Result<>> ConfinedFiles::export_root(Tree tree, Sink sink) {
   co_return co_await run_helper(loop_, {helper_, "export", job}, {}, std::move(sink), holding(std::move(tree.use)));
 }
 
-Task<Result<>> ConfinedFiles::layer(std::string upper, Sink sink) {
+Task<Result<>> ConfinedFiles::layer(std::string upper, std::optional<int64_t> epoch, Sink sink) {
   TreeJob job;
+  job.epoch = epoch;
   job.root = std::move(upper), job.read_only = true;
   co_return co_await run_helper(loop_, {helper_, "upper", to_text(job)}, {}, std::move(sink));
 }

@@ -12,7 +12,7 @@ class ConfinedFiles final : public Files {
   Task<Result<>> read(Tree tree, std::string path, std::function<Task<Result<>>(std::string stat)> begin, Sink sink) override;
   Task<Result<>> write(Tree tree, std::string path, Placing placing, Source source) override;
   Task<Result<>> export_root(Tree tree, Sink sink) override;
-  Task<Result<>> layer(std::string upper, Sink sink) override;
+  Task<Result<>> layer(std::string upper, std::optional<int64_t> epoch, Sink sink) override;
   Task<Result<>> changes(std::string upper, std::vector<std::string> layers, Sink sink) override;
   Task<Result<CopyDigest>> digest(CopyWish wish) override;
   Task<Result<>> copy_layer(std::string base, CopyWish wish, Sink sink) override;
