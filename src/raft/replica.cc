@@ -79,7 +79,7 @@ Result<> Replica::start(uint64_t now_ms, const Configuration& bootstrap) {
 
 Result<> Replica::start_alone(uint64_t now_ms, const std::string& address) {
   TRY(Persistent p, disk_.load());
-  if (p.term == 0) return fail(Code::kInvalid, "there is no cluster state on this node to start from");
+  if (p.entries.empty() && !p.snapshot) return fail(Code::kInvalid, "there is no cluster state on this node to start from");
   Entry change{p.term + 1, EntryType::kChange, core_->encode({{id_, address, Role::kVoter}})};
   TRYV(disk_.save_vote(p.term + 1, id_));
   Result<> written;

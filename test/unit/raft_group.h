@@ -84,6 +84,7 @@ struct Group {
   std::map<Id, Member> servers;
   std::deque<Message> wire;
   std::set<Id> cut;  // nobody hears them, they hear nobody
+  std::set<Id> stalled;  // their disks take their time
   std::function<bool(const Message&)> lose = [](const Message&) { return false; };
   std::set<std::pair<Term, Id>> leaders;
   uint64_t now = 1000;
@@ -138,7 +139,7 @@ struct Group {
   }
   void step() {
     for (auto& [id, s] : servers) {
-      while (s.replica && !s.disk.late.empty()) {
+      while (s.replica && !s.disk.late.empty() && !stalled.contains(id)) {
         auto write = std::move(s.disk.late.front());
         s.disk.late.pop_front();
         write();

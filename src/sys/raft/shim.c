@@ -156,6 +156,21 @@ int praft_start(struct praft* p, uint64_t now, uint64_t term, uint64_t vote, con
   return rv;
 }
 
+static bool is_bystander(struct praft* p) { return raft_state(&p->raft) == RAFT_FOLLOWER && raft_role(&p->raft) != RAFT_VOTER; }
+
+/* Who counts a vote is the candidate's to know: its log may make this server a voter, in an entry that is yet to come here (Raft's
+   dissertation, section 4.1: requests are taken without a look at one's own configuration). libraft 0.22.1 refuses; a manager that crashed
+   while it made the second one a voter would need that one's vote for ever. All else that a vote takes stays libraft's: one in a term, durable
+   before it is told, none for a log that is behind. So for this one event the server's own configuration names it alone. */
+static int vote_as_voter(struct praft* p, struct raft_event* event) {
+  struct raft_server self = {.id = p->raft.id, .address = p->raft.address, .role = RAFT_VOTER};
+  const struct raft_configuration own = p->raft.configuration;
+  p->raft.configuration = (struct raft_configuration){.servers = &self, .n = 1};
+  const int rv = step(p, event);
+  p->raft.configuration = own;
+  return rv;
+}
+
 int praft_receive(struct praft* p, uint64_t now, const struct praft_message* in) {
   if (in->type == RAFT_REQUEST_VOTE_RESULT && raft_state(&p->raft) != RAFT_CANDIDATE) return 0; /* it would read another state's union */
   struct raft_message m = {.type = (enum raft_message_type)in->type, .server_id = in->peer, .server_address = in->address};
@@ -198,13 +213,15 @@ int praft_receive(struct praft* p, uint64_t now, const struct praft_message* in)
   struct raft_event event = {.time = now, .type = RAFT_RECEIVE};
   event.receive.message = &m;
   p->refusing = in->term < raft_current_term(&p->raft);
-  const int rv = step(p, &event);
+  const int rv = m.type == RAFT_REQUEST_VOTE && is_bystander(p) ? vote_as_voter(p, &event) : step(p, &event);
   p->refusing = false;
   raft_free(entries); /* the array is ours; its batch went with the update or was freed inside */
   return rv;
 }
 
 int praft_timeout(struct praft* p, uint64_t now) {
+  /* Who hears a leader does not vote. A voter that hears it no more becomes a candidate; who is none would believe in it for ever. */
+  if (is_bystander(p) && now >= raft_timeout(&p->raft)) p->raft.follower_state.current_leader.id = 0;
   struct raft_event event = {.time = now, .type = RAFT_TIMEOUT};
   return step(p, &event);
 }
