@@ -11,25 +11,28 @@
 namespace panal {
 
 struct Pool {
-  static constexpr int kThreads = 2;
+  static constexpr int kThreads = 3;
   std::mutex mutex;
   std::condition_variable wake;
   std::deque<std::function<void()>> jobs;
   bool stopping = false;
+  size_t idle = 0;
   std::vector<std::thread> threads;
 
   void add(std::function<void()> job) {
     {
       std::lock_guard lock(mutex);
       jobs.push_back(std::move(job));
-      if (threads.size() < kThreads && (jobs.size() > 1 || threads.empty())) threads.emplace_back([this] { work(); });
+      if (threads.size() < kThreads && jobs.size() > idle) threads.emplace_back([this] { work(); });
     }
     wake.notify_one();
   }
   void work() {
     for (;;) {
       std::unique_lock lock(mutex);
+      ++idle;
       wake.wait(lock, [this] { return stopping || !jobs.empty(); });
+      --idle;
       if (jobs.empty()) return;
       auto job = std::move(jobs.front());
       jobs.pop_front();
