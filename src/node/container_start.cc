@@ -65,7 +65,7 @@ Task<Result<>> Containers::start_steps(LivePtr live) {
   Container& c = live->c;
   CO_TRYV(check_links(c));
   CO_TRY(auto layers, layer_numbers(c));
-  CO_TRYV(co_await layers_.mount_rootfs(rootfs(c), std::move(layers)));
+  CO_TRYV(co_await layers_.mount_rootfs(rootfs(c), std::move(layers), c.host.auto_remove ? Layers::Lasts::kUntilCrash : Layers::Lasts::kBeyondCrash));
   CO_TRYV(co_await set_up_network(live));
   CO_TRYV(write_files(c));
   const std::string root = rootfs(c) + "/merged";

@@ -23,10 +23,6 @@ struct UnpackedLayer {
   int64_t size_bytes = 0;
 };
 
-struct RootfsPaths {
-  std::string dir, merged;
-};
-
 class Layers {
  public:
   virtual ~Layers() = default;
@@ -53,8 +49,10 @@ class Layers {
   virtual std::vector<std::string> stored_blobs() const = 0;
   virtual std::string new_ingest_dir() = 0;
   virtual Task<void> drop_ingest(std::string dir) = 0;
-  /// Mounts layers (lowest first) with the container's writable layer on top.
-  virtual Task<Result<>> mount_rootfs(std::string dir, std::vector<int64_t> layers) = 0;
+  /// Mounts layers (lowest first) with the container's writable layer on top. kUntilCrash: nobody sees the changes after a crash of the
+  /// machine, so they are not forced onto the disk.
+  enum class Lasts { kBeyondCrash, kUntilCrash };
+  virtual Task<Result<>> mount_rootfs(std::string dir, std::vector<int64_t> layers, Lasts lasts = Lasts::kBeyondCrash) = 0;
   virtual Task<Result<>> unmount_rootfs(std::string dir) = 0;
   virtual Task<Result<>> remove_rootfs(std::string dir) = 0;
   /// A memory file system for /dev/shm that several containers may share.

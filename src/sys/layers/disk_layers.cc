@@ -168,11 +168,27 @@ Task<void> DiskLayers::drop_ingest(std::string dir) {
   (void)co_await blocking(loop_, work);
 }
 
-Task<Result<>> DiskLayers::mount_rootfs(std::string dir, std::vector<int64_t> layers) {
-  for (const char* part : {"/diff", "/work", "/merged"}) CO_TRYV(make_dirs(dir + part, 0755));
+// A folder that the kernel makes in a mount's work folder says that what it wrote may not be on the disk. It is there still after the mount's
+// own end; after a crash of the machine the container is removed and its folder is not mounted any more.
+static constexpr const char* kNotForced = "/work/work/incompat/volatile";
+
+static Result<> mount_overlay(const std::string& dir, std::string options, bool lasts) {
+  for (const char* part : {"/diff", "/work", "/merged"}) TRYV(make_dirs(dir + part, 0755));
   const std::string merged = dir + "/merged";
   struct stat inside, outside;
-  if (::stat(merged.c_str(), &inside) == 0 && ::stat(dir.c_str(), &outside) == 0 && inside.st_dev != outside.st_dev) co_return Result<>{};
+  if (::stat(merged.c_str(), &inside) == 0 && ::stat(dir.c_str(), &outside) == 0 && inside.st_dev != outside.st_dev) return {};
+  ::rmdir((dir + kNotForced).c_str());
+  const auto mounted = [&] { return ::mount("overlay", merged.c_str(), "overlay", 0, options.c_str()) == 0; };
+  if (!lasts) {
+    const std::string as_ever = std::exchange(options, options + ",volatile");
+    if (mounted()) return {};
+    options = as_ever;  // Linux 5.10 knows that word
+  }
+  if (!mounted()) return fail(sys_error(errno, "mount overlay", merged));
+  return {};
+}
+
+Task<Result<>> DiskLayers::mount_rootfs(std::string dir, std::vector<int64_t> layers, Lasts lasts) {
   std::string lower;
   for (auto it = layers.rbegin(); it != layers.rend(); ++it) lower += (lower.empty() ? "" : ":") + layer_dir(*it);
   if (lower.empty()) {  // an image without layers: an empty lower directory
@@ -180,14 +196,18 @@ Task<Result<>> DiskLayers::mount_rootfs(std::string dir, std::vector<int64_t> la
     lower = dir + "/empty";
   }
   const std::string options = "lowerdir=" + lower + ",upperdir=" + dir + "/diff,workdir=" + dir + "/work";
-  if (options.size() >= 4096) co_return fail(Code::kInvalid, "max depth exceeded: the image has too many layers");
-  if (::mount("overlay", merged.c_str(), "overlay", 0, options.c_str()) != 0) co_return fail(sys_error(errno, "mount overlay", merged));
-  co_return Result<>{};
+  if (options.size() + std::string_view(",volatile").size() >= 4096) co_return fail(Code::kInvalid, "max depth exceeded: the image has too many layers");
+  auto work = [dir, options, lasts] { return mount_overlay(dir, options, lasts == Lasts::kBeyondCrash); };
+  co_return co_await blocking(loop_, work);
 }
 
+// In the pool: the kernel forces the whole disk's changes out first (a kUntilCrash one's not), which takes seconds where others write much.
 Task<Result<>> DiskLayers::unmount_rootfs(std::string dir) {
-  if (::umount2((dir + "/merged").c_str(), MNT_DETACH) != 0 && errno != EINVAL && errno != ENOENT) co_return fail(sys_error(errno, "umount", dir));
-  co_return Result<>{};
+  auto work = [dir]() -> Result<> {
+    if (::umount2((dir + "/merged").c_str(), MNT_DETACH) != 0 && errno != EINVAL && errno != ENOENT) return fail(sys_error(errno, "umount", dir));
+    return {};
+  };
+  co_return co_await blocking(loop_, work);
 }
 
 Task<Result<>> DiskLayers::remove_rootfs(std::string dir) {

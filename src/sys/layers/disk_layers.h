@@ -30,7 +30,7 @@ class DiskLayers final : public Layers {
   std::vector<std::string> stored_blobs() const override;
   std::string new_ingest_dir() override;
   Task<void> drop_ingest(std::string dir) override;
-  Task<Result<>> mount_rootfs(std::string dir, std::vector<int64_t> layers) override;
+  Task<Result<>> mount_rootfs(std::string dir, std::vector<int64_t> layers, Lasts lasts) override;
   Task<Result<>> unmount_rootfs(std::string dir) override;
   Task<Result<>> remove_rootfs(std::string dir) override;
   Result<> mount_shm(const std::string& dir, int64_t size_bytes) override;
