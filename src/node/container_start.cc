@@ -61,6 +61,18 @@ Task<void> Containers::tear_down(LivePtr live) {
   if (auto gone = co_await layers_.unmount_rootfs(rootfs(c)); !gone) log::warn("msg=\"unmount\" container={} error=\"{}\"", c.id, gone.error().message);
 }
 
+Task<Result<std::unique_ptr<Monitor>>> Containers::begin_monitor(const Container& c) {
+  CO_TRY(const LogPlan logging, log_plan(c.host.log_config));
+  CO_TRYV(co_await check_log_sink(c, logging));
+  MonitorStart start;
+  start.id = c.id, start.bundle = dir(c), start.tty = c.config.tty, start.open_stdin = c.config.open_stdin, start.stdin_once = c.config.stdin_once;
+  if (logging.kept) {
+    CO_TRYV(prepare_log(log_path(c), logging.limits));
+    start.log_path = log_path(c), start.log_max_bytes = logging.limits.max_size_bytes;
+  }
+  co_return runtime_.begin(std::move(start));
+}
+
 Task<Result<>> Containers::start_steps(LivePtr live) {
   Container& c = live->c;
   CO_TRYV(check_links(c));
@@ -99,17 +111,10 @@ Task<Result<>> Containers::start_steps(LivePtr live) {
   CO_TRY(in.uts_ns, namespace_for(c, c.host.uts_mode, "uts"));
   if (c.host.network_mode == "host" && c.host.uts_mode.empty()) in.uts_ns = "host";
 
+  CO_TRY(auto monitor, co_await begin_monitor(c));
   RuntimeCreate create;
-  create.id = c.id, create.bundle = dir(c), create.config_json = oci_config(c, in), create.program = c.path, create.seccomp = std::move(in.seccomp);
-  create.annotations = c.host.annotations;
-  create.tty = c.config.tty, create.open_stdin = c.config.open_stdin, create.stdin_once = c.config.stdin_once;
-  CO_TRY(const LogPlan logging, log_plan(c.host.log_config));
-  CO_TRYV(co_await check_log_sink(c, logging));
-  if (logging.kept) {
-    CO_TRYV(prepare_log(log_path(c), logging.limits));
-    create.log_path = log_path(c), create.log_max_bytes = logging.limits.max_size_bytes;
-  }
-  CO_TRY(c.state.pid, co_await runtime_.create(std::move(create)));
+  create.config_json = oci_config(c, in), create.program = c.path, create.seccomp = std::move(in.seccomp), create.annotations = c.host.annotations;
+  CO_TRY(c.state.pid, co_await runtime_.create(std::move(monitor), std::move(create)));
   c.state.pid_start = runtime_.process_start(c.state.pid);
   for (auto& w : std::exchange(live->waiting, {})) {
     if (auto a = co_await runtime_.attach(dir(c), w->want_stdin)) w->attachment = std::move(*a);

@@ -291,6 +291,7 @@ Task<Result<std::unique_ptr<Attachment>>> Containers::attach(LivePtr live, bool 
   auto waiting = std::make_shared<LiveContainer::Waiting>();
   waiting->want_stdin = want_stdin;
   live->waiting.push_back(waiting);
+  runtime_.expect_start();
   while (!waiting->ready && !live->removed) {
     if (live->c.state.phase == Phase::kRunning && !live->mutex.locked()) {
       std::erase(live->waiting, waiting);

@@ -125,6 +125,7 @@ class Containers {
   Result<> send_signal(const Container& c, int signal);
   Task<Result<>> start_locked(LivePtr live);
   Task<Result<>> start_steps(LivePtr live);
+  Task<Result<std::unique_ptr<Monitor>>> begin_monitor(const Container& c);
   Task<Result<>> set_up_network(LivePtr live);
   Task<Result<>> settle_network(LivePtr live);
   Task<Result<>> publish(Container& c, std::vector<PortWish> wishes);

@@ -19,6 +19,7 @@ Task<Result<std::string>> Containers::exec_create(LivePtr live, ExecConfig confi
         return over;
       });
   if (live->execs.size() >= 4096) co_return fail(Code::kConflict, "too many exec instances in this container");
+  runtime_.expect_start();
   auto exec = std::make_shared<ExecSession>();
   exec->id = entropy_.hex_id(), exec->container_id = live->c.id, exec->idle_since = loop_.now(), exec->config = std::move(config);
   exec->attach_stdin = in, exec->attach_stdout = out, exec->attach_stderr = err;

@@ -14,16 +14,23 @@
 
 namespace panal {
 
-struct RuntimeCreate {
+struct MonitorStart {
   std::string id;
-  std::string bundle;       // folder for config.json, log and sockets
+  std::string bundle;  // folder for config.json, log and sockets
+  bool tty = false, open_stdin = false, stdin_once = false;
+  std::string log_path;       // empty: output is not kept
+  int64_t log_max_bytes = 0;  // of the log file; then the monitor begins a new one (node/log_files.h); 0: no limit
+};
+/// A container's monitor that waits for the word to make it. Destroyed before that, nothing of it stays.
+class Monitor {
+ public:
+  virtual ~Monitor() = default;
+};
+struct RuntimeCreate {
   std::string config_json;  // OCI runtime configuration
   std::string program;      // its first word: errors name it
   std::string seccomp;      // the filter in config_json, or empty: the runtime may keep its compiled form
-  bool tty = false, open_stdin = false, stdin_once = false;
   std::map<std::string, std::string> annotations;
-  std::string log_path;        // empty: output is not kept
-  int64_t log_max_bytes = 0;   // of the log file; then the monitor begins a new one (node/log_files.h); 0: no limit
 };
 
 /// Output of a container or exec, and the way to its standard input.
@@ -83,8 +90,12 @@ struct Usage {
 class Runtime {
  public:
   virtual ~Runtime() = default;
+  /// Something is about to be started: what takes the kernel a while begins now. Costs nothing when nothing comes of it.
+  virtual void expect_start() = 0;
+  /// Starts the container's monitor, which makes itself ready while its root and network are made.
+  virtual Result<std::unique_ptr<Monitor>> begin(MonitorStart spec) = 0;
   /// Creates the container (its init waits); returns the pid of its init.
-  virtual Task<Result<int>> create(RuntimeCreate spec) = 0;
+  virtual Task<Result<int>> create(std::unique_ptr<Monitor> monitor, RuntimeCreate spec) = 0;
   /// Lets the init run its program.
   virtual Result<> start(const std::string& id) = 0;
   virtual Task<Result<std::unique_ptr<Attachment>>> attach(const std::string& bundle, bool want_stdin) = 0;

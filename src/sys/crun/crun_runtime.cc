@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 
 #include <array>
 #include <filesystem>
@@ -12,6 +13,7 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "sys/crun/attachment.h"
+#include "sys/crun/groups.h"
 #include "sys/process/spawn.h"
 
 namespace panal {
@@ -37,28 +39,43 @@ std::vector<std::string> own_capabilities() {
   return out;
 }
 
-CrunRuntime::CrunRuntime(AsioLoop& loop, CrunPaths paths) : loop_(loop), paths_(std::move(paths)), capabilities_(own_capabilities()) {}
+CrunRuntime::CrunRuntime(AsioLoop& loop, CrunPaths paths) : loop_(loop), paths_(std::move(paths)), program_(paths_.crun), capabilities_(own_capabilities()) {}
 CrunRuntime::~CrunRuntime() = default;
 
 static void add_runtime_args(std::vector<std::string>& argv, const CrunPaths& paths) {
   for (const std::string& word : {"--root=" + paths.state, std::string("--cgroup-manager=cgroupfs")}) argv.insert(argv.end(), {"--runtime-arg", word});
 }
 
-// crun compiles a seccomp profile anew for each container, which takes a third of a start. What it made for the first container with
-// a profile is handed to the next ones by an annotation (crun(1), run.oci.seccomp_bpf_data); a runtime that does not know that compiles.
-static constexpr size_t kMostFilters = 64, kBiggestFilter = 256 << 10;
+void CrunRuntime::expect_start() {
+  if (std::exchange(expecting_, true)) return;
+  loop_.offload(open_groups_for_change, [this] { expecting_ = false; });
+}
 
-Task<Result<int>> CrunRuntime::create(RuntimeCreate spec) {
-  if (const auto known = filters_.find(spec.seccomp); known != filters_.end()) spec.annotations.emplace("run.oci.seccomp_bpf_data", known->second);
-  if (!spec.annotations.empty()) spec.config_json.insert(spec.config_json.rfind('}'), ",\"annotations\":" + to_text(spec.annotations));
-  CO_TRYV(write_file(spec.bundle + "/config.json", spec.config_json, 0600));
-  for (const char* stale : {"/attach", "/ctl", "/winsz", "/oom"}) ::unlink((spec.bundle + stale).c_str());
+namespace {
+
+struct WaitingConmon final : Monitor {
+  std::string id, bundle;
+  Fd sync, start;
+  int child = 0;
+  ~WaitingConmon() override {
+    if (child == 0) return;
+    ::kill(child, SIGKILL);
+    ::waitpid(child, nullptr, 0);
+  }
+};
+
+}  // namespace
+
+// conmon waits for a byte on its start pipe. A daemon that dies before sets it free, too: it then finds no configuration and ends.
+Result<std::unique_ptr<Monitor>> CrunRuntime::begin(MonitorStart spec) {
+  expect_start();
+  for (const char* stale : {"/config.json", "/attach", "/ctl", "/winsz", "/oom"}) ::unlink((spec.bundle + stale).c_str());
   clear_exit(spec.id);
-  CO_TRY(auto sync, make_pipe());
-  CO_TRY(auto start, make_pipe());
+  TRY(auto sync, make_pipe());
+  TRY(auto start, make_pipe());
   Spawn what;
   what.cwd = spec.bundle;
-  what.argv = {paths_.conmon, "--api-version", "-c", spec.id, "-u", spec.id, "-n", spec.id, "-r", paths_.crun, "-b", spec.bundle,
+  what.argv = {paths_.conmon, "--api-version", "-c", spec.id, "-u", spec.id, "-n", spec.id, "-r", program_.give(what, 5), "-b", spec.bundle,
                "-p", spec.bundle + "/pidfile", "-P", spec.bundle + "/conmon.pid", "-l", spec.log_path.empty() ? "none" : "k8s-file:" + spec.log_path, "--exit-dir", paths_.exits,
                "--full-attach", "--no-sync-log", "--log-level", "error"};
   add_runtime_args(what.argv, paths_);
@@ -67,12 +84,26 @@ Task<Result<int>> CrunRuntime::create(RuntimeCreate spec) {
   if (spec.open_stdin) what.argv.push_back("-i");
   if (spec.tty || (spec.open_stdin && !spec.stdin_once)) what.argv.push_back("--leave-stdin-open");
   what.env = {"_OCI_SYNCPIPE=3", "_OCI_STARTPIPE=4"};
-  what.fds = {{sync.second.get(), 3}, {start.first.get(), 4}};
-  CO_TRY(const int child, spawn(what));
-  sync.second.reset(), start.first.reset();
-  CO_TRYV(write_all(start.second.get(), "x"));
-  start.second.reset();
-  LineReader reader(loop_, std::move(sync.first));
+  what.fds.insert(what.fds.end(), {{sync.second.get(), 3}, {start.first.get(), 4}});
+  auto out = std::make_unique<WaitingConmon>();
+  out->id = spec.id, out->bundle = spec.bundle, out->sync = std::move(sync.first), out->start = std::move(start.second);
+  TRY(out->child, spawn(what));
+  return out;
+}
+
+// crun compiles a seccomp profile anew for each container, which takes a third of a start. What it made for the first container with
+// a profile is handed to the next ones by an annotation (crun(1), run.oci.seccomp_bpf_data); a runtime that does not know that compiles.
+static constexpr size_t kMostFilters = 64, kBiggestFilter = 256 << 10;
+
+Task<Result<int>> CrunRuntime::create(std::unique_ptr<Monitor> monitor, RuntimeCreate spec) {
+  auto& conmon = static_cast<WaitingConmon&>(*monitor);
+  if (const auto known = filters_.find(spec.seccomp); known != filters_.end()) spec.annotations.emplace("run.oci.seccomp_bpf_data", known->second);
+  if (!spec.annotations.empty()) spec.config_json.insert(spec.config_json.rfind('}'), ",\"annotations\":" + to_text(spec.annotations));
+  CO_TRYV(write_file(conmon.bundle + "/config.json", spec.config_json, 0600));
+  CO_TRYV(write_all(conmon.start.get(), "x"));
+  conmon.start.reset();
+  const int child = std::exchange(conmon.child, 0);
+  LineReader reader(loop_, std::move(conmon.sync));
   const TimerId deadline = loop_.call_after(60s, [&reader] { reader.close(); });
   auto line = co_await reader.line();
   loop_.cancel(deadline);
@@ -80,9 +111,9 @@ Task<Result<int>> CrunRuntime::create(RuntimeCreate spec) {
   if (!line) co_return fail(Code::kTimeout, "the container monitor gave no answer: " + line.error().message);
   CO_TRY(const auto answer, parse_conmon_line(*line));
   if (answer.data <= 0) co_return std::unexpected(runtime_error(answer.message.empty() ? "the runtime gave no reason" : answer.message, spec.program));
-  watch(spec.id, spec.bundle, static_cast<int>(answer.data));
+  watch(conmon.id, conmon.bundle, static_cast<int>(answer.data));
   if (!spec.seccomp.empty() && !filters_.contains(spec.seccomp))
-    if (const auto made = read_file(paths_.state + "/" + spec.id + "/seccomp.bpf", kBiggestFilter); made && !made->empty() && made->size() % 8 == 0) {
+    if (const auto made = read_file(paths_.state + "/" + conmon.id + "/seccomp.bpf", kBiggestFilter); made && !made->empty() && made->size() % 8 == 0) {
       if (filters_.size() >= kMostFilters) filters_.clear();
       filters_[spec.seccomp] = base64(*made);
     }
@@ -137,7 +168,10 @@ Task<Result<>> CrunRuntime::update(const std::string& id, const std::string& bun
 
 Task<Result<>> CrunRuntime::remove(const std::string& id) {
   clear_exit(id);
-  if (!exists(paths_.state + "/" + id)) co_return Result<>{};
+  const std::string state = paths_.state + "/" + id;
+  if (!exists(state)) co_return Result<>{};
+  auto work = [state] { return remove_ended(state); };
+  if (co_await blocking(loop_, work)) co_return Result<>{};
   co_return co_await verb({"delete", "--force", id});
 }
 
@@ -166,6 +200,7 @@ class ConmonExec final : public RunningExec {
 }  // namespace
 
 Task<Result<std::unique_ptr<RunningExec>>> CrunRuntime::exec(ExecStart spec) {
+  expect_start();
   CO_TRYV(make_dirs(spec.dir + "/exit", 0700));
   CO_TRYV(write_file(spec.dir + "/process.json", spec.process_json, 0600));
   CO_TRY(auto sync, make_pipe());
@@ -173,12 +208,12 @@ Task<Result<std::unique_ptr<RunningExec>>> CrunRuntime::exec(ExecStart spec) {
   CO_TRY(auto attach, make_pipe());
   Spawn what;
   what.cwd = spec.dir;
-  what.argv = {paths_.conmon, "--api-version", "-c", spec.container_id, "-u", spec.exec_id, "-r", paths_.crun, "-b", spec.dir, "-p", spec.dir + "/pidfile",
+  what.argv = {paths_.conmon, "--api-version", "-c", spec.container_id, "-u", spec.exec_id, "-r", program_.give(what, 6), "-b", spec.dir, "-p", spec.dir + "/pidfile",
                "-l", "none", "--exit-dir", spec.dir + "/exit", "--full-attach", "-e", "--exec-process-spec", spec.dir + "/process.json", "--log-level", "error"};
   add_runtime_args(what.argv, paths_);
   what.argv.insert(what.argv.end(), {"--runtime-arg", "--log=" + spec.dir + "/log"});
   what.env = {"_OCI_SYNCPIPE=3", "_OCI_STARTPIPE=4"};
-  what.fds = {{sync.second.get(), 3}, {start.first.get(), 4}};
+  what.fds.insert(what.fds.end(), {{sync.second.get(), 3}, {start.first.get(), 4}});
   if (spec.attach) {
     what.argv.push_back("--exec-attach");
     what.env.push_back("_OCI_ATTACHPIPE=5");

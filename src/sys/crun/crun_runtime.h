@@ -4,6 +4,7 @@
 #include <map>
 
 #include "ports/runtime.h"
+#include "sys/crun/runtime_file.h"
 #include "sys/loop/async_fd.h"
 
 namespace panal {
@@ -19,7 +20,9 @@ class CrunRuntime final : public Runtime {
   CrunRuntime(AsioLoop& loop, CrunPaths paths);
   ~CrunRuntime() override;
 
-  Task<Result<int>> create(RuntimeCreate spec) override;
+  void expect_start() override;
+  Result<std::unique_ptr<Monitor>> begin(MonitorStart spec) override;
+  Task<Result<int>> create(std::unique_ptr<Monitor> monitor, RuntimeCreate spec) override;
   Result<> start(const std::string& id) override;
   Task<Result<std::unique_ptr<Attachment>>> attach(const std::string& bundle, bool want_stdin) override;
   void resize(const std::string& bundle, int rows, int columns) override;
@@ -56,6 +59,8 @@ class CrunRuntime final : public Runtime {
 
   AsioLoop& loop_;
   CrunPaths paths_;
+  RuntimeFile program_;
+  bool expecting_ = false;
   void read_events(std::string_view events);
   std::function<void(std::string, int)> on_exit_;
   std::function<void(std::string)> on_log_turn_, on_oom_;

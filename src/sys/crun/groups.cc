@@ -1,0 +1,50 @@
+#include "sys/crun/groups.h"
+
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "base/fd.h"
+#include "base/json.h"
+#include "base/text.h"
+
+namespace panal {
+
+// A process is moved into a group only after every processor has gone through the kernel's scheduler (cgroup_threadgroup_rwsem, an RCU grace
+// period): a third of a container's start. The kernel stays prepared for about as long again, so this process moves to where it is already,
+// while the runtime is still being loaded.
+void open_groups_for_change() {
+  for (const auto& line : split(read_file("/proc/self/cgroup", 65536).value_or(""), '\n')) {
+    const auto parts = split(line, ':');  // 4:memory:/path, 1:name=systemd:/path, 0::/path
+    if (parts.size() != 3) continue;
+    const std::string name = parts[1].starts_with("name=") ? parts[1].substr(5) : parts[1];
+    if (write_file("/sys/fs/cgroup/" + name + parts[2] + "/cgroup.procs", "0")) return;
+  }
+}
+
+static bool lives(int64_t pid, int64_t started) {
+  const auto stat = read_file("/proc/" + std::to_string(pid) + "/stat", 4096);
+  const size_t close = stat ? stat->rfind(')') : std::string::npos;
+  if (close == std::string::npos) return false;
+  const auto words = split(std::string_view(*stat).substr(close + 2), ' ');
+  return words.size() > 19 && parse_int(words[19]) == started;
+}
+
+static bool gone(const std::string& folder) { return ::rmdir(folder.c_str()) == 0 || errno == ENOENT || errno == ENOTDIR; }
+
+bool remove_ended(const std::string& state, const std::string& groups) {
+  const auto text = read_file(state + "/status", 65536);
+  const auto json = text ? parse_json(*text) : fail(Code::kNotFound, "");
+  const auto* status = json ? json->if_object() : nullptr;
+  if (!status) return false;
+  const auto *group = status->if_contains("cgroup-path"), *by_systemd = status->if_contains("systemd-cgroup"), *pid = status->if_contains("pid"), *started = status->if_contains("process-start-time");
+  if (!group || !by_systemd || !pid || !started || *by_systemd != Json(false) || !pid->is_int64() || !started->is_int64()) return false;
+  const std::string path = str(*group);
+  if (path.size() < 2 || path[0] != '/' || path.find("/..") != std::string::npos || lives(pid->get_int64(), started->get_int64())) return false;
+  if (!gone(groups + path)) return false;  // the kernel keeps a group in which something lives
+  for (const auto& name : list_dir(groups))
+    if (!gone(groups + "/" + name + path)) return false;
+  return remove_tree(state).has_value();
+}
+
+}  // namespace panal
