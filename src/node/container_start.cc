@@ -77,6 +77,7 @@ Task<Result<>> Containers::start_steps(LivePtr live) {
   Container& c = live->c;
   CO_TRYV(check_links(c));
   CO_TRY(auto layers, layer_numbers(c));
+  CO_TRY(auto monitor, co_await begin_monitor(c));
   CO_TRYV(co_await layers_.mount_rootfs(rootfs(c), std::move(layers), c.host.auto_remove ? Layers::Lasts::kUntilCrash : Layers::Lasts::kBeyondCrash));
   CO_TRYV(co_await set_up_network(live));
   CO_TRYV(write_files(c));
@@ -111,7 +112,6 @@ Task<Result<>> Containers::start_steps(LivePtr live) {
   CO_TRY(in.uts_ns, namespace_for(c, c.host.uts_mode, "uts"));
   if (c.host.network_mode == "host" && c.host.uts_mode.empty()) in.uts_ns = "host";
 
-  CO_TRY(auto monitor, co_await begin_monitor(c));
   RuntimeCreate create;
   create.config_json = oci_config(c, in), create.program = c.path, create.seccomp = std::move(in.seccomp), create.annotations = c.host.annotations;
   CO_TRY(c.state.pid, co_await runtime_.create(std::move(monitor), std::move(create)));
