@@ -61,7 +61,7 @@ struct CopyWish {
 };
 struct CopyDigest {
   std::string kind;    // "file", "dir" or "multi", as Docker's history has it
-  std::string digest;  // 64 hex digits over names, kinds, modes, attributes, links and contents; not times or owners
+  std::string digest;  // 64 hex digits over names, kinds, modes, attributes, links and contents, owners of a stage; not times
 };
 
 class Files {

@@ -106,8 +106,9 @@ Result<struct stat> stat_of(const std::string& path) {
 Result<> print_stat(const std::string& path, const struct stat& info) {
   std::string target;
   if (S_ISLNK(info.st_mode)) {
-    TRY(target, follow_links(path, [](const std::string& at) { return link_target(AT_FDCWD, "/" + at); }));
-    target = "/" + target;
+    const auto end = follow_links(path, [](const std::string& at) { return link_target(AT_FDCWD, "/" + at); });
+    if (!end) return fail(Code::kInternal, end.error().message);
+    target = "/" + *end;
   }
   const WallTime modified{std::chrono::seconds(info.st_mtim.tv_sec) + std::chrono::nanoseconds(info.st_mtim.tv_nsec)};
   const JsonObject line{{"name", to_utf8(base_name(path))}, {"size", info.st_size}, {"mode", go_mode(info.st_mode)}, {"mtime", rfc3339(modified)}, {"linkTarget", to_utf8(target)}};

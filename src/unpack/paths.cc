@@ -57,7 +57,7 @@ Result<std::string> follow_links(const std::string& path, const std::function<st
     done.push_back(std::move(part));
     const auto target = link_at(join(done, "/"));
     if (!target) continue;
-    if (++links > 255) return fail(Code::kInternal, "too many links in " + path);
+    if (++links > 255) return fail(Code::kInvalid, "too many links in " + path);
     if (target->starts_with('/')) done.clear();
     else done.pop_back();
     const auto parts = split(*target, '/');

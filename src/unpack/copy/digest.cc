@@ -68,6 +68,7 @@ Result<> TreeDigest::add(const std::string& path, const CopyItem& item) {
     return fail(sys_error(errno, "stat", item.path));
   }
   const bool has_device = S_ISCHR(info.st_mode) || S_ISBLK(info.st_mode);
+  if (job_.trees[item.source].stage) add_words({"owner", std::to_string(info.st_uid), std::to_string(info.st_gid)});
   add_words({"node", path, std::to_string(info.st_mode), item.link, std::to_string(has_device ? info.st_rdev : 0), std::to_string(S_ISREG(info.st_mode) ? info.st_size : 0)});
   if (!file) return {};
   for (const auto& [name, value] : kept_attributes(file.get())) add_words({"attribute", name, value});

@@ -27,6 +27,12 @@ bool has_wildcard(const std::string& text) {
   return false;
 }
 
+std::string unescaped(const std::string& pattern) {
+  std::string out;
+  for (size_t i = 0; i < pattern.size(); ++i) out += pattern[i] == '\\' && i + 1 < pattern.size() ? pattern[++i] : pattern[i];
+  return out;
+}
+
 std::string below(const std::string& folder, const std::string& name) { return folder.empty() || name.empty() ? folder + name : folder + "/" + name; }
 
 bool lies_in(const std::string& path, const std::set<std::string>& folders) {
@@ -192,15 +198,18 @@ Result<> Taker::take_source(const CopyJobSource& source) {
   if (job_.parents) return take_parents(source);
   const auto tree = static_cast<size_t>(source.tree);
   const std::string path = clean_path(source.pattern);
-  std::vector<std::string> paths{path};
-  const bool wild = has_wildcard(path);
-  if (wild) {
-    TRY(paths, matches(tree, path));
+  if (!has_wildcard(path)) {
+    TRY(bool taken, take_one(source, path));
+    if (!taken && path.contains('\\')) {
+      TRY(taken, take_one(source, unescaped(path)));
+    }
+    return taken ? Result<>{} : not_found(tree, path);
   }
+  TRY(const auto paths, matches(tree, path));
   for (const auto& found : paths) {
-    if (wild && exclude_.match(base_name(found))) continue;
+    if (exclude_.match(base_name(found))) continue;
     TRY(const bool taken, take_one(source, found));
-    if (!taken && !(wild && hidden(tree, found))) return not_found(tree, found);
+    if (!taken && !hidden(tree, found)) return not_found(tree, found);
   }
   return {};
 }

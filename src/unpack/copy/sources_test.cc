@@ -33,6 +33,9 @@ TEST_CASE("copy: wildcards") {
   CHECK(d.from({"s*"}, "/d/").paths() == Paths{"d", "d/one", "d/one/x.js", "d/top.js", "d/two", "d/two/x.js"});
   CHECK(d.from({"**/top.js"}, "/d/").paths() == Paths{"d", "d/top.js"});  // ** is * but for --parents, as in Docker
   CHECK(d.from({"**/x.js"}, "/d/").error() == "no source files were specified");
+  d.file("src/back\\slash");
+  CHECK(d.from({"arr\\[0].txt"}, "/d/").paths() == Paths{"d", "d/arr[0].txt"});
+  CHECK(d.from({"back\\slash"}, "/d/").paths() == Paths{"d", "d/back\\slash"});
   d.job.exclude = {"*.txt", "one", "**/x.js"};
   CHECK(d.from({"hom*"}, "/d/").paths() == Paths{"d", "d/hom.md"});
   CHECK(d.from({"home.txt"}, "/d/").paths() == Paths{"d", "d/home.txt"});
@@ -69,8 +72,7 @@ TEST_CASE("copy: symlinks of the sources") {
   CHECK(d.from({"abs"}, "/d").layer()["d"].content == "context's");
   CHECK(d.from({"real/out"}, "/d").error() == "file not found in build context or excluded by .dockerignore: stat real/out: file does not exist");
   CHECK(d.from({"dangling"}, "/d").error() == "file not found in build context or excluded by .dockerignore: stat dangling: file does not exist");
-  const Fd to(::memfd_create("layer", MFD_CLOEXEC));
-  CHECK(!d.from({"loop"}, "/d").write(to.get()));
+  CHECK(d.from({"loop"}, "/d").error() == "too many links in loop");
   CHECK(d.from({"."}, "/d").layer()["d/loop"].link == "loop");
   d.job.trees[0].ignore = {"real/f"};
   CHECK(d.from({"flink"}, "/d").error() == "file not found in build context or excluded by .dockerignore: stat flink: file does not exist");
@@ -102,6 +104,10 @@ TEST_CASE("copy: the digest is of what is taken, not of when and whose") {
   CHECK(of({"dir"}) != dir);
   d.file("src/dir/a", "2", 0644), d.file("src/dir/b", "1");
   CHECK(of({"dir"}) != dir);
+  d.job.trees[0].stage = true;
+  const std::string of_stage = of({"dir"});
+  d.file("src/dir/b", "1", 0644, 1000);
+  CHECK(of({"dir"}) != of_stage);  // whose owners are kept
   tar(d.at("src/t.tar"), {{"f", "1"}});
   const std::string plain = of({"t.tar"});
   d.job.sources[0].unpack = true;
