@@ -132,7 +132,7 @@ Task<Result<>> StageRun::copy(const Instruction& in) {
   } else {
     CO_TRY(const std::string id, co_await source_of(from));
     CO_TRY(root, co_await build_.mount_image(id));
-    wish.trees.push_back({root + "/merged", {}});
+    wish.trees.push_back({root + "/merged", {}, true});
   }
   bool urls = false;
   for (auto& source : wish.sources) {
