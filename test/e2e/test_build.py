@@ -1,14 +1,17 @@
 """docker build: the Dockerfile language at work, the cache, the output, and what is left when a build fails or its client goes."""
 
+import hashlib
 import io
 import json
 import os
 import re
 import shutil
+import signal
 import tarfile
 import tempfile
 import time
 import unittest
+import urllib.parse
 
 from case import EngineCase, OwnHostCase
 from lab import until
@@ -529,3 +532,81 @@ class KilledEngineTest(OwnHostCase):
         with open(os.path.join(context, "Dockerfile"), "w") as file:
             file.write("FROM alpine\nRUN echo kept > /kept\nRUN true\n")
         self.assertEqual(self.docker("build", context).check().out.count("Using cache"), 1, "what was done is not lost")
+
+
+class RemoteTest(BuildCase):
+    """Contexts and sources of ADD behind an address. The server stands in the test host's own network."""
+
+    def serve(self, *command):
+        server = self.host._ask({"op": "spawn", "argv": list(command), "env": {"PATH": os.environ["PATH"], "HOME": "/root"}, "log": os.path.join(self.site, "server.log")})["pid"]
+        self.addCleanup(self.host._ask, {"op": "kill", "pid": server, "signal": signal.SIGKILL})
+
+    def setUp(self):
+        super().setUp()
+        self.site = tempfile.mkdtemp(prefix="panal-site-", dir=self.host.scratch)
+        os.chmod(self.site, 0o755)
+
+    def http(self):
+        self.serve("/usr/bin/python3", "-m", "http.server", "--bind", "127.0.0.1", "--directory", self.site, "8099")
+        until(lambda: self.host.run_in("curl", "-sf", "http://127.0.0.1:8099/").code == 0, "the server answers")
+        return "http://127.0.0.1:8099/"
+
+    def put(self, name, content):
+        with open(os.path.join(self.site, name), "wb") as file:
+            file.write(content)
+
+    def test_add_from_an_address(self):
+        self.put("file.txt", b"from far\n")
+        os.utime(os.path.join(self.site, "file.txt"), (1_600_000_000, 1_600_000_000))
+        url = self.http()
+        self.build(f"FROM alpine\nADD {url}file.txt /in/\nADD --chmod=644 {url}file.txt?x=1 /named\n").check()
+        self.assertEqual(self.run_built("cat", "/in/file.txt", "/named").lines, ["from far"] * 2)
+        self.assertEqual(self.run_built("stat", "-c", "%a %Y", "/in/file.txt", "/named").lines, ["600 1600000000", "644 1600000000"])
+        digest = hashlib.sha256(b"from far\n").hexdigest()
+        self.build(f"FROM alpine\nADD --checksum=sha256:{digest} {url}file.txt /\n").check()
+        self.assertFails(self.build(f"FROM alpine\nADD --checksum=sha256:{'0' * 64} {url}file.txt /\n"), "digest mismatch")
+        self.assertFails(self.build(f"FROM alpine\nADD {url}nothere /\n"), "with status 404")
+        self.assertFails(self.build(f"FROM alpine\nADD {url} /in/\n"), "cannot determine filename from url")
+
+    def test_context_from_an_address(self):
+        data = io.BytesIO()
+        with tarfile.open(fileobj=data, mode="w:gz") as tar:
+            for name, content in {"Dockerfile": b"FROM alpine\nCOPY f /f\n", "f": b"far"}.items():
+                member = tarfile.TarInfo(name)
+                member.size = len(content)
+                tar.addfile(member, io.BytesIO(content))
+        self.put("context.tar.gz", data.getvalue())
+        self.put("only.txt", b"FROM alpine\nRUN echo text > /f\n")
+        url = self.http()
+        for name, content in (("context.tar.gz", "far"), ("only.txt", "text\n")):
+            response = self.host.api("POST", f"/build?t=built&remote={url}{name}")
+            self.assertIn(b"Successfully built", response.body)
+            self.assertEqual(self.run_built("cat", "/f").out, content)
+
+    def test_repository(self):
+        repository = os.path.join(self.site, "app.git")
+        git = ["git", "-C", repository, "-c", "user.name=n", "-c", "user.email=e@e"]
+        os.makedirs(os.path.join(repository, "sub"))
+        for words in (["init", "-q", "-b", "main"],):
+            self.host.run_in(*git, *words).check()
+        for name, content in {"Dockerfile": "FROM alpine\nCOPY f /f\n", "f": "main", "sub/Dockerfile": "FROM alpine\nCOPY g /f\n", "sub/g": "sub"}.items():
+            with open(os.path.join(repository, name), "w") as file:
+                file.write(content)
+        self.host.run_in(*git, "add", ".").check()
+        self.host.run_in(*git, "commit", "-qm", "first").check()
+        self.host.run_in(*git, "tag", "v1").check()
+        with open(os.path.join(repository, "f"), "w") as file:
+            file.write("later")
+        self.host.run_in(*git, "commit", "-qam", "second").check()
+        self.serve("/usr/lib/git-core/git-daemon", "--reuseaddr", "--export-all", "--base-path=" + self.site, "--listen=127.0.0.1", "--port=9418", self.site)
+        url = "git://127.0.0.1/app.git"
+        until(lambda: self.host.run_in("git", "ls-remote", url).code == 0, "the repository answers")
+        for fragment, content in {"": "later", "#v1": "main", "#main:sub": "sub"}.items():
+            response = self.host.api("POST", "/build?t=built&remote=" + urllib.parse.quote(url + fragment, safe=""))
+            self.assertIn(b"Successfully built", response.body)
+            self.assertEqual(self.run_built("cat", "/f").out, content)
+        self.build(f"FROM alpine\nADD {url}#v1 /plain\nADD --keep-git-dir {url} /whole\n").check()
+        self.assertEqual(self.run_built("sh", "-c", "cat /plain/f; test -e /plain/.git; echo $?; test -e /whole/.git; echo $?").out, "main1\n0\n")
+        response = self.host.api("POST", "/build?remote=" + urllib.parse.quote(url + "#nothere", safe=""))
+        self.assertEqual(response.status, 400)
+        self.assertIn("nothere", response.message)

@@ -48,6 +48,67 @@ class ComposeCase(EngineCase):
         return self.host.inspect(f"demo_{service}_1")["State"]
 
 
+class BuildTest(ComposeCase):
+    """Images that the file says how to build: `../shared/scenarios.md`, D2 and D5."""
+    FILE = """
+version: "3.9"
+services:
+  web:
+    build:
+      context: .
+      dockerfile: Dockerfile
+      target: final
+      args: {GREETING: hola}
+      labels: {team: red}
+    image: web:local
+    healthcheck:
+      interval: 1s
+"""
+    DOCKERFILE = """FROM alpine AS builder
+ARG GREETING
+WORKDIR /src
+COPY . .
+RUN cat part > /built && echo $GREETING >> /built && ls -A > /names
+FROM alpine AS final
+RUN echo app:x:1000:1000::/:/bin/sh >> /etc/passwd
+COPY --from=builder --chown=1000 /built /names /app/
+USER app
+HEALTHCHECK --interval=1s CMD test -e /app/built
+CMD ["sleep", "1000"]
+"""
+
+    def setUp(self):
+        super().setUp()
+        for name, text in {"Dockerfile": self.DOCKERFILE, ".dockerignore": "*.tmp\n.dockerignore\n", "part": "part\n", "left.tmp": ""}.items():
+            self.write(name, text)
+        self.addCleanup(lambda: (self.docker("rmi", "-f", "web:local"), self.docker("builder", "prune", "-af")))
+
+    def test_up_builds_and_runs(self):
+        self.compose("up", "-d", "--build")
+        self.assertEqual(self.docker("exec", "demo_web_1", "sh", "-c", "cat /app/built; stat -c %u:%g /app/built; id -u").check().lines, ["part", "hola", "1000:1000", "1000"])
+        self.assertEqual(self.docker("exec", "demo_web_1", "cat", "/app/names").check().lines, ["Dockerfile", "docker-compose.yml", "part"])
+        self.assertEqual(self.docker("image", "inspect", "-f", "{{.Config.Labels.team}}", "web:local").check().line, "red")
+        until(lambda: self.state("web")["Health"]["Status"] == "healthy", "the built-in health check passes")
+        before = self.boxes("web")
+        self.assertIn("Using cache", self.compose("up", "-d", "--build"))
+        self.assertEqual(self.boxes("web"), before, "nothing was built anew, so nothing is replaced")
+        self.write("part", "other\n")
+        self.compose("up", "-d", "--build")
+        self.assertNotEqual(self.boxes("web"), before)
+        self.assertEqual(self.docker("exec", "demo_web_1", "head", "-n1", "/app/built").check().line, "other")
+
+    def test_build_without_cache(self):
+        self.assertIn("Successfully tagged web:local", self.compose("build"))
+        self.assertIn("Using cache", self.compose("build"))
+        self.assertNotIn("Using cache", self.compose("build", "--no-cache"))
+
+    def test_a_build_that_fails(self):
+        self.write("Dockerfile", "FROM alpine AS final\nRUN exit 4\n")
+        done = self.run_compose("up", "-d", "--build")
+        self.assertEqual(done.code, 1)
+        self.assertIn("returned a non-zero code: 4", done.out + done.err)
+
+
 class LifeTest(ComposeCase):
     FILE = """
 version: "3.9"

@@ -118,6 +118,15 @@ class SdkTest(EngineCase):
         attached = box.attach(stream=True, logs=True, stderr=False)
         self.assertEqual(next(iter(attached)).split(b"\n")[0], b"line 1")
 
+    def test_build(self):
+        image, lines = self.client.images.build(fileobj=io.BytesIO(b"FROM alpine\nLABEL a=b\nRUN echo said\n"), tag="sdk:1", rm=True)
+        self.addCleanup(self.client.images.remove, "sdk:1", force=True)
+        self.assertEqual((image.labels, image.tags), ({"a": "b"}, ["sdk:1"]))
+        self.assertIn("said\n", [line.get("stream") for line in lines])
+        with self.assertRaises(python_docker.errors.BuildError) as raised:
+            self.client.images.build(fileobj=io.BytesIO(b"FROM alpine\nRUN exit 9\n"))
+        self.assertIn("returned a non-zero code: 9", str(raised.exception))
+
     def test_stats_and_top(self):
         box = self.client.containers.run("alpine", ["sleep", "1000"], detach=True, name="box", mem_limit="64m")
         stats = box.stats(stream=False)
