@@ -21,7 +21,21 @@ Task<void> Builder::collect() {
   }
 }
 
-Build::Build(BuildParts& parts, CacheMounts& caches, BuildRequest request) : parts_(parts), caches_(caches), request_(std::move(request)) {}
+const CopyDigest* CopyMemo::find(const std::string& key) const {
+  const auto it = known_.find(key);
+  return it == known_.end() ? nullptr : &it->second;
+}
+
+void CopyMemo::keep(std::string key, CopyDigest digest) {
+  static constexpr size_t kMost = 1024;
+  if (!known_.insert_or_assign(key, std::move(digest)).second) return;
+  order_.push_back(std::move(key));
+  if (order_.size() <= kMost) return;
+  known_.erase(order_.front());
+  order_.pop_front();
+}
+
+Build::Build(BuildParts& parts, CacheMounts& caches, CopyMemo& memo, BuildRequest request) : parts_(parts), caches_(caches), memo_(memo), request_(std::move(request)) {}
 
 // Proxies are taken without an ARG and leave no trace in the image.
 bool is_proxy_arg(const std::string& name) {

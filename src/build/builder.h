@@ -4,6 +4,7 @@
 // daemon's death. Steps are images with `build_key` (node/image_builds.cc): they are the cache. Stages that the target does not need are
 // left out; the others run side by side as far as they do not need each other.
 #pragma once
+#include <deque>
 #include <map>
 #include <memory>
 #include <optional>
@@ -47,6 +48,18 @@ struct BuildParts {
 struct BuildContext {
   std::string root;
   std::vector<std::string> ignore;  // lines of .dockerignore
+  std::string identity;             // the digest of what the client sent; "": it came from elsewhere
+};
+
+/// Digests of copies from sources that are known by their identity (an image's id, a context's digest): they need not be read again.
+class CopyMemo {
+ public:
+  const CopyDigest* find(const std::string& key) const;
+  void keep(std::string key, CopyDigest digest);
+
+ private:
+  std::map<std::string, CopyDigest> known_;
+  std::deque<std::string> order_;  // the oldest goes first
 };
 
 /// What a repository's address looks like.
@@ -55,7 +68,7 @@ bool is_repository(const std::string& remote);
 /// One build. open(), run(), close(), each once; halt() at any time.
 class Build {
  public:
-  Build(BuildParts& parts, CacheMounts& caches, BuildRequest request);
+  Build(BuildParts& parts, CacheMounts& caches, CopyMemo& memo, BuildRequest request);
   /// Takes the context and reads the Dockerfile; nothing is built before all of it is understood.
   Task<Result<>> open(Source body);
   size_t stages() const { return file_.stages.size(); }
@@ -92,6 +105,7 @@ class Build {
 
   BuildParts& parts_;
   CacheMounts& caches_;
+  CopyMemo& memo_;
   BuildRequest request_;
   std::string dir_;
   BuildContext context_;
@@ -115,12 +129,13 @@ class Builder {
   explicit Builder(BuildParts parts) : parts_(std::move(parts)), caches_(parts_.loop, parts_.dir + "/cache") {}
   /// What builds of a daemon that was killed have left. Call once, before the first build.
   Task<void> collect();
-  std::unique_ptr<Build> start(BuildRequest request) { return std::make_unique<Build>(parts_, caches_, std::move(request)); }
+  std::unique_ptr<Build> start(BuildRequest request) { return std::make_unique<Build>(parts_, caches_, memo_, std::move(request)); }
   CacheMounts& caches() { return caches_; }
 
  private:
   BuildParts parts_;
   CacheMounts caches_;
+  CopyMemo memo_;
 };
 
 }  // namespace panal

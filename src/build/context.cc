@@ -46,12 +46,13 @@ static Source file_source(Loop& loop, std::shared_ptr<Fd> file) {
 }
 
 // The CLI's tar with a Dockerfile from standard input ends with its last file's last byte; the block is filled up here.
-static Source whole_blocks(Source body) {
+static Source whole_blocks(Source body, Hasher& hasher) {
   const auto bytes = std::make_shared<size_t>(0);
-  return [body = std::move(body), bytes]() -> Task<Result<std::string>> {
+  return [body = std::move(body), bytes, &hasher]() -> Task<Result<std::string>> {
     CO_TRY(std::string piece, co_await body());
     if (piece.empty() && *bytes % 512) piece.assign(512 - *bytes % 512, '\0');
     *bytes += piece.size();
+    hasher.add(piece);
     co_return piece;
   };
 }
@@ -62,7 +63,10 @@ Task<Result<>> Build::take_context(Source body) {
   tree.root = context_.root;
   Placing placing;
   placing.owner = {0, 0};
-  co_return co_await parts_.files.write(std::move(tree), "/", placing, whole_blocks(std::move(body)));
+  const auto hasher = parts_.layers.hasher();
+  CO_TRYV(co_await parts_.files.write(std::move(tree), "/", placing, whole_blocks(std::move(body), *hasher)));
+  context_.identity = hasher->end();
+  co_return Result<>{};
 }
 
 Task<Result<>> Build::take_remote() {

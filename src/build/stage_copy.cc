@@ -126,13 +126,12 @@ Task<Result<>> StageRun::download(const Instruction& in, const std::string& url,
 Task<Result<>> StageRun::copy(const Instruction& in) {
   CO_TRY(CopyWish wish, copy_wish(in));
   const std::string from = in.flag("from");
-  std::string root;
+  std::string identity = build_.context_.identity;  // "": what it holds may change
   if (from.empty()) {
     wish.trees.push_back({build_.context_.root, build_.context_.ignore});
   } else {
-    CO_TRY(const std::string id, co_await source_of(from));
-    CO_TRY(root, co_await build_.mount_image(id));
-    wish.trees.push_back({root + "/merged", {}, true});
+    CO_TRY(identity, co_await source_of(from));
+    wish.trees.push_back({"", {}, true});  // mounted when it is needed
   }
   bool urls = false;
   for (auto& source : wish.sources) {
@@ -147,22 +146,51 @@ Task<Result<>> StageRun::copy(const Instruction& in) {
     urls = true;
     CO_TRYV(co_await download(in, source.pattern, wish));
     source.tree = wish.trees.size() - 1, source.pattern = list_dir(wish.trees.back().root).at(0);
-    for (std::string escaped; char c : std::exchange(source.pattern, "")) {  // it is a name, no pattern
+    for (const char c : std::exchange(source.pattern, "")) {  // it is a name, no pattern
       if (c == '*' || c == '?' || c == '[' || c == '\\') source.pattern += '\\';
       source.pattern += c;
     }
   }
+  if (wish.trees.size() > 1) identity.clear();
   if (!in.flag("checksum").empty() && !urls) co_return fail(Code::kInvalid, "checksum is only supported for HTTP(S) sources");
-  auto done = co_await copy_with(in, std::move(wish), root);
-  if (!root.empty()) (void)co_await parts_.layers.remove_rootfs(root);
+  const std::string image = from.empty() ? "" : identity;
+  auto done = co_await copy_with(in, wish, image, identity);
+  if (!image.empty() && !wish.trees[0].root.empty()) (void)co_await parts_.layers.remove_rootfs(wish.trees[0].root.substr(0, wish.trees[0].root.rfind('/')));
   co_return done;
 }
 
-Task<Result<>> StageRun::copy_with(const Instruction& in, CopyWish wish, std::string source_root) {
-  (void)source_root;
+// All that a digest depends on besides what lies in the source.
+static std::string memo_key(const std::string& identity, const CopyWish& wish) {
+  std::string out = identity;
+  const auto add = [&out](std::string_view text) { out += "\n" + std::to_string(text.size()) + " " + std::string(text); };
+  for (const auto& line : wish.trees[0].ignore) add(line);
+  for (const auto& source : wish.sources) add(source.pattern), add(source.unpack ? "unpack" : "");
+  for (const auto& [name, text] : wish.texts) add(name), add(text);
+  for (const auto& pattern : wish.exclude) add(pattern);
+  add(wish.destination), add(wish.parents ? "parents" : ""), add(wish.owned ? "owned" : ""), add(wish.mode ? std::to_string(*wish.mode) : "");
+  return out;
+}
+
+Task<Result<CopyDigest>> StageRun::digest_of(CopyWish& wish, const std::string& image, const std::string& identity) {
+  const std::string key = identity.empty() ? "" : parts_.layers.sha256(memo_key(identity, wish));
+  if (const CopyDigest* known = key.empty() ? nullptr : build_.memo_.find(key)) co_return *known;
+  CO_TRYV(co_await mount_source(wish, image));
+  CO_TRY(CopyDigest digest, co_await parts_.files.digest(wish));
+  if (!key.empty()) build_.memo_.keep(key, digest);
+  co_return digest;
+}
+
+Task<Result<>> StageRun::mount_source(CopyWish& wish, const std::string& image) {
+  if (!wish.trees[0].root.empty()) co_return Result<>{};
+  CO_TRY(const std::string root, co_await build_.mount_image(image));
+  wish.trees[0].root = root + "/merged";
+  co_return Result<>{};
+}
+
+Task<Result<>> StageRun::copy_with(const Instruction& in, CopyWish& wish, std::string image, std::string identity) {
   const std::string word(word_name(in.word));
   const auto failed = [&](Error error) { return fail(error.code == Code::kInvalid || error.code == Code::kNotFound ? wrap(word + " failed", std::move(error)) : std::move(error)); };
-  auto digest = co_await parts_.files.digest(wish);
+  auto digest = co_await digest_of(wish, image, identity);
   if (!digest) co_return failed(digest.error());
   std::string flags;
   CO_TRY(const std::string chown, expand_word(in.flag("chown"), build_.file_.escape, variables()));
@@ -172,6 +200,7 @@ Task<Result<>> StageRun::copy_with(const Instruction& in, CopyWish wish, std::st
   const std::string created_by = nop(word + " " + flags + digest->kind + ":" + digest->digest + " in " + wish.destination + " "), key = parts_.layers.sha256(created_by);
   CO_TRY(const bool hit, co_await cached(created_by, key));
   if (hit) co_return Result<>{};
+  CO_TRYV(co_await mount_source(wish, image));
   // --link: the layer does not depend on what lies below it.
   CO_TRY(const std::string below, co_await build_.mount_image(image_id_));
   CO_TRY(const std::string base, in.flag("link") == "true" ? co_await build_.mount_image("") : Result<std::string>(below));

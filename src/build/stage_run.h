@@ -34,7 +34,10 @@ class StageRun {
   Task<Result<>> prepare_cache(const RunMount& wish, RunMounts& mounts);
   Task<void> end_mounts(RunMounts& mounts);
   Task<Result<>> copy(const Instruction& in);
-  Task<Result<>> copy_with(const Instruction& in, CopyWish wish, std::string source_root);
+  /// `image`: what --from names, mounted when it must be read; `identity`: of the source, "" when its content may change.
+  Task<Result<>> copy_with(const Instruction& in, CopyWish& wish, std::string image, std::string identity);
+  Task<Result<CopyDigest>> digest_of(CopyWish& wish, const std::string& image, const std::string& identity);
+  Task<Result<>> mount_source(CopyWish& wish, const std::string& image);
   Task<Result<std::string>> source_of(const std::string& from);  // --from: an image's id
   Result<CopyWish> copy_wish(const Instruction& in);
   Task<Result<>> download(const Instruction& in, const std::string& url, CopyWish& wish);

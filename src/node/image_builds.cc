@@ -14,9 +14,10 @@ Task<std::string> Images::built(std::string parent, std::string build_key) {
   for (auto& [id, image] : images_)
     if (image.parent == parent && image.build_key == build_key && (!found || image.used_at > found->used_at)) found = &image;
   if (!found) co_return "";
-  ++found->cache_hits, found->used_at = loop_.wall_now();
   const std::string id = found->id;
-  (void)co_await store(*found);
+  const WallTime before = std::exchange(found->used_at, loop_.wall_now());
+  ++found->cache_hits;
+  if (found->used_at - before > 1min) (void)co_await store(*found);  // to the minute is enough after a restart
   co_return id;
 }
 

@@ -1,6 +1,7 @@
 // Layers, blobs and mounts on disk. Archives are opened only by the helper program panal-unpack.
 #pragma once
 #include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -21,6 +22,15 @@ struct ArchiveFile {
 struct UnpackedLayer {
   std::string diff_id;
   int64_t size_bytes = 0;
+};
+
+/// SHA-256 over what comes piece by piece.
+class Hasher {
+ public:
+  virtual ~Hasher() = default;
+  virtual void add(std::string_view data) = 0;
+  /// "sha256:<hex>", once.
+  virtual std::string end() = 0;
 };
 
 class Layers {
@@ -70,6 +80,7 @@ class Layers {
   /// Copies the content of `root`/`path` into `target` if target is empty (volume copy-up).
   virtual Task<Result<>> copy_up(std::string root, std::string path, std::string target) = 0;
   virtual std::string sha256(std::string_view data) const = 0;
+  virtual std::unique_ptr<Hasher> hasher() const = 0;
   /// Bytes below a folder, as du counts them.
   virtual Task<int64_t> disk_usage(std::string dir) = 0;
 };

@@ -42,6 +42,7 @@ class DiskLayers final : public Layers {
   Result<std::string> make_dir_in_root(const std::string& root, const std::string& path) override;
   Task<Result<>> copy_up(std::string root, std::string path, std::string target) override;
   std::string sha256(std::string_view data) const override;
+  std::unique_ptr<Hasher> hasher() const override;
   Task<int64_t> disk_usage(std::string dir) override;
 
  private:
