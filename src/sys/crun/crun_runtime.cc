@@ -42,6 +42,9 @@ std::vector<std::string> own_capabilities() {
 CrunRuntime::CrunRuntime(AsioLoop& loop, CrunPaths paths) : loop_(loop), paths_(std::move(paths)), program_(paths_.crun), capabilities_(own_capabilities()) {}
 CrunRuntime::~CrunRuntime() = default;
 
+// Without a locale conmon refuses arguments that are not ASCII, and keeps 0.4 MB more in memory (of files, which all of them share).
+static constexpr const char* kLocale = "LC_ALL=C.UTF-8";
+
 static void add_runtime_args(std::vector<std::string>& argv, const CrunPaths& paths) {
   for (const std::string& word : {"--root=" + paths.state, std::string("--cgroup-manager=cgroupfs")}) argv.insert(argv.end(), {"--runtime-arg", word});
 }
@@ -83,7 +86,7 @@ Result<std::unique_ptr<Monitor>> CrunRuntime::begin(MonitorStart spec) {
   if (spec.tty) what.argv.push_back("-t");
   if (spec.open_stdin) what.argv.push_back("-i");
   if (spec.tty || (spec.open_stdin && !spec.stdin_once)) what.argv.push_back("--leave-stdin-open");
-  what.env = {"_OCI_SYNCPIPE=3", "_OCI_STARTPIPE=4"};
+  what.env = {"_OCI_SYNCPIPE=3", "_OCI_STARTPIPE=4", kLocale};
   what.fds.insert(what.fds.end(), {{sync.second.get(), 3}, {start.first.get(), 4}});
   auto out = std::make_unique<WaitingConmon>();
   out->id = spec.id, out->bundle = spec.bundle, out->sync = std::move(sync.first), out->start = std::move(start.second);
@@ -212,7 +215,7 @@ Task<Result<std::unique_ptr<RunningExec>>> CrunRuntime::exec(ExecStart spec) {
                "-l", "none", "--exit-dir", spec.dir + "/exit", "--full-attach", "-e", "--exec-process-spec", spec.dir + "/process.json", "--log-level", "error"};
   add_runtime_args(what.argv, paths_);
   what.argv.insert(what.argv.end(), {"--runtime-arg", "--log=" + spec.dir + "/log"});
-  what.env = {"_OCI_SYNCPIPE=3", "_OCI_STARTPIPE=4"};
+  what.env = {"_OCI_SYNCPIPE=3", "_OCI_STARTPIPE=4", kLocale};
   what.fds.insert(what.fds.end(), {{sync.second.get(), 3}, {start.first.get(), 4}});
   if (spec.attach) {
     what.argv.push_back("--exec-attach");

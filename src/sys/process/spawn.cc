@@ -5,6 +5,7 @@
 #include <spawn.h>
 #include <sys/wait.h>
 
+#include <algorithm>
 #include <array>
 
 #include "sys/loop/async_fd.h"
@@ -42,7 +43,11 @@ Result<int> spawn(const Spawn& what) {
   std::vector<char*> argv, env;
   for (const auto& a : what.argv) argv.push_back(const_cast<char*>(a.c_str()));
   argv.push_back(nullptr);
-  for (char** e = environ; *e; ++e) env.push_back(*e);
+  const auto replaced = [&what](std::string_view ours) {
+    return std::ranges::any_of(what.env, [&](const std::string& e) { return ours.starts_with(std::string_view(e).substr(0, e.find('=') + 1)); });
+  };
+  for (char** e = environ; *e; ++e)
+    if (!replaced(*e)) env.push_back(*e);
   for (const auto& e : what.env) env.push_back(const_cast<char*>(e.c_str()));
   env.push_back(nullptr);
   pid_t pid = 0;

@@ -11,7 +11,7 @@ namespace panal {
 
 struct Spawn {
   std::vector<std::string> argv;  // argv[0] is a path, or a name looked up in PATH
-  std::vector<std::string> env;   // added to the daemon's
+  std::vector<std::string> env;   // over the daemon's own
   std::string cwd;
   std::vector<std::pair<int, int>> fds;  // {ours, number in the child}; 0-2 default to /dev/null
 };
