@@ -61,6 +61,7 @@ static Task<Result<>> create(Api& api, Call& call) {
     endpoints[wish.host.network_mode] = endpoints["default"];
     endpoints.erase("default");
   }
+  p.containers.runtime().expect_start();
   CO_TRY(const auto made, co_await p.containers.create(call.request().param("name"), std::move(wish.config), std::move(wish.host), std::move(endpoints)));
   JsonArray warnings;
   for (const auto& w : made.warnings) warnings.push_back(Json(w));

@@ -51,14 +51,16 @@ Result<> Containers::set_up_ipc(const Container& c, OciInputs& in) {
   return {};
 }
 
-Task<void> Containers::tear_down(LivePtr live) {
+// Leaves files, or the root mounted for those who work in it.
+Task<Containers::Remains> Containers::tear_down(LivePtr live) {
   Container& c = live->c;
   if (auto gone = co_await runtime_.remove(c.id); !gone) log::warn("msg=\"remove from runtime\" container={} error=\"{}\"", c.id, gone.error().message);
   co_await tear_down_network(live);
   if (c.host.ipc_mode == "shareable") layers_.unmount_shm(shm(c));
-  if (!live->tree_uses.empty()) co_return;  // the last of them unmounts
+  if (!live->tree_uses.empty()) co_return Remains::kAll;  // the last of them unmounts
   take_down_mounts(c);
   if (auto gone = co_await layers_.unmount_rootfs(rootfs(c)); !gone) log::warn("msg=\"unmount\" container={} error=\"{}\"", c.id, gone.error().message);
+  co_return Remains::kFiles;
 }
 
 Task<Result<std::unique_ptr<Monitor>>> Containers::begin_monitor(const Container& c) {
@@ -143,13 +145,13 @@ Task<Result<>> Containers::start_locked(LivePtr live) {
                         : started.error().message.find("ermission denied") != std::string::npos || started.error().message.find("is a directory") != std::string::npos ? 126
                                                                                                                                                             : 128;
     for (auto& w : std::exchange(live->waiting, {})) w->ready = true;
-    co_await tear_down(live);
+    const Remains remains = co_await tear_down(live);
     (void)co_await store(c);
     event(c, "die", {{"exitCode", std::to_string(c.state.exit_code)}});
     changed(live);
     if (c.host.auto_remove) {
       ++live->exits;
-      (void)co_await remove_locked(live, true);
+      (void)co_await remove_locked(live, true, remains);
     }
     co_return started;
   }
@@ -206,14 +208,14 @@ Task<void> Containers::handle_end(LivePtr live, int exit_code) {
   if (c.state.oom_killed && !oom_told) event(c, "oom");
   event(c, "die", {{"exitCode", std::to_string(exit_code)}, {"execDuration", std::to_string((c.state.finished_at - c.state.started_at) / 1s)}});
   // Ports, addresses and mounts are free before anybody hears of the end.
-  co_await tear_down(live);
+  const Remains remains = co_await tear_down(live);
   ++live->exits;
   changed(live);
   if (stopping_) co_return;
   if (again) {
     schedule_restart(live);
   } else if (c.host.auto_remove && !live->restarting) {
-    (void)co_await remove_locked(live, true);
+    (void)co_await remove_locked(live, true, remains);
   }
   if (!live->removed) (void)co_await store(c);
   changed(live);

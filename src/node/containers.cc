@@ -225,13 +225,15 @@ Task<Result<>> Containers::remove(LivePtr live, bool force, bool volumes) {
   }
 }
 
-Task<Result<>> Containers::remove_locked(LivePtr live, bool volumes) {
+Task<Result<>> Containers::remove_locked(LivePtr live, bool volumes, Remains remains) {
   Container& c = live->c;
   if (live->restart_timer) loop_.cancel(*std::exchange(live->restart_timer, std::nullopt));
   c.state.phase = Phase::kRemoving, c.volumes_go = volumes;
   CO_TRYV(co_await store(c));
-  co_await end_tree_uses(live);
-  co_await tear_down(live);
+  if (remains == Remains::kAll) {
+    co_await end_tree_uses(live);
+    (void)co_await tear_down(live);
+  }
   if (auto gone = co_await layers_.remove_rootfs(rootfs(c)); !gone) log::warn("msg=\"remove root file system\" container={} error=\"{}\"", c.id, gone.error().message);
   while (live->packing) (void)co_await live->changed.wait(loop_);
   const std::string folder = dir(c);
@@ -291,7 +293,6 @@ Task<Result<std::unique_ptr<Attachment>>> Containers::attach(LivePtr live, bool 
   auto waiting = std::make_shared<LiveContainer::Waiting>();
   waiting->want_stdin = want_stdin;
   live->waiting.push_back(waiting);
-  runtime_.expect_start();
   while (!waiting->ready && !live->removed) {
     if (live->c.state.phase == Phase::kRunning && !live->mutex.locked()) {
       std::erase(live->waiting, waiting);

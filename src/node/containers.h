@@ -130,9 +130,10 @@ class Containers {
   Task<Result<>> settle_network(LivePtr live);
   Task<Result<>> publish(Container& c, std::vector<PortWish> wishes);
   Task<void> tear_down_network(LivePtr live);
-  Task<void> tear_down(LivePtr live);
+  enum class Remains { kFiles, kAll };
+  Task<Remains> tear_down(LivePtr live);
   Task<Result<>> stop_locked(LivePtr live, std::optional<int> timeout_seconds, std::string signal, AsyncMutex::Held& held);
-  Task<Result<>> remove_locked(LivePtr live, bool volumes);
+  Task<Result<>> remove_locked(LivePtr live, bool volumes, Remains remains = Remains::kAll);
   Task<void> ended(std::string id, int exit_code);
   Task<void> handle_end(LivePtr live, int exit_code);
   void schedule_restart(LivePtr live);

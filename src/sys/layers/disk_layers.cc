@@ -202,17 +202,22 @@ Task<Result<>> DiskLayers::mount_rootfs(std::string dir, std::vector<int64_t> la
 }
 
 // In the pool: the kernel forces the whole disk's changes out first (a kUntilCrash one's not), which takes seconds where others write much.
+// In the pool: the kernel forces the whole disk's changes out first (a kUntilCrash one's not), which takes seconds where others write much.
+static Result<> unmount_overlay(const std::string& dir) {
+  if (::umount2((dir + "/merged").c_str(), MNT_DETACH) != 0 && errno != EINVAL && errno != ENOENT) return fail(sys_error(errno, "umount", dir));
+  return {};
+}
+
 Task<Result<>> DiskLayers::unmount_rootfs(std::string dir) {
-  auto work = [dir]() -> Result<> {
-    if (::umount2((dir + "/merged").c_str(), MNT_DETACH) != 0 && errno != EINVAL && errno != ENOENT) return fail(sys_error(errno, "umount", dir));
-    return {};
-  };
+  auto work = [dir] { return unmount_overlay(dir); };
   co_return co_await blocking(loop_, work);
 }
 
 Task<Result<>> DiskLayers::remove_rootfs(std::string dir) {
-  (void)co_await unmount_rootfs(dir);
-  auto work = [dir] { return remove_tree(dir); };
+  auto work = [dir] {
+    (void)unmount_overlay(dir);
+    return remove_tree(dir);
+  };
   co_return co_await blocking(loop_, work);
 }
 

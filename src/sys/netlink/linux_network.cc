@@ -37,8 +37,8 @@ Task<Result<>> LinuxNetwork::create_namespace(std::string path) {
 }
 
 Task<Result<>> LinuxNetwork::remove_namespace(std::string path) {
-  stop_dns(path);
-  vips_.erase(path);
+  stop_dns(path), vips_.erase(path);
+  if (!exists(path)) co_return Result<>{};
   auto work = [path] { return remove_net_namespace(path); };
   co_return co_await blocking(loop_, work);
 }
