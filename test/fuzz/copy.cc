@@ -79,7 +79,7 @@ void check(const std::string& tar) {
 }
 
 void make(const std::string& path, const std::string& content = "x") { MUST(make_dirs((root + "/" + path).substr(0, root.size() + 1 + path.rfind('/'))) && write_file(root + "/" + path, content)); }
-void link(const std::string& target, const std::string& path) { MUST(::symlink(target.c_str(), (root + "/" + path).c_str()) == 0); }
+void put_link(const std::string& target, const std::string& path) { MUST(::symlink(target.c_str(), (root + "/" + path).c_str()) == 0); }
 
 }  // namespace
 
@@ -91,7 +91,7 @@ extern "C" int LLVMFuzzerInitialize(int*, char***) {
   MUST(!root.empty());
   std::atexit([] { (void)remove_tree(root); });
   for (const char* path : {"src/a/b/c.txt", "src/a/b.js", "src/a.txt", "src/logs/x.log", "src/logs/keep/y", "src/[x]", "src/x.tar", "base/folder/a", "base/usr/lib/z", "base/file"}) make(path);
-  link("a", "src/la"), link("../../..", "src/a/up"), link("loop", "src/loop"), link("logs/keep/y", "src/ly"), link("/usr", "base/link"), link("../../file", "base/usr/lib/up"), link("/folder", "base/folder/self");
+  put_link("a", "src/la"), put_link("../../..", "src/a/up"), put_link("loop", "src/loop"), put_link("logs/keep/y", "src/ly"), put_link("/usr", "base/link"), put_link("../../file", "base/usr/lib/up"), put_link("/folder", "base/folder/self");
   MUST(::link((root + "/src/a.txt").c_str(), (root + "/src/same.txt").c_str()) == 0);
   base = Fd(::open((root + "/base").c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   archive_file = Fd(::open((root + "/src/x.tar").c_str(), O_WRONLY | O_CLOEXEC));

@@ -65,7 +65,7 @@ class Taker {
   Result<> expand(size_t tree, const std::string& dir, const Parts& pattern, size_t at, bool deep, std::set<std::string>& out);
   Result<> walk(const Walk& w, int dir, const CopyNode& folder, const std::string& relative, int depth);
   Result<> walk_from(size_t tree, const CopyNode& folder, const std::string& relative, std::vector<CopyNode>& nodes);
-  bool hidden(size_t tree, const std::string& path) const { return !ignore_[tree].empty() && ignore_[tree].match(path); }
+  bool hidden(size_t tree, const std::string& path) const { return !path.empty() && !ignore_[tree].empty() && ignore_[tree].match(path); }
   std::unexpected<Error> not_found(size_t tree, const std::string& path) const;
 
   const CopyJob& job_;
@@ -274,6 +274,10 @@ Result<> Taker::read_patterns() {
 
 Result<std::vector<CopyTaken>> Taker::take() {
   TRYV(read_patterns());
+  bool cut = job_.destination.contains('\0');
+  for (const auto& source : job_.sources) cut |= source.pattern.contains('\0');
+  for (const auto& text : job_.texts) cut |= text.name.contains('\0');
+  if (cut) return fail(Code::kInvalid, "a path cannot hold a NUL");
   for (const auto& source : job_.sources) TRYV(take_source(source));
   for (size_t i = 0; i < job_.texts.size(); ++i) {
     const std::string& name = job_.texts[i].name;

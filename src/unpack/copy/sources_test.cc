@@ -13,12 +13,16 @@ TEST_CASE("copy: names that are not there") {
   CHECK(d.from({"a/b"}, "/x").error() == stat + "a/b: file does not exist");
   CHECK(d.from({"left.out"}, "/x").error() == stat + "left.out: file does not exist");
   CHECK(d.from({"logs/x"}, "/x").error() == stat + "logs/x: file does not exist");
+  CHECK(d.from({{"a\0b", 3}}, "/x").error() == "a path cannot hold a NUL");
+  CHECK(d.from({"a"}, {"/x\0y", 4}).error() == "a path cannot hold a NUL");
   CHECK(d.from({"none*"}, "/x").error() == "no source files were specified");
   CHECK(d.from({"left*"}, "/x").error() == "no source files were specified");
   CHECK(d.from({"a", "none*"}, "/x/").paths() == Paths{"x", "x/a"});
   CHECK(d.from({"a[", "b"}, "/x/").error() == "a[: syntax error in pattern");
   CHECK(d.from({"."}, "/").paths() == Paths{"a", "logs", "logs/keep", "logs/keep/y"});
   CHECK(d.from({"logs"}, "/").paths() == Paths{"keep", "keep/y"});
+  d.job.trees[0].ignore = {"*"};
+  CHECK(d.from({"."}, "/x").paths() == Paths{"x"});
   d.job.trees[0] = {{}, true};
   CHECK(d.from({"none"}, "/x").error() == "stat none: file does not exist");
 }
