@@ -10,15 +10,17 @@ namespace panal {
 static constexpr size_t kMostPatterns = 10'000, kLongestPattern = 4096, kMostParts = 256;
 
 // "[a-z]" at `p`: whether `c` is in it; moves behind it. No value: the class is never closed, or a range has no end.
-static std::optional<bool> in_class(std::string_view pattern, size_t& p, char c) {
+template <class Char>
+static std::optional<bool> in_class(std::basic_string_view<Char> pattern, size_t& p, Char c) {
+  using Value = std::make_unsigned_t<Char>;
   ++p;
   const bool negated = p < pattern.size() && pattern[p] == '^';
   if (negated) ++p;
   bool found = false, any = false;
-  const auto next = [&]() -> std::optional<unsigned char> {
+  const auto next = [&]() -> std::optional<Value> {
     if (p >= pattern.size()) return std::nullopt;
     if (pattern[p] == '\\' && ++p >= pattern.size()) return std::nullopt;
-    return static_cast<unsigned char>(pattern[p++]);
+    return static_cast<Value>(pattern[p++]);
   };
   while (p < pattern.size() && (pattern[p] != ']' || !any)) {
     if (pattern[p] == '-' || pattern[p] == ']') return std::nullopt;
@@ -30,7 +32,7 @@ static std::optional<bool> in_class(std::string_view pattern, size_t& p, char c)
       if (p >= pattern.size() || pattern[p] == ']') return std::nullopt;
       if (!(high = next())) return std::nullopt;
     }
-    found |= *low <= static_cast<unsigned char>(c) && static_cast<unsigned char>(c) <= *high;
+    found |= *low <= static_cast<Value>(c) && static_cast<Value>(c) <= *high;
     any = true;
   }
   if (p >= pattern.size()) return std::nullopt;
@@ -41,7 +43,7 @@ static std::optional<bool> in_class(std::string_view pattern, size_t& p, char c)
 static Result<> check_component(std::string_view pattern) {
   for (size_t p = 0; p < pattern.size();) {
     if (pattern[p] == '[') {
-      if (!in_class(pattern, p, 0)) return fail(Code::kInvalid, "syntax error in pattern");
+      if (!in_class(pattern, p, '\0')) return fail(Code::kInvalid, "syntax error in pattern");
     } else if (pattern[p] == '\\') {
       if (p + 1 >= pattern.size()) return fail(Code::kInvalid, "syntax error in pattern");
       p += 2;
@@ -53,7 +55,8 @@ static Result<> check_component(std::string_view pattern) {
 }
 
 // `pattern` has been checked.
-static bool component_matches(std::string_view pattern, std::string_view name) {
+template <class Char>
+static bool characters_match(std::basic_string_view<Char> pattern, std::basic_string_view<Char> name) {
   const auto is_star = [&](size_t p) { return pattern[p] == '*'; };
   const auto step = [&](size_t p, size_t n) -> size_t {
     if (pattern[p] == '?') return 1;
@@ -65,6 +68,27 @@ static bool component_matches(std::string_view pattern, std::string_view name) {
     return pattern[p + escaped] == name[n] ? escaped + 1 : 0;
   };
   return match_with_stars(pattern.size(), name.size(), is_star, step);
+}
+
+// UTF-8 as characters; a byte that is none stands for itself.
+static std::u32string characters(std::string_view text) {
+  std::u32string out;
+  for (size_t i = 0; i < text.size();) {
+    const auto byte = [&](size_t k) { return static_cast<uint8_t>(text[i + k]); };
+    const size_t length = byte(0) < 0x80 ? 1 : byte(0) >= 0xc2 && byte(0) < 0xe0 ? 2 : (byte(0) & 0xf0) == 0xe0 ? 3 : byte(0) >= 0xf0 && byte(0) < 0xf5 ? 4 : 0;
+    bool whole = length > 0 && i + length <= text.size();
+    char32_t code = length == 1 ? byte(0) : byte(0) & (0x7fu >> length);
+    for (size_t k = 1; whole && k < length; ++k) whole = (byte(k) & 0xc0) == 0x80, code = code << 6 | (byte(k) & 63u);
+    out += whole ? code : 0x110000u + byte(0);
+    i += whole ? length : 1;
+  }
+  return out;
+}
+
+static bool component_matches(std::string_view pattern, std::string_view name) {
+  if (std::ranges::all_of(name, [](char c) { return static_cast<uint8_t>(c) < 0x80; })) return characters_match(pattern, name);
+  const std::u32string p = characters(pattern), n = characters(name);
+  return characters_match<char32_t>(p, n);
 }
 
 Result<bool> match_component(std::string_view pattern, std::string_view name) {

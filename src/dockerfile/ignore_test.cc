@@ -26,7 +26,9 @@ TEST_CASE("what a .dockerignore leaves out") {
            Row{"file[^0-9].txt", "file7.txt", false}, Row{"a\\*b", "a*b", true}, Row{"a\\*b", "axb", false}, Row{"*/temp*", "dir/temporary", true}, Row{"*/temp*", "dir/sub/temp", false},
            Row{"*/*/temp*", "dir/sub/temp.txt", true}, Row{"**", "any/thing", true}, Row{"**/foo/bar", "foo/bar", true}, Row{"foo/**/bar", "foo/bar", true},
            Row{"foo/**/bar", "foo/a/b/bar", true}, Row{"a**b", "ab", true}, Row{"a**b", "ax/y/b", true}, Row{"a**b", "axb", false}, Row{"a**", "axb", true}, Row{"**.txt", "d/.txt", true},
-           Row{"**.txt", "d/x.txt", false}, Row{".", "a", false}, Row{"", "a", false}, Row{"a b", "a b", true}, Row{"[", "x", false}})
+           Row{"**.txt", "d/x.txt", false}, Row{"caf?", "caf\xc3\xa9", true},
+           Row{"caf??", "caf\xc3\xa9", false}, Row{"caf[\xc3\xa0-\xc3\xaf]", "caf\xc3\xa9", true}, Row{"*\xa9", "caf\xc3\xa9", false}, Row{"caf\xc3\xa9", "caf\xc3\xa9", true},
+           Row{"a?", "a\xff", true}, Row{".", "a", false}, Row{"", "a", false}, Row{"a b", "a b", true}, Row{"[", "x", false}})
     if (std::string(patterns) != "[") CHECK_MESSAGE(out(patterns, path) == expected, std::string(patterns) << " : " << path);
 }
 
