@@ -46,6 +46,14 @@ class PeersTest(_Images):
         for number in self.cluster.numbers:
             self.assertIn("hostname:latest", self.images_on(number))
 
+    def test_built_on_one_runs_on_all(self):
+        self.load(4)
+        dockerfile = "FROM hostname\nENV BUILT=here\nRUN echo built > /built\n"
+        self.docker("build", "-t", "own:1", "-", node=4, input=dockerfile).check()
+        self.create("web", "--mode", "global", image="own:1")
+        self.cluster.wait_tasks("web", 5)
+        self.assertEqual(len({self.image_id(number, "own:1") for number in self.cluster.numbers}), 1)
+
     def test_loaded_on_a_worker(self):
         self.load(5)
         self.create("web", "--constraint", "node.hostname==node2")

@@ -45,6 +45,27 @@ class BasicTest(_Login):
         self.docker("logout", self.name).check()
         self.assertFails(self.docker("pull", name), "no basic auth credentials")
 
+    def test_build_begins_with_a_private_image(self):
+        name = f"{self.name}/base:1"
+        self.login().check()
+        self.docker("build", "-t", name, "-", input="FROM alpine\nENV AGE=1\n").check()
+        self.docker("push", name).check()
+        self.docker("rmi", name).check()
+        dockerfile = f"FROM {name}\nRUN echo $AGE > /age\nCMD cat /age\n"
+        self.addCleanup(lambda: (self.docker("rmi", "-f", "own", name), self.docker("builder", "prune", "-af")))
+        self.docker("build", "-t", "own", "-", input=dockerfile).check()
+        self.assertEqual(self.docker("run", "--rm", "own").check().line, "1")
+        self.docker("build", "-t", name, "-", input="FROM alpine\nENV AGE=2\n").check()
+        self.docker("push", name).check()
+        self.docker("build", "-t", name, "-", input="FROM alpine\nENV AGE=1\n").check()
+        self.docker("build", "-t", "own", "-", input=dockerfile).check()
+        self.assertEqual(self.docker("run", "--rm", "own").check().line, "1", "what is here is not asked for")
+        self.docker("build", "--pull", "-t", "own", "-", input=dockerfile).check()
+        self.assertEqual(self.docker("run", "--rm", "own").check().line, "2")
+        self.docker("logout", self.name).check()
+        self.docker("rmi", "-f", "own", name)
+        self.assertFails(self.docker("build", "-", input=dockerfile), "Dockerfile:1:", "no basic auth credentials")
+
     def test_login_says_who_was_refused(self):
         status = self.host.api("POST", "/auth", {"username": USER, "password": "wrong", "serveraddress": self.name})
         self.assertEqual(status.status, 401)
