@@ -53,12 +53,12 @@ using TmpfsOptions = std::vector<std::vector<std::string>>;
 
 struct Mount {  // API "Mount": a wish
   PANAL_RECORD(Mount);
-  std::string type, source, target, consistency;  // bind, volume, tmpfs
+  std::string type, source, target, consistency;  // bind, volume, tmpfs, image
   bool read_only = false;
   std::string propagation;
   bool non_recursive = false, create_mountpoint = false, ro_non_recursive = false, ro_force_recursive = false;
   bool no_copy = false;
-  std::string subpath;
+  std::string subpath, image_subpath;
   std::map<std::string, std::string> volume_labels, driver_options;
   std::string driver_name;
   int64_t tmpfs_size_bytes = 0;
@@ -131,6 +131,8 @@ struct MountPoint {
   int tmpfs_mode = 0;
   bool recursive = true;  // a bind mount with what is mounted below it
   bool ro_recursive = false;  // read-only with all that is mounted below it
+  std::string image_id;       // of an image: its root file system, what is written goes with the container
+  std::vector<std::string> layers;
 };
 
 struct HealthResult {

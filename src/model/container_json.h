@@ -82,6 +82,13 @@ void fields(A& a, MountVolumeOptions& o) {
   MountDriver driver{o.m};
   a.opt("NoCopy", o.m.no_copy), a.opt("Labels", o.m.volume_labels), a.opt("DriverConfig", driver), a.opt("Subpath", o.m.subpath);
 }
+struct MountImageOptions {
+  Mount& m;
+};
+template <class A>
+void fields(A& a, MountImageOptions& o) {
+  a.opt("Subpath", o.m.image_subpath);
+}
 struct MountTmpfsOptions {
   Mount& m;
 };
@@ -94,9 +101,10 @@ void fields(A& a, Mount& m) {
   MountBindOptions bind{m};
   MountVolumeOptions volume{m};
   MountTmpfsOptions tmpfs{m};
+  MountImageOptions image{m};
   a("Type", m.type), a.opt("Source", m.source), a("Target", m.target), a.opt("ReadOnly", m.read_only);
   a.opt("Consistency", m.consistency), a.opt("BindOptions", bind), a.opt("VolumeOptions", volume), a.opt("TmpfsOptions", tmpfs);
-  a.refuse("ImageOptions"), a.refuse("ClusterOptions");
+  a.opt("ImageOptions", image), a.refuse("ClusterOptions");
 }
 
 template <class A>
@@ -150,6 +158,7 @@ void fields(A& a, MountPoint& m) {
   a("Type", m.type), a.opt("Name", m.name), a("Source", m.source), a("Destination", m.destination), a.opt("Driver", m.driver);
   a("Mode", m.mode), a("RW", m.rw), a("Propagation", m.propagation), a.opt("Subpath", m.subpath), a.opt("CopyUp", m.copy_up);
   a.opt("TmpfsSizeBytes", m.tmpfs_size_bytes), a.opt("TmpfsMode", m.tmpfs_mode), a("Recursive", m.recursive), a.opt("RoRecursive", m.ro_recursive);
+  a.opt("ImageId", m.image_id), a.opt("Layers", m.layers);
 }
 template <class A>
 void fields(A& a, PublishedPort& p) {

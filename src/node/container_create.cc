@@ -214,6 +214,12 @@ Task<Result<>> Containers::resolve_mounts(Container& c) {
       CO_TRY(const Volume* v, co_await volumes_.ensure(m.source, m.driver_name, m.volume_labels, m.driver_options, created, c.id));
       p.name = v->name, p.source = v->mountpoint, p.driver = v->driver, p.mode = "z";
       p.copy_up = !m.no_copy && m.subpath.empty();
+    } else if (m.type == "image") {
+      if (leads_out(m.image_subpath)) co_return fail(Code::kInvalid, "invalid mount config for type \"image\": subpath must be a relative path within the image");
+      const auto found = images_.find(m.source);  // not "not found": the CLI would pull the container's image for that
+      if (!found) co_return fail(Code::kInvalid, "invalid mount config for type \"image\": " + found.error().message);
+      const Image* image = *found;
+      p.name = m.source, p.image_id = image->id, p.layers = image->chain_ids, p.subpath = m.image_subpath, p.source = dir(c) + "/image-" + std::to_string(c.mounts.size()) + "/merged";
     } else if (m.type == "tmpfs") {
       p.mode = m.consistency;
       for (const auto& option : m.tmpfs_options) {
@@ -302,6 +308,7 @@ Task<Result<CreateResult>> Containers::create(std::string name, ContainerConfig 
   auto finish = [&]() -> Task<Result<>> {
     CO_TRYV(name_links(c));
     CO_TRYV(co_await resolve_mounts(c));
+    live->layers = std::make_unique<Images::Pin>(images_, all_layers(c));
     CO_TRYV(make_dirs(dir(c), 0710));
     co_return co_await store(c);
   };

@@ -41,9 +41,9 @@ Task<void> Containers::end_tree_uses(LivePtr live) {
   while (!live->tree_uses.empty() && loop_.now() < end) (void)co_await live->changed.wait(loop_, end - loop_.now());
 }
 
-Result<std::vector<int64_t>> Containers::layer_numbers(const Container& c) const {
+Result<std::vector<int64_t>> Containers::layer_numbers(const std::vector<std::string>& chain_ids) const {
   std::vector<int64_t> out;
-  for (const auto& chain : c.layers) {
+  for (const auto& chain : chain_ids) {
     const Layer* layer = images_.layer(chain);
     if (!layer) return fail(Code::kInternal, "layer " + chain + " of the container's image is missing");
     out.push_back(layer->number);
@@ -71,7 +71,7 @@ Task<Result<Tree>> Containers::open_tree(LivePtr live, Mounts mounts) {
     if (live->removed) co_return fail(Code::kConflict, "container " + c.id + " is gone");
     if (c.state.phase == Phase::kRemoving || c.state.phase == Phase::kDead) co_return fail(Code::kConflict, "container " + c.id + " is marked for removal and its files cannot be used");
     tree.use = std::make_shared<RootUse>(*this, live);
-    CO_TRY(auto layers, layer_numbers(c));
+    CO_TRY(auto layers, layer_numbers(c.layers));
     CO_TRYV(co_await layers_.mount_rootfs(rootfs(c), std::move(layers)));
     CO_TRYV(co_await set_up_mounts(c));
     CO_TRYV(co_await fill_volumes(c));
@@ -84,7 +84,7 @@ Task<Result<Tree>> Containers::open_tree(LivePtr live, Mounts mounts) {
   std::set<std::string> taken;
   for (const auto& m : c.mounts) {
     taken.insert(m.destination);
-    if (m.type != "tmpfs") tree.mounts.push_back({m.type == "volume" && !m.subpath.empty() ? subpath_mount(c, m) : m.source, m.destination, !m.rw});
+    if (m.type != "tmpfs") tree.mounts.push_back({!m.subpath.empty() ? subpath_mount(c, m) : m.source, m.destination, !m.rw});
   }
   for (const char* name : {"hosts", "hostname", "resolv.conf"}) {
     const std::string target = std::string("/etc/") + name, file = dir(c) + "/" + name;
@@ -149,7 +149,7 @@ Task<Result<>> Containers::changed_layer(LivePtr live, StandStill still, Sink si
 Task<Result<>> Containers::changes(LivePtr live, Sink sink) {
   const std::string upper = rootfs(live->c) + "/diff";
   if (!exists(upper)) co_return co_await sink("null\n");  // never started
-  CO_TRY(const auto numbers, layer_numbers(live->c));
+  CO_TRY(const auto numbers, layer_numbers(live->c.layers));
   std::vector<std::string> layers;
   for (const int64_t n : numbers) layers.push_back(layers_.layer_dir(n));
   co_return co_await files_.changes(upper, std::move(layers), std::move(sink));

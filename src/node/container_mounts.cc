@@ -9,9 +9,29 @@
 
 namespace panal {
 
-std::string Containers::subpath_mount(const Container& c, const MountPoint& m) const {
+static std::string number_of(const Container& c, const MountPoint& m) {
   const auto at = std::ranges::find_if(c.mounts, [&](const MountPoint& other) { return other.destination == m.destination; });
-  return dir(c) + "/subpath-" + std::to_string(at - c.mounts.begin());
+  return std::to_string(at - c.mounts.begin());
+}
+
+std::string Containers::subpath_mount(const Container& c, const MountPoint& m) const { return dir(c) + "/subpath-" + number_of(c, m); }
+
+// The root file systems of its image and of those it mounts.
+std::vector<std::string> Containers::all_layers(const Container& c) {
+  std::vector<std::string> out = c.layers;
+  for (const auto& m : c.mounts) out.insert(out.end(), m.layers.begin(), m.layers.end());
+  return out;
+}
+
+Task<Result<>> Containers::mount_image(const Container& c, const MountPoint& m) {
+  CO_TRY(auto numbers, layer_numbers(m.layers));
+  const std::string folder = m.source.substr(0, m.source.rfind('/'));
+  CO_TRYV(make_dirs(folder, 0700));
+  CO_TRYV(co_await layers_.mount_rootfs(folder, std::move(numbers)));
+  if (m.subpath.empty()) co_return Result<>{};
+  auto bound = layers_.bind_in_root(m.source, m.subpath, subpath_mount(c, m));
+  if (!bound) co_return fail(wrap("image " + m.name + ": cannot access path " + m.subpath, bound.error()));
+  co_return Result<>{};
 }
 
 // A mount can only be passed on where the one it lies on is.
@@ -40,6 +60,7 @@ static Result<> check_propagation(const MountPoint& m) {
 Task<Result<>> Containers::set_up_mounts(const Container& c) {
   for (const auto& m : c.mounts) {
     if (m.type == "bind") CO_TRYV(check_propagation(m));
+    if (m.type == "image") CO_TRYV(co_await mount_image(c, m));
     if (m.type != "volume") continue;
     CO_TRYV(co_await volumes_.mount(m.name));
     if (m.subpath.empty()) continue;
@@ -51,8 +72,10 @@ Task<Result<>> Containers::set_up_mounts(const Container& c) {
 
 void Containers::take_down_mounts(const Container& c) {
   for (const auto& m : c.mounts) {
-    if (m.type != "volume") continue;
     if (!m.subpath.empty()) layers_.unmount_shm(subpath_mount(c, m));
+    if (m.type == "image")
+      if (auto done = layers_.unmount(m.source); !done) log::warn("msg=\"unmount image\" container={} error=\"{}\"", c.id, done.error().message);
+    if (m.type != "volume") continue;
     const bool used = std::ranges::any_of(containers_, [&](const auto& other) {
       const LiveContainer& o = *other.second;
       if (o.c.id == c.id || (!is_up(o.c.state.phase) && o.tree_uses.empty() && !o.mutex.locked())) return false;
@@ -77,7 +100,7 @@ Result<std::vector<MountPoint>> Containers::mounts_from(const std::string& spec)
   TRY(const LivePtr other, find(name));
   std::vector<MountPoint> out;
   for (MountPoint m : other->c.mounts) {
-    if (m.type == "tmpfs") continue;
+    if (m.type == "tmpfs" || m.type == "image") continue;  // their files are that container's own
     m.rw = m.rw && !read_only, m.copy_up = false;
     out.push_back(std::move(m));
   }

@@ -78,7 +78,7 @@ Task<Result<std::unique_ptr<Monitor>>> Containers::begin_monitor(const Container
 Task<Result<>> Containers::start_steps(LivePtr live) {
   Container& c = live->c;
   CO_TRYV(check_links(c));
-  CO_TRY(auto layers, layer_numbers(c));
+  CO_TRY(auto layers, layer_numbers(c.layers));
   CO_TRY(auto monitor, co_await begin_monitor(c));
   CO_TRYV(co_await layers_.mount_rootfs(rootfs(c), std::move(layers), c.host.auto_remove ? Layers::Lasts::kUntilCrash : Layers::Lasts::kBeyondCrash));
   CO_TRYV(co_await set_up_network(live));
@@ -105,7 +105,7 @@ Task<Result<>> Containers::start_steps(LivePtr live) {
   CO_TRY(in.block_devices, numbers_of(c.host.blkio));
   in.link_env = link_env(c);
   for (const auto& m : c.mounts)
-    if (m.type == "volume" && !m.subpath.empty()) in.sources[m.destination] = subpath_mount(c, m);
+    if (!m.subpath.empty()) in.sources[m.destination] = subpath_mount(c, m);
   CO_TRY(const SecurityOptions security, parse_security_options(c.host.security_opt));
   in.apparmor = security.apparmor;
   CO_TRY(in.seccomp, paths_.seccomp.config(security, c.host.privileged, capability_set(c.host, in.held_capabilities)));

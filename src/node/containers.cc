@@ -32,7 +32,7 @@ Result<> Containers::load() {
       continue;
     }
     live->c = std::move(*parsed);
-    live->layers = std::make_unique<Images::Pin>(images_, live->c.layers);
+    live->layers = std::make_unique<Images::Pin>(images_, all_layers(live->c));
     names_[live->c.name] = id;
     containers_[id] = std::move(live);
   }
@@ -315,7 +315,8 @@ std::string Containers::user_of_image(const std::string& image_id, bool& running
   std::string stopped;
   running = false;
   for (const auto& [id, live] : containers_) {
-    if (live->c.image_id != image_id) continue;
+    const bool mounts_it = std::ranges::any_of(live->c.mounts, [&](const MountPoint& m) { return m.image_id == image_id; });
+    if (live->c.image_id != image_id && !mounts_it) continue;
     if (is_up(live->c.state.phase)) {
       running = true;
       return id.substr(0, 12);

@@ -116,7 +116,7 @@ class Containers {
 
  private:
   struct RootUse;
-  Result<std::vector<int64_t>> layer_numbers(const Container& c) const;
+  Result<std::vector<int64_t>> layer_numbers(const std::vector<std::string>& chain_ids) const;
   Task<Result<>> fill_volumes(Container& c);
   enum class Mounts { kLeftOut, kInPlace };
   Task<Result<Tree>> open_tree(LivePtr live, Mounts mounts);
@@ -150,6 +150,8 @@ class Containers {
   Task<Result<>> set_up_mounts(const Container& c);
   void take_down_mounts(const Container& c);
   std::string subpath_mount(const Container& c, const MountPoint& m) const;
+  static std::vector<std::string> all_layers(const Container& c);
+  Task<Result<>> mount_image(const Container& c, const MountPoint& m);
   Result<std::vector<MountPoint>> mounts_from(const std::string& spec) const;
   Result<> name_links(Container& c) const;
   Result<> check_links(const Container& c) const;

@@ -106,6 +106,28 @@ class AnonymousTest(VolumeCase):
         self.assertEqual(self.volumes(), ["named"])
 
 
+class ImageMountTest(VolumeCase):
+    def test_its_files_are_there_and_what_is_written_goes_with_the_container(self):
+        self.docker("build", "-t", "tool", "-", input="FROM alpine\nRUN echo own > /mine && mkdir -p /etc && echo x > /etc/own\n").check()
+        self.docker("run", "--name", "box", "--mount", "type=image,source=tool,target=/image", "--mount", "type=image,source=tool,image-subpath=etc,target=/etc-of-it,readonly", "alpine",
+                    "sh", "-c", "ls /image/etc/own /etc-of-it/own && ! touch /etc-of-it/x 2>/dev/null && cat /image/mine; echo kept > /image/mine").check()
+        self.assertEqual(self.docker("start", "-a", "box").check().lines[-1], "kept")
+        mounts = {mount["Destination"]: (mount["Type"], mount["Name"], mount["RW"]) for mount in self.host.inspect("box")["Mounts"]}
+        self.assertEqual(mounts, {"/image": ("image", "tool", True), "/etc-of-it": ("image", "tool", False)})
+        self.assertEqual(self.host.inspect("box")["HostConfig"]["Mounts"][1]["ImageOptions"], {"Subpath": "etc"})
+        self.assertFails(self.docker("rmi", "tool"), "container " + self.host.inspect("box")["Id"][:12] + " is using its referenced image")
+        self.docker("rm", "box").check()
+        self.assertNotIn("/image-", self.host.run_in("cat", "/proc/mounts").out)
+        self.docker("run", "--rm", "--mount", "type=image,source=tool,target=/image", "alpine", "grep", "own", "/image/mine").check()
+        self.docker("rmi", "tool").check()
+
+    def test_what_cannot_be(self):
+        self.assertFails(self.docker("run", "--rm", "--mount", "type=image,source=nothere,target=/i", "alpine", "true"), "No such image: nothere", code=125)
+        for path in ("../x", "/etc"):
+            self.assertFails(self.docker("create", "--mount", f"type=image,source=alpine,image-subpath={path},target=/i", "alpine"), "subpath must be a relative path within the image")
+        self.assertFails(self.docker("run", "--rm", "--mount", "type=image,source=alpine,image-subpath=nothere,target=/i", "alpine", "true"), "cannot access path nothere", code=125)
+
+
 class BindTest(VolumeCase):
     def test_both_ways(self):
         path = self.folder("a")
