@@ -159,6 +159,8 @@ void Worker::assign(const Assignments& a) {
         t->driving = true;
         t->wanted = task.desired <= TaskState::kRunning;
         scope_.spawn(drive(t));
+      } else if (!t->container_id.empty() && parts_.executor.stage(t->container_id) == Executor::Stage::kRunning) {
+        scope_.spawn(end(t));
       }
     }
     auto& t = it->second;
@@ -189,6 +191,13 @@ void Worker::assign(const Assignments& a) {
         scope_.spawn(clean(t));
       }
   }
+}
+
+// Said to have ended, and it runs: the machine lost its power and the container with it, and a leader that did not know of the end yet had
+// the task begin anew.
+Task<void> Worker::end(TaskPtr t) {
+  auto stopped = co_await parts_.executor.stop(t->container_id);
+  if (!stopped && stopped.error().code != Code::kNotModified) log::warn("msg=\"stop task\" task={} error=\"{}\"", t->task.meta.id, stopped.error().message);
 }
 
 Task<void> Worker::clean(TaskPtr t) {
@@ -247,9 +256,7 @@ Task<void> Worker::drive(TaskPtr t) {
 
 Task<void> Worker::watch_stop(TaskPtr t) {
   while (t->wanted && !terminal(t->status.state) && !stopping_) (void)co_await t->changed.wait(parts_.loop);
-  if (stopping_ || terminal(t->status.state)) co_return;
-  auto stopped = co_await parts_.executor.stop(t->container_id);
-  if (!stopped && stopped.error().code != Code::kNotModified) log::warn("msg=\"stop task\" task={} error=\"{}\"", t->task.meta.id, stopped.error().message);
+  if (!stopping_ && !terminal(t->status.state)) co_await end(t);
 }
 
 }  // namespace panal

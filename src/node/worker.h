@@ -48,6 +48,7 @@ class Worker {
   void assign(const Assignments& a);
   Task<void> drive(TaskPtr t);
   Task<void> clean(TaskPtr t);
+  Task<void> end(TaskPtr t);
   Task<void> watch_stop(TaskPtr t);
   void assign_attachments(const Assignments& a);
   void note_attachments();
