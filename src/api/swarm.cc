@@ -264,13 +264,7 @@ static Task<Result<>> update_node(Api& api, Call& call) {
     TRY(const Node* found, find_node(api, *m, call.arg()));
     Node n = *found;
     id = n.meta.id, name = n.description.hostname;
-    if (n.spec.role == NodeRole::kManager && spec.role == NodeRole::kWorker) {
-      size_t managers = 0, reachable = 0;
-      for (const auto& [id, other] : m->store().nodes)
-        if (other.spec.role == NodeRole::kManager) ++managers, reachable += other.state == NodeState::kReady && id != n.meta.id;
-      if (managers <= 1) return fail(Code::kInvalid, "rpc error: code = FailedPrecondition desc = attempting to demote the last manager of the swarm");
-      if (reachable < (managers - 1) / 2 + 1) return fail(Code::kInvalid, "rpc error: code = FailedPrecondition desc = can't remove member from the raft: this would result in a loss of quorum");
-    }
+    if (n.spec.role == NodeRole::kManager && spec.role == NodeRole::kWorker) TRYV(m->may_demote(n));
     n.spec = spec;
     return n;
   };

@@ -67,6 +67,10 @@ class Manager final : public raft::StateMachine {
   Task<Result<>> seat(std::string node_id, raft::Server server, bool remove);
   /// Leader only: makes the voter that is furthest lead instead; false when that does not come about soon.
   Task<bool> hand_over();
+  /// Whether those who go on managing without this one keep their quorum.
+  Result<> may_demote(const Node& node) const;
+  /// The other managers, as the Raft group names them.
+  std::vector<std::string> other_addresses() const;
   /// Called after each applied command, with what it touched.
   std::function<void(const std::map<Kind, std::set<std::string>>&)> on_applied;
   /// A chain of reasons when nothing can be written; empty when all is well.

@@ -65,6 +65,27 @@ Task<Result<>> Manager::seat(std::string node_id, raft::Server server, bool remo
   co_return co_await change_member(std::move(server), remove);
 }
 
+// Who left is a manager by its role until its user says otherwise, but names no place in the group any more.
+Result<> Manager::may_demote(const Node& node) const {
+  size_t managers = 0, members = 0, reachable = 0;
+  for (const auto& [id, n] : store_.nodes) {
+    if (n.spec.role != NodeRole::kManager) continue;
+    ++managers;
+    if (n.raft_id != 0) ++members, reachable += n.state == NodeState::kReady && id != node.meta.id;
+  }
+  if (managers <= 1) return fail(Code::kInvalid, "rpc error: code = FailedPrecondition desc = attempting to demote the last manager of the swarm");
+  if (node.raft_id != 0 && reachable < (members - 1) / 2 + 1)
+    return fail(Code::kInvalid, "rpc error: code = FailedPrecondition desc = can't remove member from the raft: this would result in a loss of quorum");
+  return {};
+}
+
+std::vector<std::string> Manager::other_addresses() const {
+  std::vector<std::string> out;
+  for (const auto& s : replica_->configuration())
+    if (s.id != parts_.raft_id) out.push_back(s.address);
+  return out;
+}
+
 bool Manager::is_member(raft::Id id) const {
   return std::ranges::any_of(replica_->configuration(), [&](const raft::Server& s) { return s.id == id; });
 }

@@ -133,12 +133,12 @@ Result<> SwarmNode::start_manager(Manager::Start how) {
 
 std::vector<std::string> SwarmNode::manager_addresses() const {
   std::vector<std::string> out;
-  if (manager_) {
-    if (const std::string leader = manager_->leader_address(); !leader.empty()) out.push_back(leader);
-    out.push_back(identity_.address + ":" + std::to_string(kManagementPort));
-  }
-  for (const auto& [id, address] : identity_.managers)
-    if (std::ranges::find(out, address) == out.end()) out.push_back(address);
+  const auto add = [&](const std::string& address) {
+    if (!address.empty() && std::ranges::find(out, address) == out.end()) out.push_back(address);
+  };
+  if (manager_) add(manager_->leader_address()), add(identity_.address + ":" + std::to_string(kManagementPort));
+  for (const auto& [id, address] : identity_.managers) add(address);
+  if (manager_) std::ranges::for_each(manager_->other_addresses(), add);
   return out;
 }
 

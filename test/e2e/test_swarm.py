@@ -521,6 +521,13 @@ class ChangeTest(OwnClusterCase):
         self.assertNotEqual(new, leader)
         self.docker("node", "update", "--label-add", "still=works", "node4", node=new).check()
 
+    def test_who_left_keeps_no_quorum(self):
+        for number in (2, 3):
+            self.docker("swarm", "leave", "--force", node=number).check()
+        # Their role is that of managers still, and for some seconds they seem ready.
+        self.assertFails(self.docker("node", "demote", "node1"), "can't remove member from the raft: this would result in a loss of quorum")
+        self.docker("node", "update", "--label-add", "still=works", "node1").check()
+
     def test_last_manager(self):
         for number in (2, 3):
             self.docker("node", "demote", f"node{number}").check()

@@ -15,12 +15,13 @@ static std::string member_request(const SimNode& n, bool remove) { return std::t
 
 std::vector<std::string> SimNode::manager_addresses() const {
   std::vector<std::string> out;
-  if (const auto m = manager()) {
-    if (const std::string leader = m->leader_address(); !leader.empty()) out.push_back(leader);
-    out.push_back(address + ":2377");
-  }
-  for (const auto& [id, a] : managers)
-    if (std::ranges::find(out, a) == out.end()) out.push_back(a);
+  const auto add = [&](const std::string& a) {
+    if (!a.empty() && std::ranges::find(out, a) == out.end()) out.push_back(a);
+  };
+  const auto m = manager();
+  if (m) add(m->leader_address()), add(address + ":2377");
+  for (const auto& [id, a] : managers) add(a);
+  if (m) std::ranges::for_each(m->other_addresses(), add);
   return out;
 }
 
@@ -180,18 +181,18 @@ void SimWorld::join(SimNode& at, SimNode& n, NodeRole role) {
   at.process->scope.spawn(admit(&at, &n, false));
 }
 
-void SimWorld::leave(SimNode& n) {
+void SimWorld::leave(SimNode& n, bool unasked) {
   if (n.process->changing_role || n.joining) return;
   n.process->changing_role = true;
   note("n" + std::to_string(n.index + 1) + " leaves");
-  n.process->scope.spawn(take_leave(&n));
+  n.process->scope.spawn(take_leave(&n, unasked));
 }
 
 // A manager that is not let go stays: a cluster that lost its quorum to those who left is its users' doing, not its own.
-Task<void> SimWorld::take_leave(SimNode* n) {
+Task<void> SimWorld::take_leave(SimNode* n, bool unasked) {
   Process& p = *n->process;
   Result<> let_go;
-  if (p.manager) let_go = co_await ask_leader(n, member_request(*n, true));
+  if (p.manager && !unasked) let_go = co_await ask_leader(n, member_request(*n, true));
   if (p.dying) co_return;
   if (let_go) {
     loop.post([this, n] { forget(*n); });

@@ -130,7 +130,7 @@ std::string SettledChecker::lacks() {
 
 std::string describe(SimWorld& world, const Store& store) {
   std::string out;
-  for (const auto& [id, n] : store.nodes) out += "node " + id + " " + n.description.hostname + ": " + std::string(name_of(n.state)) + ", " + std::string(name_of(n.spec.availability)) + "\n";
+  for (const auto& [id, n] : store.nodes) out += "node " + id + " " + n.description.hostname + ": " + std::string(name_of(n.state)) + ", " + std::string(name_of(n.spec.availability)) + ", " + std::string(name_of(n.spec.role)) + (n.raft_id ? " " + n.manager_address : "") + "\n";
   const auto time = [](WallTime t) { return rfc3339(t).substr(11, 12); };
   for (const auto& [id, s] : store.services) {
     out += "service " + s.spec.name + " " + id + ": image " + s.spec.task.container.image + ", replicas " + std::to_string(s.spec.replicas) + (s.spec.mode == ServiceMode::kGlobal ? ", global" : "") +

@@ -125,8 +125,8 @@ std::optional<Command> Workload::change_members(SimNode& at) {
   const Store& store = at.manager()->store();
   std::vector<SimNode*> members, outside;
   for (auto& n : world_.nodes) (n->member || n->joining ? members : outside).push_back(n.get());
-  size_t managers = 0, reachable = 0;
-  for (const auto& [id, n] : store.nodes) managers += n.spec.role == NodeRole::kManager, reachable += n.spec.role == NodeRole::kManager && n.state == NodeState::kReady;
+  size_t managers = 0;
+  for (const auto& [id, n] : store.nodes) managers += n.spec.role == NodeRole::kManager;
   const auto roll = random_.below(10);
   if (roll < 2 && !outside.empty()) {
     world_.join(at, *random_.pick(outside), random_.chance(0.5) && managers < 5 ? NodeRole::kManager : NodeRole::kWorker);
@@ -144,7 +144,7 @@ std::optional<Command> Workload::change_members(SimNode& at) {
   Node n = it->second;
   if (std::ranges::none_of(members, [&](const SimNode* m) { return m->node_id == n.meta.id; })) {
     if (auto gone = bury(n)) c.changes.push_back(std::move(*gone));
-  } else if (n.spec.role == NodeRole::kWorker ? managers < 5 : managers > 1 && reachable - (n.state == NodeState::kReady) >= (managers - 1) / 2 + 1) {
+  } else if (n.spec.role == NodeRole::kWorker ? managers < 5 : at.manager()->may_demote(n).has_value()) {
     n.spec.role = n.spec.role == NodeRole::kWorker ? NodeRole::kManager : NodeRole::kWorker;
     c.put(Kind::kNode, n, it->second.meta.version);
   }
@@ -206,11 +206,12 @@ bool Workload::repair() {
   Command c;
   bool clean = true;
   // All managers it knew have gone or are workers now: nobody tells it of others, as in Swarm. Its user takes it out.
-  for (auto& n : world_.nodes)
-    if (n->process && n->member && !n->joining && !n->manager() && std::ranges::none_of(n->managers, [&](const auto& known) {
-          return std::ranges::any_of(world_.nodes, [&](const auto& other) { return other->node_id == known.first && other->manager(); });
-        }))
-      world_.leave(*n), clean = false;
+  for (auto& n : world_.nodes) {
+    if (!n->process || !n->member || n->joining || (n->process->worker && n->process->worker->connected())) continue;
+    const auto known = n->manager_addresses();
+    if (std::ranges::none_of(leader->manager()->replica().configuration(), [&](const auto& s) { return s.id == n->raft_id || std::ranges::find(known, s.address) != known.end(); }))
+      world_.leave(*n, true), clean = false;
+  }
   for (const auto& [id, given] : leader->manager()->store().nodes) {
     if (std::ranges::none_of(world_.nodes, [&](const auto& n) { return n->node_id == id && (n->member || n->joining); })) {
       clean = false;
@@ -220,6 +221,13 @@ bool Workload::repair() {
       n.spec.availability = Availability::kActive;
       c.put(Kind::kNode, n);
     }
+  }
+  // All were demoted at once, each while the others still managed: the one that could not go is promoted again.
+  const auto& nodes = leader->manager()->store().nodes;
+  if (c.empty() && std::ranges::none_of(nodes, [](const auto& n) { return n.second.spec.role == NodeRole::kManager && n.second.raft_id != 0; })) {
+    Node n = nodes.at(leader->node_id);
+    n.spec.role = NodeRole::kManager;
+    c.put(Kind::kNode, n);
   }
   if (c.empty()) return clean;
   repairing_ = true;

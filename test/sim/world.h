@@ -83,7 +83,7 @@ class SimWorld {
   void restart(int node);
   /// A machine that is not part of the cluster becomes one, by way of a manager; a member goes for good.
   void join(SimNode& at, SimNode& node, NodeRole role);
-  void leave(SimNode& node);
+  void leave(SimNode& node, bool unasked = false);
   bool up(int node) const { return nodes[static_cast<size_t>(node)]->process != nullptr; }
   /// The node that leads, if there is one now.
   SimNode* leader();
@@ -114,7 +114,7 @@ class SimWorld {
   Task<void> found(SimNode& node);
   Task<void> admit(SimNode* at, SimNode* node, bool must);
   Task<void> settle_in(SimNode* node, bool must);
-  Task<void> take_leave(SimNode* node);
+  Task<void> take_leave(SimNode* node, bool unasked);
   Task<void> follow_role(SimNode* node, NodeRole role);
   Task<Result<>> ask_leader(SimNode* node, std::string request);
   Task<Result<std::string>> on_member(SimNode* node, Peer peer, std::string bytes);
