@@ -77,8 +77,7 @@ Task<void> Containers::collect() {
   for (const auto& id : list_dir(paths_.data)) {
     const std::string folder = paths_.data + "/" + id;
     if (id.size() != 64 || containers_.contains(id)) continue;
-    (void)co_await layers_.remove_rootfs(folder + "/rootfs");
-    (void)remove_tree(folder);
+    (void)co_await remove_files(folder);
   }
   co_await images_.collect();
 }

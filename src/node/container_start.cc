@@ -51,16 +51,17 @@ Result<> Containers::set_up_ipc(const Container& c, OciInputs& in) {
   return {};
 }
 
-// Leaves files, or the root mounted for those who work in it.
-Task<Containers::Remains> Containers::tear_down(LivePtr live) {
+Task<Remains> Containers::tear_down(LivePtr live) {
   Container& c = live->c;
-  if (auto gone = co_await runtime_.remove(c.id); !gone) log::warn("msg=\"remove from runtime\" container={} error=\"{}\"", c.id, gone.error().message);
+  const auto runtime_gone = co_await runtime_.remove(c.id);
+  if (!runtime_gone) log::warn("msg=\"remove from runtime\" container={} error=\"{}\"", c.id, runtime_gone.error().message);
   co_await tear_down_network(live);
   if (c.host.ipc_mode == "shareable") layers_.unmount_shm(shm(c));
   if (!live->tree_uses.empty()) co_return Remains::kAll;  // the last of them unmounts
   take_down_mounts(c);
-  if (auto gone = co_await layers_.unmount_rootfs(rootfs(c)); !gone) log::warn("msg=\"unmount\" container={} error=\"{}\"", c.id, gone.error().message);
-  co_return Remains::kFiles;
+  const auto unmounted = co_await layers_.unmount_rootfs(rootfs(c));
+  if (!unmounted) log::warn("msg=\"unmount\" container={} error=\"{}\"", c.id, unmounted.error().message);
+  co_return runtime_gone && unmounted ? Remains::kFiles : Remains::kAll;
 }
 
 Task<Result<std::unique_ptr<Monitor>>> Containers::begin_monitor(const Container& c) {

@@ -225,6 +225,21 @@ Task<Result<>> Containers::remove(LivePtr live, bool force, bool volumes) {
   }
 }
 
+Task<Result<>> Containers::remove_files(std::string folder) {
+  if (auto gone = co_await layers_.remove_rootfs(folder + "/rootfs"); !gone) log::warn("msg=\"remove root file system\" folder={} error=\"{}\"", folder, gone.error().message);
+  auto work = [folder] { return remove_tree(folder); };
+  co_return co_await blocking(loop_, work);
+}
+
+// Of a container that is not known any more. What a crash leaves, collect() finds.
+Task<void> Containers::scrap(std::string folder) {
+  ++scraps_;
+  if (auto removed = co_await remove_files(folder); !removed) log::warn("msg=\"files of a removed container stay until the next start\" error=\"{}\"", removed.error().message);
+  --scraps_;
+}
+
+static constexpr int kMostScraps = 8;
+
 Task<Result<>> Containers::remove_locked(LivePtr live, bool volumes, Remains remains) {
   Container& c = live->c;
   if (live->restart_timer) loop_.cancel(*std::exchange(live->restart_timer, std::nullopt));
@@ -234,12 +249,9 @@ Task<Result<>> Containers::remove_locked(LivePtr live, bool volumes, Remains rem
     co_await end_tree_uses(live);
     (void)co_await tear_down(live);
   }
-  if (auto gone = co_await layers_.remove_rootfs(rootfs(c)); !gone) log::warn("msg=\"remove root file system\" container={} error=\"{}\"", c.id, gone.error().message);
   while (live->packing) (void)co_await live->changed.wait(loop_);
-  const std::string folder = dir(c);
-  auto work = [folder] { return remove_tree(folder); };
-  auto removed = co_await blocking(loop_, work);
-  if (!removed) {
+  const bool beside = remains == Remains::kFiles && scraps_ < kMostScraps;  // with --rm nobody is told of a failure anyway
+  if (auto removed = beside ? Result<>{} : co_await remove_files(dir(c)); !removed) {
     c.state.phase = Phase::kDead;
     (void)co_await store(c);
     co_return fail(wrap("container " + c.id, removed.error()));
@@ -252,6 +264,7 @@ Task<Result<>> Containers::remove_locked(LivePtr live, bool volumes, Remains rem
   if (auto it = names_.find(c.name); it != names_.end() && it->second == c.id) names_.erase(it);
   containers_.erase(c.id);
   live->removed = true;
+  if (beside) scope_.spawn(scrap(dir(c)));
   for (const auto& [id, exec] : live->execs) {
     execs_.erase(id);
     (void)remove_tree(paths_.execs + "/" + id.substr(0, 24));

@@ -94,8 +94,7 @@ class Containers {
   /// What it has changed, as a layer tar; nothing when it never started. It stands still meanwhile when `pause` says so.
   enum class StandStill { kNo, kYes };
   Task<Result<>> changed_layer(LivePtr live, StandStill still, Sink sink, std::optional<int64_t> epoch = std::nullopt);
-  /// Docker's list of changes, JSON.
-  Task<Result<>> changes(LivePtr live, Sink sink);
+  Task<Result<>> changes(LivePtr live, Sink sink);  // Docker's list, JSON
 
   std::string dir(const Container& c) const { return paths_.data + "/" + c.id; }
   std::string cgroup(const Container& c) const;
@@ -107,8 +106,7 @@ class Containers {
   std::vector<std::string> users_of_volume(const std::string& name) const;
   Runtime& runtime() { return runtime_; }
   void event(const Container& c, std::string action, std::map<std::string, std::string> extra = {});
-  /// Called after each change of a container's state.
-  std::function<void(const Container&)> on_change;
+  std::function<void(const Container&)> on_change;  // after each change of a container's state
   void shutdown() { stopping_ = true; }
   /// Stops what runs, each within its own grace and `most_seconds` (negative: its own only).
   Task<void> stop_all(int most_seconds);
@@ -130,9 +128,10 @@ class Containers {
   Task<Result<>> settle_network(LivePtr live);
   Task<Result<>> publish(Container& c, std::vector<PortWish> wishes);
   Task<void> tear_down_network(LivePtr live);
-  enum class Remains { kFiles, kAll };
   Task<Remains> tear_down(LivePtr live);
   Task<Result<>> stop_locked(LivePtr live, std::optional<int> timeout_seconds, std::string signal, AsyncMutex::Held& held);
+  Task<Result<>> remove_files(std::string folder);
+  Task<void> scrap(std::string folder);
   Task<Result<>> remove_locked(LivePtr live, bool volumes, Remains remains = Remains::kAll);
   Task<void> ended(std::string id, int exit_code);
   Task<void> handle_end(LivePtr live, int exit_code);
@@ -189,6 +188,7 @@ class Containers {
   std::map<std::string, LivePtr> containers_;
   std::map<std::string, std::string> names_;  // name -> id
   std::map<std::string, std::weak_ptr<LiveContainer>> execs_;
+  int scraps_ = 0;
   bool stopping_ = false, damaged_ = false;  // damaged: a row was not understood, so nothing may be called garbage
   Scope scope_;
 };

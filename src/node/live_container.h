@@ -25,6 +25,9 @@ struct ExecSession {
   Event ended;
 };
 
+/// What there may be of a container that is down; kAll: somebody works in its root, which stays mounted for so long, or something went wrong.
+enum class Remains { kFiles, kAll };
+
 struct LiveContainer {
   Container c;
   AsyncMutex mutex;
