@@ -25,6 +25,7 @@ Task<void> Containers::adopt() {
   }
   for (const auto& live : all) {
     auto held = co_await live->mutex.lock(loop_);
+    if (live->removed) continue;  // its end was told meanwhile
     Container& c = live->c;
     const bool was_running = is_up(c.state.phase);
     if (was_running) {
@@ -76,7 +77,7 @@ Task<void> Containers::collect() {
     if (std::ranges::none_of(execs_, [&](const auto& e) { return e.first.starts_with(id); })) (void)remove_tree(paths_.execs + "/" + id);
   for (const auto& id : list_dir(paths_.data)) {
     const std::string folder = paths_.data + "/" + id;
-    if (id.size() != 64 || containers_.contains(id)) continue;
+    if (id.size() != 64 || containers_.contains(id) || scraps_.contains(id)) continue;
     (void)co_await remove_files(folder);
   }
   co_await images_.collect();

@@ -232,13 +232,13 @@ Task<Result<>> Containers::remove_files(std::string folder) {
 }
 
 // Of a container that is not known any more. What a crash leaves, collect() finds.
-Task<void> Containers::scrap(std::string folder) {
-  ++scraps_;
-  if (auto removed = co_await remove_files(folder); !removed) log::warn("msg=\"files of a removed container stay until the next start\" error=\"{}\"", removed.error().message);
-  --scraps_;
+Task<void> Containers::scrap(std::string id) {
+  scraps_.insert(id);
+  if (auto removed = co_await remove_files(paths_.data + "/" + id); !removed) log::warn("msg=\"files of a removed container stay until the next start\" error=\"{}\"", removed.error().message);
+  scraps_.erase(id);
 }
 
-static constexpr int kMostScraps = 8;
+static constexpr size_t kMostScraps = 8;
 
 Task<Result<>> Containers::remove_locked(LivePtr live, bool volumes, Remains remains) {
   Container& c = live->c;
@@ -250,7 +250,7 @@ Task<Result<>> Containers::remove_locked(LivePtr live, bool volumes, Remains rem
     (void)co_await tear_down(live);
   }
   while (live->packing) (void)co_await live->changed.wait(loop_);
-  const bool beside = remains == Remains::kFiles && scraps_ < kMostScraps;  // with --rm nobody is told of a failure anyway
+  const bool beside = remains == Remains::kFiles && scraps_.size() < kMostScraps;  // with --rm nobody is told of a failure anyway
   if (auto removed = beside ? Result<>{} : co_await remove_files(dir(c)); !removed) {
     c.state.phase = Phase::kDead;
     (void)co_await store(c);
@@ -264,7 +264,7 @@ Task<Result<>> Containers::remove_locked(LivePtr live, bool volumes, Remains rem
   if (auto it = names_.find(c.name); it != names_.end() && it->second == c.id) names_.erase(it);
   containers_.erase(c.id);
   live->removed = true;
-  if (beside) scope_.spawn(scrap(dir(c)));
+  if (beside) scope_.spawn(scrap(c.id));
   for (const auto& [id, exec] : live->execs) {
     execs_.erase(id);
     (void)remove_tree(paths_.execs + "/" + id.substr(0, 24));

@@ -131,7 +131,7 @@ class Containers {
   Task<Remains> tear_down(LivePtr live);
   Task<Result<>> stop_locked(LivePtr live, std::optional<int> timeout_seconds, std::string signal, AsyncMutex::Held& held);
   Task<Result<>> remove_files(std::string folder);
-  Task<void> scrap(std::string folder);
+  Task<void> scrap(std::string id);
   Task<Result<>> remove_locked(LivePtr live, bool volumes, Remains remains = Remains::kAll);
   Task<void> ended(std::string id, int exit_code);
   Task<void> handle_end(LivePtr live, int exit_code);
@@ -188,7 +188,7 @@ class Containers {
   std::map<std::string, LivePtr> containers_;
   std::map<std::string, std::string> names_;  // name -> id
   std::map<std::string, std::weak_ptr<LiveContainer>> execs_;
-  int scraps_ = 0;
+  std::set<std::string> scraps_;  // removed ones whose files still go
   bool stopping_ = false, damaged_ = false;  // damaged: a row was not understood, so nothing may be called garbage
   Scope scope_;
 };

@@ -32,7 +32,16 @@ static bool lives(int64_t pid, int64_t started) {
 
 static bool gone(const std::string& folder) { return ::rmdir(folder.c_str()) == 0 || errno == ENOENT || errno == ENOTDIR; }
 
+// The status goes last: cut short by the daemon's death, the next one goes on with it.
+static bool remove_state(const std::string& state) {
+  for (const auto& name : list_dir(state))
+    if (name != "status" && !remove_tree(state + "/" + name)) return false;
+  ::unlink((state + "/status").c_str());
+  return ::rmdir(state.c_str()) == 0;
+}
+
 bool remove_ended(const std::string& state, const std::string& groups) {
+  if (list_dir(state).empty()) return ::rmdir(state.c_str()) == 0;  // cut short after that
   const auto text = read_file(state + "/status", 65536);
   const auto json = text ? parse_json(*text) : fail(Code::kNotFound, "");
   const auto* status = json ? json->if_object() : nullptr;
@@ -44,7 +53,7 @@ bool remove_ended(const std::string& state, const std::string& groups) {
   if (!gone(groups + path)) return false;  // the kernel keeps a group in which something lives
   for (const auto& name : list_dir(groups))
     if (!gone(groups + "/" + name + path)) return false;
-  return remove_tree(state).has_value();
+  return remove_state(state);
 }
 
 }  // namespace panal

@@ -35,6 +35,18 @@ TEST_CASE("what crun keeps of an ended container is removed without crun") {
   CHECK(exists(f.groups + "/pids/panal/other"));
 }
 
+TEST_CASE("a removal that was cut short goes on") {
+  Folders f;
+  f.status(R"({"pid": 4194305, "process-start-time": 12, "cgroup-path": "/panal/abc", "systemd-cgroup": false})");
+  REQUIRE(remove_tree(f.groups + "/memory/panal/abc"));
+  REQUIRE(remove_tree(f.state + "/seccomp.bpf"));
+  CHECK(remove_ended(f.state, f.groups));
+  CHECK(!exists(f.state));
+  REQUIRE(make_dirs(f.state));
+  CHECK(remove_ended(f.state, f.groups));
+  CHECK(!exists(f.state));
+}
+
 TEST_CASE("what is not crun's, or not certainly ended, is left to the runtime") {
   Folders f;
   const auto kept = [&] { return !remove_ended(f.state, f.groups) && exists(f.state + "/seccomp.bpf") && exists(f.groups + "/pids/panal/abc"); };
