@@ -121,6 +121,15 @@ class StatesTest(EngineCase):
         self.assertEqual(after["RestartCount"], 0)
         self.assertIn("got-term", self.docker("logs", "box").out)
 
+    def test_restart_of_one_that_removes_itself_keeps_its_files(self):
+        self.docker("run", "-d", "--rm", "--name", "box", "alpine", "sleep", "1000").check()
+        for word in ("once", "twice"):
+            self.docker("exec", "box", "sh", "-c", f"echo {word} >> /kept").check()
+            self.docker("restart", "-t", "0", "box").check()
+        self.assertEqual(self.docker("exec", "box", "cat", "/kept").check().out, "once\ntwice\n")
+        self.docker("stop", "-t", "0", "box").check()
+        until(lambda: self.docker("ps", "-aq").out == "", "it is gone")
+
     def test_restart_starts_a_stopped_one(self):
         self.docker("create", "--name", "box", "alpine", "sleep", "1000").check()
         self.docker("restart", "box").check()

@@ -177,7 +177,7 @@ static Result<> mount_overlay(const std::string& dir, std::string options, bool 
   const std::string merged = dir + "/merged";
   struct stat inside, outside;
   if (::stat(merged.c_str(), &inside) == 0 && ::stat(dir.c_str(), &outside) == 0 && inside.st_dev != outside.st_dev) return {};
-  ::rmdir((dir + kNotForced).c_str());
+  TRYV(remove_tree(dir + kNotForced));
   const auto mounted = [&] { return ::mount("overlay", merged.c_str(), "overlay", 0, options.c_str()) == 0; };
   if (!lasts) {
     const std::string as_ever = std::exchange(options, options + ",volatile");
