@@ -77,6 +77,7 @@ Task<void> Life::shut_down(uint32_t signal) {
   log::info("msg=\"stopping\" signal={}", signal);
   p_.supervisor.notify("STOPPING=1");
   p_.server.stop();
+  co_await p_.containers.end_builds();
   if (!p_.options.live_restore) co_await p_.containers.stop_all(p_.options.shutdown_timeout_seconds);
   p_.containers.shutdown();
   p_.swarm.shutdown();

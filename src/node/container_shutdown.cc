@@ -21,4 +21,11 @@ Task<void> Containers::stop_all(int most_seconds) {
   co_await stops.join();
 }
 
+Task<void> Containers::end_builds() {
+  std::vector<LivePtr> running;
+  for (const auto& [id, live] : containers_)
+    if (live->c.of_build && is_up(live->c.state.phase)) running.push_back(live);
+  for (const auto& live : running) (void)co_await kill(live, "KILL");
+}
+
 }  // namespace panal

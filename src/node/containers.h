@@ -110,6 +110,8 @@ class Containers {
   void shutdown() { stopping_ = true; }
   /// Stops what runs, each within its own grace and `most_seconds` (negative: its own only).
   Task<void> stop_all(int most_seconds);
+  /// Kills what builds run: nobody takes their result any more.
+  Task<void> end_builds();
   auto join() { return scope_.join(); }
 
  private:

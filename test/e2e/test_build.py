@@ -534,6 +534,19 @@ class KilledEngineTest(OwnHostCase):
         self.assertEqual(self.docker("build", context).check().out.count("Using cache"), 1, "what was done is not lost")
 
 
+    def test_an_engine_that_is_stopped_ends_what_its_builds_run(self):
+        context = tempfile.mkdtemp(prefix="panal-build-")
+        self.addCleanup(shutil.rmtree, context)
+        with open(os.path.join(context, "Dockerfile"), "w") as file:
+            file.write("FROM alpine\nRUN sleep 4711\n")
+        self.host.stream("build", context)
+        until(lambda: "sleep 4711" in self.docker("ps", "--no-trunc").out, "the command runs")
+        self.host.stop()
+        until(lambda: "sleep 4711" not in self.host.run_in("ps", "-ef").out, "the command is gone")
+        self.host.start()
+        until(lambda: self.docker("ps", "-aq").out == "", "the container is gone")
+
+
 class RemoteTest(BuildCase):
     """Contexts and sources of ADD behind an address. The server stands in the test host's own network."""
 
