@@ -51,7 +51,9 @@ Task<void> Containers::adopt() {
     } else if (c.state.phase == Phase::kRestarting) {
       if (!live->restart_timer) schedule_restart(live);
     } else if (c.state.phase == Phase::kCreated || c.state.phase == Phase::kExited) {
-      (void)co_await tear_down(live);  // a start that the daemon's death cut short
+      (void)co_await tear_down(live);  // a start that the daemon's death cut short; its monitor may be about to record the end
+      (void)co_await runtime_.ended_with(c.id, dir(c));
+      runtime_.clear_exit(c.id);
       const bool again = c.state.phase == Phase::kExited && !c.managed_by_swarm &&
                          (c.host.restart_policy.name == "always" || (c.host.restart_policy.name == "unless-stopped" && !c.stopped_by_user));
       if (again) schedule_restart(live);

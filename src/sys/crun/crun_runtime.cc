@@ -123,13 +123,15 @@ Task<Result<int>> CrunRuntime::create(std::unique_ptr<Monitor> monitor, RuntimeC
   co_return static_cast<int>(answer.data);
 }
 
-// The init waits on exec.fifo; opening it for writing, unlinking it and writing one byte is all that `crun start` does.
+// The init waits on exec.fifo; opening it for writing, writing one byte and unlinking it is all that `crun start` does. In this order: an init
+// that has seen a writer come and go without a byte fails when the next one comes, and one whose fifo is gone never starts.
 Result<> CrunRuntime::start(const std::string& id) {
   const std::string fifo = paths_.state + "/" + id + "/exec.fifo";
   Fd fd(::open(fifo.c_str(), O_WRONLY | O_NONBLOCK | O_CLOEXEC));
   if (!fd) return fail(sys_error(errno, "start container", id));
+  TRYV(write_all(fd.get(), std::string_view("\0", 1)));
   ::unlink(fifo.c_str());
-  return write_all(fd.get(), std::string_view("\0", 1));
+  return {};
 }
 
 Task<Result<std::unique_ptr<Attachment>>> CrunRuntime::attach(const std::string& bundle, bool want_stdin) {
