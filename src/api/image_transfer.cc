@@ -12,6 +12,7 @@
 #include "image/progress.h"
 #include "image/reference.h"
 #include "model/container_json.h"
+#include "ports/file_source.h"
 
 namespace panal {
 
@@ -93,19 +94,6 @@ Task<Result<>> pull(Api& api, Call& call) {
     co_return Result<>{};
   };
   co_return co_await lines.run(work);
-}
-
-Source file_source(Loop& loop, std::shared_ptr<Fd> file) {
-  return [&loop, file]() -> Task<Result<std::string>> {
-    auto work = [file]() -> Result<std::string> {
-      std::string chunk(256 << 10, '\0');
-      const ssize_t n = ::read(file->get(), chunk.data(), chunk.size());
-      if (n < 0) return fail(sys_error(errno, "read"));
-      chunk.resize(static_cast<size_t>(n));
-      return chunk;
-    };
-    co_return co_await blocking(loop, work);
-  };
 }
 
 Result<Images::Import> import_wish(const HttpRequest& r, const std::string& from) {

@@ -1,10 +1,10 @@
 // Where a build's files come from: a tar in the request, or an address.
 #include <fcntl.h>
-#include <unistd.h>
 
 #include "base/fd.h"
 #include "base/text.h"
 #include "build/builder.h"
+#include "ports/file_source.h"
 
 namespace panal {
 
@@ -30,19 +30,6 @@ Task<Result<std::string>> Build::check_out(std::string remote, bool keep_git_dir
   const std::string shown = new_path("bind");
   CO_TRYV(parts_.layers.bind_in_root(dir, folder, shown));
   co_return shown;
-}
-
-static Source file_source(Loop& loop, std::shared_ptr<Fd> file) {
-  return [&loop, file]() -> Task<Result<std::string>> {
-    const auto work = [file]() -> Result<std::string> {
-      std::string chunk(256 << 10, '\0');
-      const ssize_t n = ::read(file->get(), chunk.data(), chunk.size());
-      if (n < 0) return fail(sys_error(errno, "read"));
-      chunk.resize(static_cast<size_t>(n));
-      return chunk;
-    };
-    co_return co_await blocking(loop, work);
-  };
 }
 
 // The CLI's tar with a Dockerfile from standard input ends with its last file's last byte; the block is filled up here.

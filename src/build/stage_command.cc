@@ -153,7 +153,7 @@ Task<Result<>> StageRun::run_command(const Instruction& in) {
     if (hit) co_return Result<>{};
     config.image = image_id_, config.cmd = words, config.entrypoint = std::vector<std::string>{""}, config.healthcheck = HealthConfig{.test = {"NONE"}};
     host.mounts = mounts.mounts, host.log_config.type = "none";
-    CO_TRY(const int code, co_await run_container(created_by, key, std::move(config), std::move(host), shown));
+    CO_TRY(const int code, co_await run_container(created_by, key, std::move(config), std::move(host)));
     if (code == 0) co_return Result<>{};
     exit_code_ = code;
     co_return fail(Code::kInternal, "The command '" + shown + "' returned a non-zero code: " + std::to_string(code));
@@ -163,8 +163,7 @@ Task<Result<>> StageRun::run_command(const Instruction& in) {
   co_return done;
 }
 
-Task<Result<int>> StageRun::run_container(const std::string& created_by, const std::string& key, ContainerConfig config, HostConfig host, std::string shown) {
-  (void)shown;
+Task<Result<int>> StageRun::run_container(const std::string& created_by, const std::string& key, ContainerConfig config, HostConfig host) {
   CO_TRY(const CreateResult made, co_await parts_.containers.create("", std::move(config), std::move(host), {}, Containers::MadeFor::kBuild));
   CO_TRY(const LivePtr live, parts_.containers.find(made.id));
   co_await say(" ---> Running in " + made.id.substr(0, 12) + "\n");

@@ -189,7 +189,10 @@ Task<Result<>> StageRun::mount_source(CopyWish& wish, const std::string& image) 
 
 Task<Result<>> StageRun::copy_with(const Instruction& in, CopyWish& wish, std::string image, std::string identity) {
   const std::string word(word_name(in.word));
-  const auto failed = [&](Error error) { return fail(error.code == Code::kInvalid || error.code == Code::kNotFound ? wrap(word + " failed", std::move(error)) : std::move(error)); };
+  const auto failed = [&](Error error) {
+    if (word == "ADD" && error.message.starts_with("When using COPY")) error.message.replace(11, 4, word);
+    return fail(error.code == Code::kInvalid || error.code == Code::kNotFound ? wrap(word + " failed", std::move(error)) : std::move(error));
+  };
   auto digest = co_await digest_of(wish, image, identity);
   if (!digest) co_return failed(digest.error());
   std::string flags;

@@ -224,15 +224,14 @@ Task<Result<>> StageRun::step(const Instruction& in) {
     };
     CO_TRY(text, history_text(in, draft_, build_.file_.escape, old));
   }
-  if (in.word == Word::kWorkdir) co_return co_await work_dir(in);
+  if (in.word == Word::kWorkdir) co_return co_await work_dir();
   const std::string created_by = nop(" " + text), key = parts_.layers.sha256(created_by);
   CO_TRY(const bool hit, co_await cached(created_by, key));
   if (hit) co_return Result<>{};
   co_return co_await commit(created_by, key, nullptr);
 }
 
-Task<Result<>> StageRun::work_dir(const Instruction& in) {
-  (void)in;
+Task<Result<>> StageRun::work_dir() {
   const std::string created_by = nop("WORKDIR " + draft_.config.working_dir), key = parts_.layers.sha256(created_by);
   CO_TRY(const bool hit, co_await cached(created_by, key));
   if (hit) co_return Result<>{};

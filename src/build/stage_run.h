@@ -28,7 +28,7 @@ class StageRun {
   Task<Result<>> dispatch(const Instruction& in);
   Result<> take_arguments(const Instruction& in);
   Task<Result<>> run_command(const Instruction& in);
-  Task<Result<int>> run_container(const std::string& created_by, const std::string& key, ContainerConfig config, HostConfig host, std::string shown);
+  Task<Result<int>> run_container(const std::string& created_by, const std::string& key, ContainerConfig config, HostConfig host);
   Task<Result<>> prepare_mounts(const Instruction& in, RunMounts& mounts);
   Task<Result<>> prepare_bind(const RunMount& wish, RunMounts& mounts);
   Task<Result<>> prepare_cache(const RunMount& wish, RunMounts& mounts);
@@ -41,7 +41,7 @@ class StageRun {
   Task<Result<std::string>> source_of(const std::string& from);  // --from: an image's id
   Result<CopyWish> copy_wish(const Instruction& in);
   Task<Result<>> download(const Instruction& in, const std::string& url, CopyWish& wish);
-  Task<Result<>> work_dir(const Instruction& in);
+  Task<Result<>> work_dir();
   /// The step's image: one that was made before, or a new one. `pack` null: nothing but the configuration changes.
   Task<Result<bool>> cached(const std::string& created_by, const std::string& key);
   Task<Result<bool>> cached_elsewhere(const std::string& created_by, const std::string& key);
