@@ -240,6 +240,10 @@ def serve_tokens(address, port, folder):
 def serve_flaky(address, port, behind, cut_after, cuts, pause):
     left, busy = [int(cuts)], [0]
 
+    def say(line):  # in one piece: threads talk
+        sys.stdout.write(line + "\n")
+        sys.stdout.flush()
+
     def serve(client):
         server = socket.create_connection((address, int(behind)))
         request = b""
@@ -250,19 +254,21 @@ def serve_flaky(address, port, behind, cut_after, cuts, pause):
             request += data
         first = request.split(b"\r\n")[0].decode()
         ranges = [line.decode() for line in request.split(b"\r\n") if line.lower().startswith(b"range:")]
-        print(first, *ranges, flush=True)
+        say(" ".join([first, *ranges]))
         # one exchange a connection
         head, _, body = request.partition(b"\r\n\r\n")
         server.sendall(head + b"\r\nConnection: close\r\n\r\n" + body)
         is_blob = "/blobs/" in first
         limit = int(cut_after) if is_blob and left[0] > 0 else None
         busy[0] += is_blob
-        print("at once", busy[0], flush=True)
+        say(f"at once {busy[0]}")
         sent = 0
-        while True:
-            data = server.recv(65536)
-            if not data:
-                break
+        data = server.recv(65536)
+        while data:
+            following = server.recv(65536)
+            if not following:  # who has the last piece may begin the next exchange at once
+                busy[0] -= is_blob
+                is_blob = False
             if limit is not None and sent + len(data) > limit:
                 client.sendall(data[:limit - sent])
                 left[0] -= 1
@@ -273,6 +279,7 @@ def serve_flaky(address, port, behind, cut_after, cuts, pause):
                 break
             sent += len(data)
             time.sleep(float(pause) if is_blob else 0)
+            data = following
         busy[0] -= is_blob
         client.close()
         server.close()

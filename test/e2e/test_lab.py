@@ -21,6 +21,7 @@ host = lab.Host(["alpine"])
 host.__enter__()
 host.docker("run", "-d", "-v", "/anonymous", "alpine", "sleep", "98765").check()
 print(host.folder, host.init_pid, flush=True)
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where the tests run in the background
 signal.pause()
 """
 
