@@ -7,7 +7,6 @@
 #include "build/builder.h"
 #include "image/registry.h"
 #include "model/container_json.h"
-#include "network/address.h"
 
 namespace panal {
 

@@ -11,14 +11,16 @@
 
 namespace panal {
 
+// A build's folder with what is mounted in it.
+static Task<void> drop_folder(BuildParts& parts, std::string dir) {
+  for (const auto& part : list_dir(dir)) (void)parts.layers.unmount(dir + "/" + part), (void)co_await parts.layers.unmount_rootfs(dir + "/" + part);
+  const auto work = [dir] { return remove_tree(dir); };
+  if (auto gone = co_await blocking(parts.loop, work); !gone) log::warn("msg=\"remove a build's folder\" dir={} error=\"{}\"", dir, gone.error().message);
+}
+
 Task<void> Builder::collect() {
-  for (const auto& name : list_dir(parts_.dir)) {
-    if (name == "cache") continue;
-    const std::string dir = parts_.dir + "/" + name;
-    for (const auto& part : list_dir(dir)) (void)parts_.layers.unmount(dir + "/" + part), (void)co_await parts_.layers.unmount_rootfs(dir + "/" + part);
-    const auto work = [dir] { return remove_tree(dir); };
-    if (auto gone = co_await blocking(parts_.loop, work); !gone) log::warn("msg=\"remove a build's folder\" dir={} error=\"{}\"", dir, gone.error().message);
-  }
+  for (const auto& name : list_dir(parts_.dir))
+    if (name != "cache") co_await drop_folder(parts_, parts_.dir + "/" + name);
 }
 
 const CopyDigest* CopyMemo::find(const std::string& key) const {
@@ -127,9 +129,7 @@ Task<Result<>> Build::open(Source body) {
 
 Task<void> Build::close() {
   results_.clear();
-  for (const auto& part : list_dir(dir_)) (void)parts_.layers.unmount(dir_ + "/" + part), (void)co_await parts_.layers.unmount_rootfs(dir_ + "/" + part);
-  const auto work = [dir = dir_] { return remove_tree(dir); };
-  if (!dir_.empty()) (void)co_await blocking(parts_.loop, work);
+  if (!dir_.empty()) co_await drop_folder(parts_, dir_);
 }
 
 std::vector<std::string> Build::unused_args() const {
@@ -147,7 +147,7 @@ Task<Result<std::string>> Build::mount_image(std::string id) {
   }
   const std::string dir = new_path("root");
   CO_TRYV(make_dirs(dir, 0700));
-  CO_TRYV(co_await parts_.layers.mount_rootfs(dir, std::move(numbers)));
+  CO_TRYV(co_await parts_.layers.mount_rootfs(dir, std::move(numbers), Layers::Lasts::kUntilCrash));
   co_return dir;
 }
 

@@ -33,7 +33,6 @@ struct BuildRequest {
 struct BuildParts {
   Loop& loop;
   Entropy& entropy;
-  Events& events;
   Containers& containers;
   Images& images;
   ImagePull& pull;
@@ -91,6 +90,7 @@ class Build {
   };
   Task<Result<>> take_context(Source body);
   Task<Result<>> take_remote();
+  Task<Result<>> unpack(Source tar);
   /// The folder of a repository's files; `remote` may end in "#ref:folder".
   Task<Result<std::string>> check_out(std::string remote, bool keep_git_dir);
   Result<> read_dockerfile();

@@ -44,14 +44,19 @@ static Source whole_blocks(Source body, Hasher& hasher) {
   };
 }
 
-Task<Result<>> Build::take_context(Source body) {
-  if (!request_.remote.empty()) co_return co_await take_remote();
+// Everything in a context is root's.
+Task<Result<>> Build::unpack(Source tar) {
   Tree tree;
   tree.root = context_.root;
   Placing placing;
   placing.owner = {0, 0};
+  co_return co_await parts_.files.write(std::move(tree), "/", placing, std::move(tar));
+}
+
+Task<Result<>> Build::take_context(Source body) {
+  if (!request_.remote.empty()) co_return co_await take_remote();
   const auto hasher = parts_.layers.hasher();
-  CO_TRYV(co_await parts_.files.write(std::move(tree), "/", placing, whole_blocks(std::move(body), *hasher)));
+  CO_TRYV(co_await unpack(whole_blocks(std::move(body), *hasher)));
   context_.identity = hasher->end();
   co_return Result<>{};
 }
@@ -75,11 +80,7 @@ Task<Result<>> Build::take_remote() {
   }
   const auto opened = std::make_shared<Fd>(::open(file.c_str(), O_RDONLY | O_CLOEXEC));
   if (!*opened) co_return fail(sys_error(errno, "open", file));
-  Tree tree;
-  tree.root = context_.root;
-  Placing placing;
-  placing.owner = {0, 0};
-  co_return co_await parts_.files.write(std::move(tree), "/", placing, file_source(parts_.loop, opened));
+  co_return co_await unpack(file_source(parts_.loop, opened));
 }
 
 }  // namespace panal

@@ -129,8 +129,7 @@ Task<Result<>> StageRun::run_command(const Instruction& in) {
   else words.push_back(script_of(in));
   std::vector<std::string> given;  // build arguments that count
   for (const auto& [name, value] : args_) {
-    const bool shadowed = std::ranges::any_of(draft_.config.env, [&](const std::string& e) { return e.starts_with(name + "="); });
-    if (value && !shadowed && !is_proxy_arg(name)) given.push_back(name + "=" + *value);
+    if (value && !env_value(draft_.config.env, name) && !is_proxy_arg(name)) given.push_back(name + "=" + *value);
   }
   config.env = given;
   for (const auto& [name, value] : build_.request_.args)

@@ -28,11 +28,12 @@ static Result<std::pair<uint32_t, uint32_t>> owner_of(const std::string& text, L
 
 static Result<uint32_t> mode_of(const std::string& text) {
   uint32_t mode = 0;
+  bool octal = !text.empty();
   for (const char c : text) {
-    if (c < '0' || c > '7' || mode > 07777) return fail(Code::kInvalid, "invalid chmod parameter: '" + text.substr(0, 64) + "'. it should be octal string and between 0 and 07777");
+    octal = octal && c >= '0' && c <= '7' && mode <= 07777;
     mode = mode * 8 + static_cast<uint32_t>(c - '0');
   }
-  if (text.empty() || mode > 07777) return fail(Code::kInvalid, "invalid chmod parameter: '" + text.substr(0, 64) + "'. it should be octal string and between 0 and 07777");
+  if (!octal || mode > 07777) return fail(Code::kInvalid, "invalid chmod parameter: '" + text.substr(0, 64) + "'. it should be octal string and between 0 and 07777");
   return mode;
 }
 

@@ -50,8 +50,7 @@ Result<std::string> history_text(const Instruction& in, const ImageDraft& draft,
 }
 
 std::optional<std::string> StageRun::variable(const std::string& name) const {
-  for (const auto& entry : draft_.config.env)
-    if (entry.starts_with(name + "=")) return entry.substr(name.size() + 1);
+  if (auto value = env_value(draft_.config.env, name)) return value;
   if (const auto it = args_.find(name); it != args_.end()) return it->second;
   if (is_proxy_arg(name))
     if (const auto it = build_.request_.args.find(name); it != build_.request_.args.end()) return it->second;
@@ -144,9 +143,7 @@ Task<Result<>> StageRun::from() {
     draft_.config = image->config, draft_.author = image->author;
     platform_ = {image->os, image->architecture, image->variant};
   }
-  bool path = false;
-  for (const auto& entry : draft_.config.env) path = path || entry.starts_with("PATH=");
-  if (!path) draft_.config.env.push_back(kPath);
+  set_env(draft_.config.env, kPath, false);
   co_return Result<>{};
 }
 
@@ -217,8 +214,7 @@ Task<Result<>> StageRun::step(const Instruction& in) {
     const ImageDraft before = draft_;
     CO_TRYV(apply_instruction(draft_, in, build_.file_.escape, look));
     const auto old = [&](const std::string& name) -> std::optional<std::string> {  // ENV sees what stood before it
-      for (const auto& entry : before.config.env)
-        if (entry.starts_with(name + "=")) return entry.substr(name.size() + 1);
+      if (auto value = env_value(before.config.env, name)) return value;
       const auto it = args_.find(name);
       return it == args_.end() ? std::nullopt : it->second;
     };

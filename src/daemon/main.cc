@@ -139,7 +139,7 @@ Result<> run(DaemonOptions o) {
   ImagePush image_push(loop, registry, images, layers, events);
   peers.pull = [&image_pull](std::string reference, std::string auth, std::shared_ptr<Halt> halt) { return image_pull.pull_for_task(std::move(reference), std::move(auth), std::move(halt)); };
   GitProgram repositories(loop);
-  Builder builder({loop, entropy, events, containers, images, image_pull, layers, files, http, repositories, o.data_root + "/builds"});
+  Builder builder({loop, entropy, containers, images, image_pull, layers, files, http, repositories, o.data_root + "/builds"});
   TaskExecutor executor({loop, containers, networks, peers, description, secrets});
   SwarmNode swarm({loop, entropy, transport, *crypto, kernel, executor, peers, [&loop](const std::string& dir) { return open_raft_files(loop, dir); },
                    [](const raft::Settings& settings) { return raft::make_libraft_core(settings); }, o.data_root + "/swarm", facts.node_name});

@@ -147,11 +147,7 @@ Result<> apply_changes(ImageDraft& draft, const std::vector<std::string>& change
         if (error.message.starts_with("change:")) error.message = error.message.substr(error.message.find(": ") + 2);
         return fail(std::move(error));
       }
-      const Variables env = [&draft](const std::string& name) -> std::optional<std::string> {
-        for (const auto& e : draft.config.env)
-          if (e.starts_with(name + "=")) return e.substr(name.size() + 1);
-        return std::nullopt;
-      };
+      const Variables env = [&draft](const std::string& name) { return env_value(draft.config.env, name); };
       TRYV(apply_instruction(draft, *in, source.escape, env));
     }
   }

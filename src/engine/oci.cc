@@ -53,6 +53,11 @@ std::vector<std::string> capability_set(const HostConfig& host, const std::vecto
   return result;
 }
 
+std::optional<std::string> env_value(const std::vector<std::string>& env, const std::string& name) {
+  const auto at = std::ranges::find_if(env, [&](const std::string& e) { return e.starts_with(name + "="); });
+  return at == env.end() ? std::nullopt : std::optional(at->substr(name.size() + 1));
+}
+
 void set_env(std::vector<std::string>& env, const std::string& entry, bool replace) {
   const std::string key = entry.substr(0, entry.find('=') + 1);
   for (auto& e : env)

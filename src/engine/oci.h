@@ -1,5 +1,6 @@
 // From a container to the OCI runtime's configuration (runtime-spec config.md): isolation defaults are Docker's. Pure.
 #pragma once
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -38,6 +39,8 @@ struct OciInputs {
 
 /// Puts "NAME=value" in the place of the entry of that name, or at the end; without `replace` an entry that is there stays.
 void set_env(std::vector<std::string>& env, const std::string& entry, bool replace);
+/// The value of NAME in a list of "NAME=value".
+std::optional<std::string> env_value(const std::vector<std::string>& env, const std::string& name);
 /// Environment: PATH, HOSTNAME, TERM (tty), HOME come first as in Docker, then image and user values (already merged).
 std::vector<std::string> process_env(const Container& c, const ResolvedUser& user, const std::vector<std::string>& link_env = {});
 bool known_capability(const std::string& name);

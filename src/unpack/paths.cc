@@ -71,6 +71,8 @@ std::string folder_of(const std::string& path) {
   return slash == std::string::npos ? "" : path.substr(0, slash);
 }
 
+std::string below(const std::string& folder, const std::string& name) { return folder.empty() || name.empty() ? folder + name : folder + "/" + name; }
+
 uint32_t go_mode(mode_t mode) {
   uint32_t out = mode & 0777;
   switch (mode & S_IFMT) {

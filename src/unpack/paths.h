@@ -22,6 +22,8 @@ std::optional<std::string> inside_path(const std::string& name);
 Result<std::string> follow_links(const std::string& path, const std::function<std::optional<std::string>(const std::string& at)>& link_at);
 /// "a/b" of "a/b/c", "" of "a".
 std::string folder_of(const std::string& path);
+/// "a/b" of "a" and "b"; the other one where one is empty.
+std::string below(const std::string& folder, const std::string& name);
 /// Go's os.FileMode, as path stats hold it.
 uint32_t go_mode(mode_t mode);
 

@@ -517,30 +517,30 @@ class FailureTest(BuildCase):
 
 
 class KilledEngineTest(OwnHostCase):
-    def test_nothing_is_left_of_a_build(self):
+    def context(self, dockerfile):
+        """A context of this one file."""
         context = tempfile.mkdtemp(prefix="panal-build-")
         self.addCleanup(shutil.rmtree, context)
         with open(os.path.join(context, "Dockerfile"), "w") as file:
-            file.write("FROM alpine\nRUN echo kept > /kept\nRUN --mount=target=/c sleep 1000\n")
-        self.host.stream("build", context)
-        until(lambda: "sleep 1000" in self.docker("ps", "--no-trunc").out, "the command runs")
+            file.write(dockerfile)
+        return context
+
+    def start_build(self, dockerfile, command):
+        self.host.stream("build", self.context(dockerfile))
+        until(lambda: command in self.docker("ps", "--no-trunc").out, "the command runs")
+
+    def test_nothing_is_left_of_a_build(self):
+        self.start_build("FROM alpine\nRUN echo kept > /kept\nRUN --mount=target=/c sleep 1000\n", "sleep 1000")
         self.host.kill9()
         self.host.start()
         until(lambda: self.docker("ps", "-aq").out == "", "the container is gone")
         self.assertEqual([name for name in os.listdir(os.path.join(self.host.data_root, "builds")) if name != "cache"], [])
         self.assertNotIn("/builds/", self.host.run_in("cat", "/proc/mounts").out)
-        with open(os.path.join(context, "Dockerfile"), "w") as file:
-            file.write("FROM alpine\nRUN echo kept > /kept\nRUN true\n")
-        self.assertEqual(self.docker("build", context).check().out.count("Using cache"), 1, "what was done is not lost")
-
+        again = self.docker("build", self.context("FROM alpine\nRUN echo kept > /kept\nRUN true\n")).check()
+        self.assertEqual(again.out.count("Using cache"), 1, "what was done is not lost")
 
     def test_an_engine_that_is_stopped_ends_what_its_builds_run(self):
-        context = tempfile.mkdtemp(prefix="panal-build-")
-        self.addCleanup(shutil.rmtree, context)
-        with open(os.path.join(context, "Dockerfile"), "w") as file:
-            file.write("FROM alpine\nRUN sleep 4711\n")
-        self.host.stream("build", context)
-        until(lambda: "sleep 4711" in self.docker("ps", "--no-trunc").out, "the command runs")
+        self.start_build("FROM alpine\nRUN sleep 4711\n", "sleep 4711")
         self.host.stop()
         until(lambda: "sleep 4711" not in self.host.run_in("ps", "-ef").out, "the command is gone")
         self.host.start()

@@ -6,12 +6,19 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <set>
 
 #include "raft/codec.h"
 #include "sys/raft/libraft_core.h"
 
 namespace panal::raft::test {
+
+/// How many seeds a storm runs; PANAL_SEEDS=2000 for the long run.
+inline uint64_t storm_seeds() {
+  const char* asked = std::getenv("PANAL_SEEDS");
+  return asked && *asked ? std::strtoull(asked, nullptr, 10) : 25;
+}
 
 struct MemoryDisk final : Disk {
   Persistent stable;

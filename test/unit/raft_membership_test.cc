@@ -134,9 +134,7 @@ TEST_CASE("a manager is not told of its removal before the removal stands") {
 }
 
 TEST_CASE("storms while members come and go: the group always finds a leader again, acknowledged writes stand") {
-  const char* asked = std::getenv("PANAL_SEEDS");  // 2000 for the long run
-  const uint64_t seeds = asked && *asked ? std::strtoull(asked, nullptr, 10) : 25;
-  for (uint64_t seed = 1; seed <= seeds; ++seed) {
+  for (uint64_t seed = 1; seed <= storm_seeds(); ++seed) {
     CAPTURE(seed);
     std::mt19937_64 dice(seed);
     Group g;

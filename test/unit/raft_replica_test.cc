@@ -399,9 +399,7 @@ TEST_CASE("large writes travel in several messages") {
 }
 
 TEST_CASE("storms of crashes, cuts and losses: acknowledged writes stand, all agree in the end") {
-  const char* asked = std::getenv("PANAL_SEEDS");  // 2000 for the long run
-  const uint64_t seeds = asked && *asked ? std::strtoull(asked, nullptr, 10) : 25;
-  for (uint64_t seed = 1; seed <= seeds; ++seed) {
+  for (uint64_t seed = 1; seed <= storm_seeds(); ++seed) {
     CAPTURE(seed);
     std::mt19937_64 dice(seed);
     Group g;

@@ -27,13 +27,18 @@ static std::function<void(int)> holding(std::shared_ptr<TreeUse> use) {
   };
 }
 
-Task<Result<std::string>> ConfinedFiles::stat(Tree tree, std::string path) {
-  std::string text;
-  const Sink sink = [&text](std::string_view data) -> Task<Result<>> {
-    if (text.size() + data.size() > kMaxStat) co_return fail(Code::kInternal, "panal-unpack stat says too much");
+// A short answer of one verb.
+static Sink line_into(std::string& text, const char* verb) {
+  return [&text, verb](std::string_view data) -> Task<Result<>> {
+    if (text.size() + data.size() > kMaxStat) co_return fail(Code::kInternal, std::string("panal-unpack ") + verb + " says too much");
     text.append(data);
     co_return Result<>{};
   };
+}
+
+Task<Result<std::string>> ConfinedFiles::stat(Tree tree, std::string path) {
+  std::string text;
+  const Sink sink = line_into(text, "stat");
   const std::string job = to_text(job_of(tree));
   CO_TRYV(co_await run_helper(loop_, {helper_, "stat", job, path}, {}, sink, holding(std::move(tree.use))));
   co_return text.substr(0, text.find('\n'));
@@ -111,11 +116,7 @@ static Source once(std::string text) {
 
 Task<Result<CopyDigest>> ConfinedFiles::digest(CopyWish wish) {
   std::string text;
-  const Sink sink = [&text](std::string_view data) -> Task<Result<>> {
-    if (text.size() + data.size() > kMaxStat) co_return fail(Code::kInternal, "panal-unpack digest says too much");
-    text.append(data);
-    co_return Result<>{};
-  };
+  const Sink sink = line_into(text, "digest");
   CO_TRYV(co_await run_helper(loop_, {helper_, "digest", to_text(trees_of(wish, ""))}, once(to_text(copy_job(wish))), sink));
   CO_TRY(const auto line, from_text<CopyDigestLine>(text));
   co_return CopyDigest{line.kind, line.digest};

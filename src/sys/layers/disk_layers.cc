@@ -202,7 +202,6 @@ Task<Result<>> DiskLayers::mount_rootfs(std::string dir, std::vector<int64_t> la
 }
 
 // In the pool: the kernel forces the whole disk's changes out first (a kUntilCrash one's not), which takes seconds where others write much.
-// In the pool: the kernel forces the whole disk's changes out first (a kUntilCrash one's not), which takes seconds where others write much.
 static Result<> unmount_overlay(const std::string& dir) {
   if (::umount2((dir + "/merged").c_str(), MNT_DETACH) != 0 && errno != EINVAL && errno != ENOENT) return fail(sys_error(errno, "umount", dir));
   return {};

@@ -14,7 +14,6 @@ namespace {
 
 using From = CopyItem::From;
 
-std::string below(const std::string& folder, const std::string& name) { return folder.empty() || name.empty() ? folder + name : folder + "/" + name; }
 std::unexpected<Error> no_folder(const std::string& path) { return fail(Code::kInvalid, "cannot copy to non-directory: /" + path); }
 
 }  // namespace

@@ -33,7 +33,6 @@ std::string unescaped(const std::string& pattern) {
   return out;
 }
 
-std::string below(const std::string& folder, const std::string& name) { return folder.empty() || name.empty() ? folder + name : folder + "/" + name; }
 
 bool lies_in(const std::string& path, const std::set<std::string>& folders) {
   for (size_t slash = path.find('/'); slash != std::string::npos; slash = path.find('/', slash + 1))
