@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "build/builder.h"
-#include "node/containers.h"
-#include "node/image_push.h"
+#include "node/containers/containers.h"
+#include "node/images/push.h"
 #include "ports/file_watch.h"
 #include "ports/stream.h"
 

@@ -3,7 +3,7 @@
 
 #include "api/api.h"
 #include "api/body.h"
-#include "api/container_view.h"
+#include "api/containers/view.h"
 #include "base/json.h"
 
 namespace panal {

@@ -3,7 +3,7 @@
 
 #include "api/api.h"
 #include "api/body.h"
-#include "api/cluster_networks.h"
+#include "api/cluster/cluster_networks.h"
 #include "model/image_json.h"
 
 namespace panal {

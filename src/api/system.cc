@@ -5,7 +5,7 @@
 #include "base/fd.h"
 #include "base/json.h"
 #include "base/text.h"
-#include "node/swarm_view.h"
+#include "node/cluster/swarm_view.h"
 
 namespace panal {
 

@@ -1,7 +1,7 @@
 // docker build, the classic way: each step makes an image of the one before, and a step whose key was met before is not done again.
 //
 // A build's folder (<data>/builds/<id>) holds its context, what it downloads and its mounts; it goes with the build, also after a
-// daemon's death. Steps are images with `build_key` (node/image_builds.cc): they are the cache. Stages that the target does not need are
+// daemon's death. Steps are images with `build_key` (node/images/builds.cc): they are the cache. Stages that the target does not need are
 // left out; the others run side by side as far as they do not need each other.
 #pragma once
 #include <deque>
@@ -12,8 +12,8 @@
 #include "build/cache_mounts.h"
 #include "build/transcript.h"
 #include "dockerfile/plan.h"
-#include "node/containers.h"
-#include "node/image_pull.h"
+#include "node/containers/containers.h"
+#include "node/images/pull.h"
 #include "ports/repositories.h"
 
 namespace panal {

@@ -2,7 +2,7 @@
 #pragma once
 #include "api/api.h"
 #include "daemon/listeners.h"
-#include "node/swarm_node.h"
+#include "node/cluster/swarm_node.h"
 
 namespace panal {
 

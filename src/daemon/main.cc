@@ -24,7 +24,7 @@
 #include "sys/http/server.h"
 #include "sys/layers/disk_layers.h"
 #include "sys/log/log_sink.h"
-#include "node/swarm_node.h"
+#include "node/cluster/swarm_node.h"
 #include "sys/disk/raft_files.h"
 #include "sys/netlink/linux_network.h"
 #include "sys/process/git.h"

@@ -19,7 +19,7 @@ struct MonitorStart {
   std::string bundle;  // folder for config.json, log and sockets
   bool tty = false, open_stdin = false, stdin_once = false;
   std::string log_path;       // empty: output is not kept
-  int64_t log_max_bytes = 0;  // of the log file; then the monitor begins a new one (node/log_files.h); 0: no limit
+  int64_t log_max_bytes = 0;  // of the log file; then the monitor begins a new one (node/logs/log_files.h); 0: no limit
 };
 /// A container's monitor that waits for the word to make it. Destroyed before that, nothing of it stays.
 class Monitor {

@@ -1,5 +1,5 @@
 // A line of a log file a container may have had a hand in.
-#include "node/logs.h"
+#include "node/logs/logs.h"
 #include "fuzz.h"
 
 using namespace panal;

@@ -1,5 +1,5 @@
 // Targets of API requests: path, version and query; filters; the options of logs.
-#include "api/pump.h"
+#include "api/containers/pump.h"
 #include "sys/http/server.h"
 #include "fuzz.h"
 

@@ -1,5 +1,5 @@
 // Join tokens: what is accepted is what make_token() writes.
-#include "node/swarm_node.h"
+#include "node/cluster/swarm_node.h"
 #include "fuzz.h"
 
 using namespace panal;

@@ -53,7 +53,7 @@ class Floors(Tree):
         self.write("src/base/result.h", "#pragma once\n#include <expected>\n")
         self.write("src/model/service.h", '#include "base/result.h"\n#include "model/id.h"\n')
         self.write("src/sys/rpc/server.cc", '#include "ports/transport.h"\n#include <boost/asio/ip/tcp.hpp>\n')
-        self.write("src/daemon/main.cc", '#include "sys/rpc/server.h"\n#include "node/worker.h"\n#include <thread>\n')
+        self.write("src/daemon/main.cc", '#include "sys/rpc/server.h"\n#include "node/cluster/worker.h"\n#include <thread>\n')
         self.write("src/store/table.cc", '#include "table.h"\n#include "raft/log.h"\n#include "table.pb.h"\n')
         self.write("src/store/table.h", "#pragma once\n")
         self.assertEqual(floors.check(self.root), (6, []))

@@ -2,7 +2,7 @@
 // loses power stops them all. What a container does stands in its image's name: "app" runs, "flaky" fails now and then, "slow" passes
 // its health check late, "broken" does not start, "missing" cannot be pulled, "batch" ends with success.
 #pragma once
-#include "node/executor.h"
+#include "node/cluster/executor.h"
 #include "sim/random.h"
 #include "sim/timeline.h"
 

@@ -1,4 +1,4 @@
-// A node's place in the cluster: joining, promotion, demotion, leaving. The steps are those of node/swarm_node.cc, which does not run
+// A node's place in the cluster: joining, promotion, demotion, leaving. The steps are those of node/cluster/swarm_node.cc, which does not run
 // here itself because it needs certificates and a kernel; a saved identity is SimNode's role and raft_id.
 #include <algorithm>
 

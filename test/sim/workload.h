@@ -4,7 +4,7 @@
 
 namespace panal::sim {
 
-/// Services come, change and go, as api/services.cc writes them.
+/// Services come, change and go, as api/cluster/services.cc writes them.
 class Workload {
  public:
   Workload(SimWorld& world, RaftChecker& raft);

@@ -229,7 +229,7 @@ bool SimWorld::run_until(const std::function<bool()>& done, Duration limit) {
   return false;
 }
 
-// ---- founding, as node/swarm_node.cc does it
+// ---- founding, as node/cluster/swarm_node.cc does it
 
 Task<void> SimWorld::found(SimNode& n) {
   ClusterSettings settings;

@@ -5,8 +5,8 @@
 #include <functional>
 #include <set>
 
-#include "node/manager.h"
-#include "node/worker.h"
+#include "node/cluster/manager.h"
+#include "node/cluster/worker.h"
 #include "sim/disk.h"
 #include "sim/machine.h"
 #include "sim/network.h"

@@ -1,5 +1,5 @@
 // Certificates by sys/tls, and when a node renews its own.
-#include "node/swarm_node.h"
+#include "node/cluster/swarm_node.h"
 #include "sys/tls/openssl_crypto.h"
 #include "sys/tls/tls_stream.h"
 

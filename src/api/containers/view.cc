@@ -1,0 +1,146 @@
+#include "api/containers/view.h"
+
+#include "model/container_json.h"
+
+namespace panal {
+
+std::string status_text(const Container& c, WallTime now) {
+  const ContainerState& s = c.state;
+  const std::string ago = human_duration(now - s.finished_at) + " ago";
+  switch (s.phase) {
+    case Phase::kCreated: return "Created";
+    case Phase::kRemoving: return "Removal In Progress";
+    case Phase::kDead: return "Dead";
+    case Phase::kPaused: return "Up " + human_duration(now - s.started_at) + " (Paused)";
+    case Phase::kRestarting: return "Restarting (" + std::to_string(s.exit_code) + ") " + ago;
+    case Phase::kExited: return "Exited (" + std::to_string(s.exit_code) + ") " + ago;
+    case Phase::kRunning: {
+      const std::string up = "Up " + human_duration(now - s.started_at);
+      if (s.health.empty()) return up;
+      return up + (s.health == "starting" ? " (health: starting)" : " (" + s.health + ")");
+    }
+  }
+  return "";
+}
+
+Json mount_json(const MountPoint& m) {
+  JsonObject out{{"Type", m.type}};
+  if (!m.name.empty()) out["Name"] = m.name;
+  out["Source"] = m.source, out["Destination"] = m.destination;
+  if (!m.driver.empty()) out["Driver"] = m.driver;
+  out["Mode"] = m.mode, out["RW"] = m.rw, out["Propagation"] = m.propagation;
+  return out;
+}
+
+static Json ports_map(const Container& c) {
+  JsonObject out;
+  if (!is_up(c.state.phase)) return out;
+  for (const auto& [port, nothing] : c.config.exposed_ports) out[port] = nullptr;
+  for (const auto& p : c.ports) {
+    if (p.routed) continue;
+    const std::string key = std::to_string(p.port) + "/" + p.protocol;
+    if (!out.contains(key) || out[key].is_null()) out[key] = JsonArray{};
+    out[key].get_array().push_back(JsonObject{{"HostIp", p.host_ip}, {"HostPort", std::to_string(p.host_port)}});
+  }
+  return out;
+}
+
+static Json endpoint_json(const Endpoint& e) {
+  Json out = to_json(e);
+  auto& o = out.get_object();
+  o.erase("PanalIndex"), o.erase("PanalMac"), o.erase("PanalAttachment");
+  o["Links"] = nullptr, o["DriverOpts"] = nullptr;
+  if (e.ipam.ipv4_address.empty() && e.ipam.ipv6_address.empty()) o["IPAMConfig"] = nullptr;
+  if (e.aliases.empty()) o["Aliases"] = nullptr;
+  if (!o.contains("DNSNames")) o["DNSNames"] = nullptr;
+  return out;
+}
+
+static Json networks_json(const Container& c) {
+  JsonObject out;
+  for (const auto& [name, e] : c.networks)
+    if (name != kEgressBridge || c.managed_by_swarm || c.host.network_mode == name) out[name] = endpoint_json(e);
+  return out;
+}
+
+static Json state_json(const Container& c) {
+  const ContainerState& s = c.state;
+  const bool running = is_running(s.phase);
+  JsonObject out{{"Status", name_of(s.phase)}, {"Running", running}, {"Paused", s.phase == Phase::kPaused}, {"Restarting", s.phase == Phase::kRestarting},
+                 {"OOMKilled", s.oom_killed}, {"Dead", s.phase == Phase::kDead}, {"Pid", s.pid}, {"ExitCode", s.exit_code}, {"Error", s.error},
+                 {"StartedAt", rfc3339(s.started_at)}, {"FinishedAt", rfc3339(s.finished_at)}};
+  if (!s.health.empty()) {
+    JsonArray log;
+    for (const auto& r : s.health_log) log.push_back(JsonObject{{"Start", rfc3339(r.start)}, {"End", rfc3339(r.end)}, {"ExitCode", r.exit_code}, {"Output", r.output}});
+    out["Health"] = JsonObject{{"Status", s.health}, {"FailingStreak", s.health_failures}, {"Log", log}};
+  }
+  return out;
+}
+
+Json container_inspect(ApiParts& p, const LiveContainer& live) {
+  const Container& c = live.c;
+  const std::string dir = p.containers.dir(c);
+  JsonArray mounts, execs, args;
+  for (const auto& m : c.mounts) mounts.push_back(mount_json(m));
+  for (const auto& [id, exec] : live.execs)
+    if (exec->running) execs.push_back(Json(id));
+  for (const auto& a : c.args) args.push_back(Json(a));
+  JsonObject out;
+  out["Id"] = c.id, out["Created"] = rfc3339(c.created), out["Path"] = c.path, out["Args"] = args, out["State"] = state_json(c), out["Image"] = c.image_id;
+  out["ResolvConfPath"] = dir + "/resolv.conf", out["HostnamePath"] = dir + "/hostname", out["HostsPath"] = dir + "/hosts", out["LogPath"] = c.host.log_config.type == "json-file" ? p.containers.log_path(c) : "";
+  out["Name"] = "/" + c.name, out["RestartCount"] = c.restart_count, out["Driver"] = "overlay2", out["Platform"] = "linux", out["MountLabel"] = "", out["ProcessLabel"] = "";
+  const auto security = parse_security_options(c.host.security_opt);
+  out["AppArmorProfile"] = security ? security->apparmor : "", out["ExecIDs"] = execs.empty() ? Json(nullptr) : Json(execs), out["HostConfig"] = to_json(c.host);
+  out["GraphDriver"] = JsonObject{{"Name", "overlay2"}, {"Data", JsonObject{{"MergedDir", p.containers.rootfs(c) + "/merged"}, {"UpperDir", p.containers.rootfs(c) + "/diff"}, {"WorkDir", p.containers.rootfs(c) + "/work"}}}};
+  out["Mounts"] = mounts;
+  Json config = to_json(c.config);
+  config.get_object()["Hostname"] = c.hostname;
+  if (c.config.volumes.empty()) config.get_object()["Volumes"] = nullptr;
+  config.get_object()["OnBuild"] = nullptr;
+  out["Config"] = config;
+  JsonObject network{{"Bridge", ""}, {"SandboxID", c.id}, {"SandboxKey", p.networks.namespace_path(c.id)}, {"Ports", ports_map(c)}, {"HairpinMode", false},
+                     {"LinkLocalIPv6Address", ""}, {"LinkLocalIPv6PrefixLen", 0}, {"SecondaryIPAddresses", nullptr}, {"SecondaryIPv6Addresses", nullptr}};
+  const auto bridge = c.networks.find("bridge");
+  const Endpoint none;
+  const Endpoint& e = bridge == c.networks.end() ? none : bridge->second;
+  network["EndpointID"] = e.endpoint_id, network["Gateway"] = e.gateway, network["GlobalIPv6Address"] = e.ip6_address, network["GlobalIPv6PrefixLen"] = e.ip6_prefix_len;
+  network["IPAddress"] = e.ip_address, network["IPPrefixLen"] = e.ip_prefix_len, network["IPv6Gateway"] = e.gateway6, network["MacAddress"] = e.mac_address;
+  network["Networks"] = networks_json(c);
+  out["NetworkSettings"] = network;
+  return out;
+}
+
+Json container_summary(ApiParts& p, const Container& c) {
+  JsonArray ports, mounts;
+  const bool up = is_up(c.state.phase);
+  std::set<std::string> published;
+  for (const auto& port : c.ports) {
+    if (port.routed) continue;
+    ports.push_back(JsonObject{{"IP", port.host_ip}, {"PrivatePort", port.port}, {"PublicPort", port.host_port}, {"Type", port.protocol}});
+    published.insert(std::to_string(port.port) + "/" + port.protocol);
+  }
+  for (const auto& [port, nothing] : c.config.exposed_ports) {
+    const size_t slash = port.find('/');
+    if (up && !published.contains(port)) ports.push_back(JsonObject{{"PrivatePort", std::atoi(port.c_str())}, {"Type", slash == std::string::npos ? "tcp" : port.substr(slash + 1)}});
+  }
+  for (const auto& m : c.mounts) mounts.push_back(mount_json(m));
+  std::string command = c.path;
+  for (const auto& a : c.args) command += a.find(' ') == std::string::npos ? " " + a : " '" + a + "'";
+  const auto image = p.images.all().find(c.image_id);
+  auto by_name = p.images.find(c.image_ref);
+  const bool name_holds = by_name && (*by_name)->id == c.image_id && image != p.images.all().end();
+  JsonObject out{{"Id", c.id}, {"Names", JsonArray{"/" + c.name}}, {"Image", name_holds ? c.image_ref : c.image_id}, {"ImageID", c.image_id}, {"Command", command},
+                 {"Created", c.created.time_since_epoch() / 1s}, {"Ports", ports}, {"Labels", to_json(c.config.labels)}, {"State", name_of(c.state.phase)},
+                 {"Status", status_text(c, p.loop.wall_now())}, {"HostConfig", JsonObject{{"NetworkMode", c.host.network_mode}}},
+                 {"NetworkSettings", JsonObject{{"Networks", networks_json(c)}}}, {"Mounts", mounts}};
+  return out;
+}
+
+Task<void> add_sizes(ApiParts& p, LivePtr live, Json& view) {
+  const int64_t size = co_await p.layers.disk_usage(p.containers.rootfs(live->c) + "/diff");
+  const auto image = p.images.all().find(live->c.image_id);
+  view.get_object()["SizeRw"] = size;
+  view.get_object()["SizeRootFs"] = size + (image == p.images.all().end() ? 0 : image->second.size_bytes);
+}
+
+}  // namespace panal

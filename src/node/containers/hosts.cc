@@ -1,0 +1,36 @@
+// The files that tell a container of names: /etc/hosts, /etc/hostname, /etc/resolv.conf.
+#include "base/fd.h"
+#include "base/text.h"
+#include "node/containers/containers.h"
+
+namespace panal {
+
+std::string Containers::hosts_text(const Container& c) const {
+  std::string out = "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\nfe00::\tip6-localnet\nff00::\tip6-mcastprefix\nff02::1\tip6-allnodes\nff02::2\tip6-allrouters\n";
+  const std::string own = c.hostname + (c.config.domainname.empty() ? "" : "." + c.config.domainname + " " + c.hostname);
+  for (const auto& [name, e] : c.networks)
+    for (const auto& address : {e.ip_address, e.ip6_address})
+      if (!address.empty()) out += address + "\t" + own + "\n";
+  for (const auto& link : linked(c)) {
+    std::string names = link.alias;
+    for (const auto& name : {link.live->c.hostname, link.live->c.name})
+      if (!name.empty() && name != link.alias) names += " " + name;
+    out += link.address + "\t" + names + "\n";
+  }
+  for (const auto& extra : c.host.extra_hosts) {
+    const size_t cut = extra.find_first_of("=:");
+    if (cut == std::string::npos) continue;
+    std::string ip = extra.substr(cut + 1);
+    if (ip.starts_with('[') && ip.ends_with(']')) ip = ip.substr(1, ip.size() - 2);
+    for (const auto& address : ip == "host-gateway" ? networks_.host_gateways() : std::vector{ip}) out += address + "\t" + extra.substr(0, cut) + "\n";
+  }
+  return out;
+}
+
+Result<> Containers::write_files(const Container& c) {
+  TRYV(write_file(dir(c) + "/hosts", hosts_text(c)));
+  TRYV(write_file(dir(c) + "/hostname", c.hostname + "\n"));
+  return write_file(dir(c) + "/resolv.conf", networks_.resolv_conf(c, knows_names(c)));
+}
+
+}  // namespace panal

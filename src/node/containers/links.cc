@@ -1,0 +1,86 @@
+// --link: names in /etc/hosts and variables of the environment that tell of another container.
+#include "base/log.h"
+#include "engine/links.h"
+#include "node/containers/containers.h"
+
+namespace panal {
+
+
+// At the creation: as inspect shows links, "/db:/web/alias".
+Result<> Containers::name_links(Container& c) const {
+  for (auto& text : c.host.links) {
+    TRY(const Link link, parse_link(text));
+    const auto other = find(link.target);
+    if (!other) return fail(Code::kInvalid, "could not get container for " + link.target + ": " + other.error().message);
+    text = "/" + (*other)->c.name + ":/" + c.name + "/" + link.alias;
+  }
+  return {};
+}
+
+// Links are kept by name. True when something changed.
+bool Containers::rename_links(Container& c, const Container& renamed, const std::string& old) const {
+  bool changed = false;
+  for (auto& text : c.host.links) {
+    const std::string before = text;
+    if (text.starts_with("/" + old + ":")) text = "/" + renamed.name + text.substr(old.size() + 1);
+    if (c.id == renamed.id) text = text.substr(0, text.find(':')) + ":/" + c.name + text.substr(text.rfind('/'));
+    changed |= text != before;
+  }
+  for (auto& [network, e] : c.networks)
+    for (auto& text : e.links)
+      if (text == old || text.starts_with(old + ":")) {
+        text = renamed.name + ":" + (text == old ? old : text.substr(old.size() + 1));
+        changed = true;
+      }
+  return changed;
+}
+
+// Before a start: links of the default network want the other to run, as in Docker; those of other networks do not.
+Result<> Containers::check_links(const Container& c) const {
+  for (const auto& text : c.host.links) {
+    TRY(const Link link, parse_link(text));
+    TRY(const LivePtr other, find(link.target));
+    if (c.host.network_mode == "bridge" && !is_up(other->c.state.phase)) return fail(Code::kConflict, "Cannot link to a non running container: /" + other->c.name + " AS /" + c.name + "/" + link.alias);
+  }
+  return {};
+}
+
+std::vector<Containers::LinkedTo> Containers::linked(const Container& c) const {
+  std::vector<LinkedTo> out;
+  const auto add = [&](const std::string& text, const std::string& network) {
+    const auto link = parse_link(text);
+    if (!link) return;
+    const auto other = find(link->target);
+    if (!other || !is_up((*other)->c.state.phase)) return;
+    const auto endpoint = (*other)->c.networks.find(network);
+    if (endpoint != (*other)->c.networks.end() && !endpoint->second.ip_address.empty()) out.push_back({*other, link->alias, endpoint->second.ip_address});
+  };
+  for (const auto& text : c.host.links) add(text, c.host.network_mode);
+  for (const auto& [network, endpoint] : c.networks)
+    for (const auto& text : endpoint.links) add(text, network);
+  return out;
+}
+
+std::vector<std::string> Containers::link_env(const Container& c) const {
+  std::vector<std::string> out;
+  if (c.host.network_mode != "bridge") return out;
+  for (const auto& link : linked(c)) {
+    const auto variables = link_variables(c.name, link.alias, link.address, link.live->c.config);
+    out.insert(out.end(), variables.begin(), variables.end());
+  }
+  return out;
+}
+
+// Whoever links to a container that has started or got another address learns it.
+void Containers::refresh_linking(const Container& changed) {
+  for (const auto& [id, live] : containers_) {
+    if (!is_up(live->c.state.phase) || id == changed.id) continue;
+    for (const auto& link : linked(live->c))
+      if (link.live->c.id == changed.id) {
+        if (auto written = write_files(live->c); !written) log::warn("msg=\"tell of a linked container\" container={} error=\"{}\"", id, written.error().message);
+        break;
+      }
+  }
+}
+
+}  // namespace panal

@@ -1,0 +1,110 @@
+// What must be mounted on the host before a container's own mounts: volumes with a file system of their own, folders inside volumes.
+#include <algorithm>
+#include <filesystem>
+
+#include "base/fd.h"
+#include "base/log.h"
+#include "base/text.h"
+#include "node/containers/containers.h"
+
+namespace panal {
+
+static std::string number_of(const Container& c, const MountPoint& m) {
+  const auto at = std::ranges::find_if(c.mounts, [&](const MountPoint& other) { return other.destination == m.destination; });
+  return std::to_string(at - c.mounts.begin());
+}
+
+std::string Containers::subpath_mount(const Container& c, const MountPoint& m) const { return dir(c) + "/subpath-" + number_of(c, m); }
+
+// The root file systems of its image and of those it mounts.
+std::vector<std::string> Containers::all_layers(const Container& c) {
+  std::vector<std::string> out = c.layers;
+  for (const auto& m : c.mounts) out.insert(out.end(), m.layers.begin(), m.layers.end());
+  return out;
+}
+
+Task<Result<>> Containers::mount_image(const Container& c, const MountPoint& m) {
+  CO_TRY(auto numbers, layer_numbers(m.layers));
+  const std::string folder = m.source.substr(0, m.source.rfind('/'));
+  CO_TRYV(make_dirs(folder, 0700));
+  CO_TRYV(co_await layers_.mount_rootfs(folder, std::move(numbers)));
+  if (m.subpath.empty()) co_return Result<>{};
+  auto bound = layers_.bind_in_root(m.source, m.subpath, subpath_mount(c, m));
+  if (!bound) co_return fail(wrap("image " + m.name + ": cannot access path " + m.subpath, bound.error()));
+  co_return Result<>{};
+}
+
+// A mount can only be passed on where the one it lies on is.
+static Result<> check_propagation(const MountPoint& m) {
+  const bool shared = m.propagation.ends_with("shared"), slave = m.propagation.ends_with("slave");
+  if (!shared && !slave) return {};
+  std::error_code error;
+  const std::string source = std::filesystem::canonical(m.source, error).string();
+  if (error) return fail(sys_error(error.value(), "stat", m.source));
+  std::string on, options;
+  for (const auto& line : split(read_file("/proc/self/mountinfo").value_or(""), '\n')) {
+    const auto words = split(line, ' ');  // id parent device root where options [shared:1] [master:2] - ...
+    if (words.size() < 8) continue;
+    const std::string& where = words[4];
+    const bool below = where == "/" || source == where || source.starts_with(where + "/");
+    if (!below || where.size() < on.size()) continue;
+    on = where, options.clear();
+    for (size_t i = 6; i < words.size() && words[i] != "-"; ++i) options += " " + words[i];
+  }
+  const bool is_shared = options.find(" shared:") != std::string::npos, is_slave = options.find(" master:") != std::string::npos;
+  if (shared && !is_shared) return fail(Code::kInvalid, "path " + m.source + " is mounted on " + on + " but it is not a shared mount");
+  if (slave && !is_shared && !is_slave) return fail(Code::kInvalid, "path " + m.source + " is mounted on " + on + " but it is not a shared or slave mount");
+  return {};
+}
+
+Task<Result<>> Containers::set_up_mounts(const Container& c) {
+  for (const auto& m : c.mounts) {
+    if (m.type == "bind") CO_TRYV(check_propagation(m));
+    if (m.type == "image") CO_TRYV(co_await mount_image(c, m));
+    if (m.type != "volume") continue;
+    CO_TRYV(co_await volumes_.mount(m.name));
+    if (m.subpath.empty()) continue;
+    auto bound = layers_.bind_in_root(m.source, m.subpath, subpath_mount(c, m));
+    if (!bound) co_return fail(wrap("volume " + m.name + ": cannot access path " + m.subpath, bound.error()));
+  }
+  co_return Result<>{};
+}
+
+void Containers::take_down_mounts(const Container& c) {
+  for (const auto& m : c.mounts) {
+    if (!m.subpath.empty()) layers_.unmount_shm(subpath_mount(c, m));
+    if (m.type == "image")
+      if (auto done = layers_.unmount(m.source); !done) log::warn("msg=\"unmount image\" container={} error=\"{}\"", c.id, done.error().message);
+    if (m.type != "volume") continue;
+    const bool used = std::ranges::any_of(containers_, [&](const auto& other) {
+      const LiveContainer& o = *other.second;
+      if (o.c.id == c.id || (!is_up(o.c.state.phase) && o.tree_uses.empty() && !o.mutex.locked())) return false;
+      return std::ranges::any_of(o.c.mounts, [&](const MountPoint& n) { return n.type == "volume" && n.name == m.name; });
+    });
+    if (used) continue;
+    if (auto done = volumes_.unmount(m.name); !done) log::warn("msg=\"unmount volume\" volume={} error=\"{}\"", m.name, done.error().message);
+  }
+}
+
+// "NAME", "NAME:ro", "NAME:rw": the mounts of another container.
+Result<std::vector<MountPoint>> Containers::mounts_from(const std::string& spec) const {
+  const size_t colon = spec.find(':');
+  const std::string name = spec.substr(0, colon);
+  if (name.empty()) return fail(Code::kInvalid, "invalid volumes-from specification: '" + spec + "'");
+  bool read_only = false;
+  if (colon != std::string::npos)
+    for (const auto& mode : split(spec.substr(colon + 1), ',')) {
+      if (mode == "ro") read_only = true;
+      else if (mode != "rw" && mode != "z" && mode != "Z") return fail(Code::kInvalid, "invalid mode: " + spec.substr(colon + 1));
+    }
+  TRY(const LivePtr other, find(name));
+  std::vector<MountPoint> out;
+  for (MountPoint m : other->c.mounts) {
+    if (m.type == "tmpfs" || m.type == "image") continue;  // their files are that container's own
+    m.rw = m.rw && !read_only, m.copy_up = false;
+    out.push_back(std::move(m));
+  }
+  return out;
+}
+
+}  // namespace panal

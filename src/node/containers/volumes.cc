@@ -1,0 +1,148 @@
+#include "node/containers/volumes.h"
+
+#include <unistd.h>
+
+#include <cstdio>
+
+#include "base/fd.h"
+#include "model/image_json.h"
+
+namespace panal {
+
+bool valid_name(const std::string& name) {
+  const auto alnum = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9'); };
+  if (name.size() < 2 || name.size() > 255 || !alnum(name[0])) return false;
+  for (const char c : name)
+    if (!alnum(c) && c != '_' && c != '.' && c != '-') return false;
+  return true;
+}
+
+// The folder leaves its place before the row goes: whoever makes the name anew after a crash in between finds nothing old in it.
+static constexpr const char* kLeaving = ".removed-";
+
+Result<> Volumes::load() {
+  TRYV(make_dirs(dir_, 0711));
+  TRY(const auto rows, db_.all("volume"));
+  for (const auto& [name, json] : rows) {
+    TRY(volumes_[name], from_text<Volume>(json));
+  }
+  return {};
+}
+
+// What a crash in the middle of a creation or a removal left: never anything that holds data of a volume that is known.
+Task<void> Volumes::collect() {
+  std::vector<std::string> leaving, half_removed;
+  for (const auto& name : list_dir(dir_)) {  // all of this before the first wait: from then on volumes are made
+    if (!name.starts_with(kLeaving)) {
+      if (volumes_.contains(name)) continue;
+      ::rmdir((dir_ + "/" + name + "/_data").c_str());  // only when nothing is in it
+      ::rmdir((dir_ + "/" + name).c_str());
+      continue;
+    }
+    leaving.push_back(dir_ + "/" + name);
+    const auto it = volumes_.find(name.substr(std::string_view(kLeaving).size()));
+    if (it == volumes_.end() || exists(it->second.mountpoint)) continue;
+    half_removed.push_back(it->first);
+    volumes_.erase(it);
+  }
+  for (const auto& name : half_removed) (void)co_await db_.erase("volume", name);
+  for (const auto& path : leaving) {
+    auto work = [path] { return remove_tree(path); };
+    (void)co_await blocking(loop_, work);
+  }
+}
+
+Result<const Volume*> Volumes::find(const std::string& name) const {
+  auto it = volumes_.find(name);
+  if (it == volumes_.end()) return fail(Code::kNotFound, "get " + name + ": no such volume");
+  return &it->second;
+}
+
+Task<Result<const Volume*>> Volumes::ensure(std::string name, std::string driver, std::map<std::string, std::string> labels, std::map<std::string, std::string> options, bool& created,
+                                           std::string made_for) {
+  created = false;
+  if (!driver.empty() && driver != "local") co_return fail(Code::kNotFound, "create " + name + ": error looking up volume plugin " + driver + ": plugin \"" + driver + "\" not found");
+  if (auto good = check_volume_options(options); !good) co_return fail(wrap("create " + name, good.error()));
+  Volume v;
+  if (name.empty()) {
+    name = entropy_.hex_id();
+    v.anonymous = true, v.made_for = std::move(made_for);
+    labels["com.docker.volume.anonymous"] = "";
+  }
+  if (auto it = volumes_.find(name); it != volumes_.end()) co_return &it->second;
+  if (!valid_name(name))
+    co_return fail(Code::kInvalid, "create " + name + ": \"" + name + "\" includes invalid characters for a local volume name, only \"[a-zA-Z0-9][a-zA-Z0-9_.-]\" are allowed. If you intended to pass a host directory, use absolute path");
+  v.name = name, v.labels = std::move(labels), v.options = std::move(options), v.created = loop_.wall_now();
+  v.mountpoint = dir_ + "/" + name + "/_data";
+  CO_TRYV(make_dirs(dir_ + "/" + name, 0701));
+  CO_TRYV(make_dirs(v.mountpoint, 0755));
+  CO_TRYV(co_await db_.put("volume", name, to_text(v)));
+  created = true;
+  volumes_[name] = v;
+  events_.publish("volume", "create", name, {{"driver", "local"}});
+  co_return &volumes_[name];
+}
+
+Task<void> Volumes::keep(std::string name) {
+  const auto it = volumes_.find(name);
+  if (it == volumes_.end() || it->second.made_for.empty()) co_return;
+  it->second.made_for.clear();
+  const std::string json = to_text(it->second);
+  (void)co_await db_.put("volume", name, json);
+}
+
+Result<> check_volume_options(const std::map<std::string, std::string>& options) {
+  for (const auto& [key, value] : options) {
+    if (key == "size") return fail(Code::kInvalid, "quota size requested but no quota support");
+    if (key != "type" && key != "device" && key != "o") return fail(Code::kInvalid, "invalid option: \"" + key + "\"");
+    if (value.size() > 4096 || value.find('\0') != std::string::npos) return fail(Code::kInvalid, "invalid value of option: \"" + key + "\"");
+  }
+  for (const auto& [key, needs] : {std::pair{"type", "device"}, {"device", "type"}, {"o", "device"}, {"o", "type"}})
+    if (options.contains(key) && !options.contains(needs)) return fail(Code::kInvalid, "missing required option: \"" + std::string(needs) + "\"");
+  return {};
+}
+
+static std::string option(const Volume& v, const char* key) {
+  const auto it = v.options.find(key);
+  return it == v.options.end() ? "" : it->second;
+}
+
+Task<Result<>> Volumes::mount(std::string name) {
+  CO_TRY(const Volume* found, find(name));
+  if (found->options.empty()) co_return Result<>{};
+  const Volume v = *found;
+  auto held = co_await mounting_.lock(loop_);
+  if (mounted_.contains(name)) co_return Result<>{};
+  auto done = co_await layers_.mount_device(option(v, "device"), option(v, "type"), option(v, "o"), v.mountpoint);
+  if (done) {
+    mounted_.insert(name);
+    co_return done;
+  }
+  co_return fail(wrap("error while mounting volume '" + v.mountpoint + "': failed to mount local volume", done.error()));
+}
+
+Result<> Volumes::unmount(const std::string& name) {
+  TRY(const Volume* v, find(name));
+  if (v->options.empty()) return {};
+  mounted_.erase(name);
+  return layers_.unmount(v->mountpoint);
+}
+
+Task<Result<>> Volumes::remove(std::string name, bool force) {
+  auto it = volumes_.find(name);
+  if (it == volumes_.end()) {
+    if (force) co_return Result<>{};
+    co_return fail(Code::kNotFound, "get " + name + ": no such volume");
+  }
+  CO_TRYV(unmount(name));  // else what is mounted there would be removed
+  const std::string dir = dir_ + "/" + kLeaving + name;
+  if (::rename((dir_ + "/" + name).c_str(), dir.c_str()) != 0 && errno != ENOENT) co_return fail(sys_error(errno, "rename", dir_ + "/" + name));
+  CO_TRYV(co_await db_.erase("volume", name));
+  volumes_.erase(name);
+  auto work = [dir] { return remove_tree(dir); };
+  auto removed = co_await blocking(loop_, work);
+  events_.publish("volume", "destroy", name, {{"driver", "local"}});
+  co_return removed;
+}
+
+}  // namespace panal
