@@ -1,13 +1,14 @@
-// The image-processing system: a Redis queue, workers on libvips, a sender that collects and checks, a monitor. One program, a role each.
+// The image-processing system: a Redis queue, workers on libvips, a sender that collects and checks, a
+// monitor. One program, a role each.
 //
 //   image-pipeline worker                                takes tasks until it is told to end
-//   image-pipeline send FOLDER OUT [--count N]           queues every photograph with every filter, waits, checks, writes results to OUT
-//   image-pipeline monitor [--once]                      queue and workers
+//   image-pipeline send FOLDER OUT [--count N]           queues every photograph with every filter, waits,
+//   checks, writes results to OUT image-pipeline monitor [--once]                      queue and workers
 //   REDIS=host:port says where Redis is (default redis:6379).
 //
-// Hand-over is reliable: a task moves from `tasks` to the worker's own list in one step (LMOVE) and leaves that only together with its
-// result; what stands in the list of a worker without a heartbeat goes back to the queue. A result is written once per task id, so
-// doing a task twice changes nothing.
+// Hand-over is reliable: a task moves from `tasks` to the worker's own list in one step (LMOVE) and leaves
+// that only together with its result; what stands in the list of a worker without a heartbeat goes back to
+// the queue. A result is written once per task id, so doing a task twice changes nothing.
 #include <hiredis/hiredis.h>
 #include <signal.h>
 #include <unistd.h>
@@ -33,7 +34,8 @@ using namespace std::chrono_literals;
 using Clock = std::chrono::steady_clock;
 volatile sig_atomic_t stop_asked = 0;
 
-const std::map<std::string, double> kFilters = {{"blur", 0}, {"brightness", 0}, {"grayscale", 0}, {"resize", 0.5}, {"thumbnail", 128}};
+const std::map<std::string, double> kFilters = {
+    {"blur", 0}, {"brightness", 0}, {"grayscale", 0}, {"resize", 0.5}, {"thumbnail", 128}};
 constexpr int kThumbnail = 128;
 
 using Reply = std::unique_ptr<redisReply, decltype(&freeReplyObject)>;
@@ -57,7 +59,9 @@ class Redis {
     const auto deadline = Clock::now() + 60s;
     for (;;) {
       if (connect()) {
-        if (void* reply = redisCommandArgv(context_, static_cast<int>(argv.size()), argv.data(), sizes.data())) return {static_cast<redisReply*>(reply), freeReplyObject};
+        if (void* reply =
+                redisCommandArgv(context_, static_cast<int>(argv.size()), argv.data(), sizes.data()))
+          return {static_cast<redisReply*>(reply), freeReplyObject};
         redisFree(context_);
         context_ = nullptr;
       }
@@ -76,7 +80,8 @@ class Redis {
   std::vector<std::string> list(const std::vector<std::string>& words) {
     const Reply r = command(words);
     std::vector<std::string> out;
-    for (size_t i = 0; r->type == REDIS_REPLY_ARRAY && i < r->elements; ++i) out.emplace_back(r->element[i]->str ? std::string(r->element[i]->str, r->element[i]->len) : "");
+    for (size_t i = 0; r->type == REDIS_REPLY_ARRAY && i < r->elements; ++i)
+      out.emplace_back(r->element[i]->str ? std::string(r->element[i]->str, r->element[i]->len) : "");
     return out;
   }
 
@@ -111,16 +116,22 @@ struct Image {
 std::string apply_filter(const std::string& filter, const std::string& bytes) {
   Image in, out;
   if (filter == "thumbnail") {
-    if (vips_thumbnail_buffer(const_cast<char*>(bytes.data()), bytes.size(), &out.p, kThumbnail, nullptr)) return {};
+    if (vips_thumbnail_buffer(const_cast<char*>(bytes.data()), bytes.size(), &out.p, kThumbnail, nullptr))
+      return {};
   } else {
     in.p = vips_image_new_from_buffer(bytes.data(), bytes.size(), "", nullptr);
     if (!in.p) return {};
     int failed = 1;
-    if (filter == "blur") failed = vips_gaussblur(in.p, &out.p, 4.0, nullptr);
-    else if (filter == "brightness") failed = vips_linear1(in.p, &out.p, 1.25, 10.0, "uchar", TRUE, nullptr);
-    else if (filter == "grayscale") failed = vips_colourspace(in.p, &out.p, VIPS_INTERPRETATION_B_W, nullptr);
-    else if (filter == "resize") failed = vips_resize(in.p, &out.p, 0.5, nullptr);
-    else vips_error("pipeline", "unknown filter %s", filter.c_str());
+    if (filter == "blur")
+      failed = vips_gaussblur(in.p, &out.p, 4.0, nullptr);
+    else if (filter == "brightness")
+      failed = vips_linear1(in.p, &out.p, 1.25, 10.0, "uchar", TRUE, nullptr);
+    else if (filter == "grayscale")
+      failed = vips_colourspace(in.p, &out.p, VIPS_INTERPRETATION_B_W, nullptr);
+    else if (filter == "resize")
+      failed = vips_resize(in.p, &out.p, 0.5, nullptr);
+    else
+      vips_error("pipeline", "unknown filter %s", filter.c_str());
     if (failed) return {};
   }
   void* data = nullptr;
@@ -141,7 +152,8 @@ Size size_of(const std::string& bytes) {
   if (!image.p) return {};
   const char* loader = nullptr;
   vips_image_get_string(image.p, "vips-loader", &loader);
-  return {vips_image_get_width(image.p), vips_image_get_height(image.p), vips_image_get_bands(image.p), loader && std::strstr(loader, "jpegload")};
+  return {vips_image_get_width(image.p), vips_image_get_height(image.p), vips_image_get_bands(image.p),
+          loader && std::strstr(loader, "jpegload")};
 }
 
 std::string host_name() {
@@ -154,7 +166,8 @@ std::string host_name() {
 void rescue(Redis& redis) {
   for (const auto& worker : redis.list({"SMEMBERS", "workers"})) {
     if (redis.number({"EXISTS", "alive:" + worker}) != 0) continue;
-    while (!redis.text({"LMOVE", "doing:" + worker, "tasks", "RIGHT", "LEFT"}).empty()) redis.number({"INCR", "rescued"});
+    while (!redis.text({"LMOVE", "doing:" + worker, "tasks", "RIGHT", "LEFT"}).empty())
+      redis.number({"INCR", "rescued"});
     redis.command({"SREM", "workers", worker});
   }
 }
@@ -174,7 +187,8 @@ bool do_one(Redis& redis, const std::string& self, const std::string& node, cons
   } else if (redis.number({"HSETNX", "who", id, self + "@" + node}) == 1) {
     redis.command({"SET", "result:" + id, result});
     redis.command({"LPUSH", "done", id});
-  } else if (redis.number({"EXISTS", "result:" + id}) == 0) {  // its first worker died between claim and result
+  } else if (redis.number({"EXISTS", "result:" + id}) ==
+             0) {  // its first worker died between claim and result
     redis.command({"HSET", "who", id, self + "@" + node});
     redis.command({"SET", "result:" + id, result});
     redis.command({"LPUSH", "done", id});
@@ -210,10 +224,14 @@ int work() {
 int monitor(bool once) {
   Redis redis;
   for (;;) {
-    std::printf("%squeue %lld  done %lld  rescued %s\n", once ? "" : "\033[H\033[2J", redis.number({"LLEN", "tasks"}), redis.number({"LLEN", "done"}), redis.text({"GET", "rescued"}).c_str());
+    std::printf("%squeue %lld  done %lld  rescued %s\n", once ? "" : "\033[H\033[2J",
+                redis.number({"LLEN", "tasks"}), redis.number({"LLEN", "done"}),
+                redis.text({"GET", "rescued"}).c_str());
     for (const auto& w : redis.list({"SMEMBERS", "workers"})) {
       const std::string node = redis.text({"GET", "alive:" + w});
-      std::printf("  %-14s %-8s %-6s doing %lld  done %s\n", w.c_str(), node.empty() ? "-" : node.c_str(), node.empty() ? "silent" : "alive", redis.number({"LLEN", "doing:" + w}), redis.text({"HGET", "count", w + "@" + node}).c_str());
+      std::printf("  %-14s %-8s %-6s doing %lld  done %s\n", w.c_str(), node.empty() ? "-" : node.c_str(),
+                  node.empty() ? "silent" : "alive", redis.number({"LLEN", "doing:" + w}),
+                  redis.text({"HGET", "count", w + "@" + node}).c_str());
     }
     if (once || stop_asked) return 0;
     std::this_thread::sleep_for(500ms);
@@ -225,7 +243,11 @@ std::string fault(const std::string& filter, const Size& before, const Size& aft
   if (!after.jpeg) return "not a JPEG";
   int width = before.width, height = before.height;
   if (filter == "resize") width = (width + 1) / 2, height = (height + 1) / 2;
-  if (filter == "thumbnail") return after.width <= kThumbnail && after.height <= kThumbnail && std::max(after.width, after.height) == kThumbnail ? "" : "wrong size";
+  if (filter == "thumbnail")
+    return after.width <= kThumbnail && after.height <= kThumbnail &&
+                   std::max(after.width, after.height) == kThumbnail
+               ? ""
+               : "wrong size";
   if (std::abs(after.width - width) > 1 || std::abs(after.height - height) > 1) return "wrong size";
   if (filter == "grayscale" && after.bands != 1) return "not gray";
   return "";
@@ -236,7 +258,9 @@ int send(const std::string& folder, const std::string& out, int count) {
   std::vector<std::filesystem::path> files;
   for (const auto& entry : std::filesystem::recursive_directory_iterator(folder)) {
     const std::string ending = entry.path().extension();
-    if (entry.is_regular_file() && (ending == ".jpg" || ending == ".jpeg" || ending == ".png") && entry.file_size() < (32u << 20)) files.push_back(entry.path());
+    if (entry.is_regular_file() && (ending == ".jpg" || ending == ".jpeg" || ending == ".png") &&
+        entry.file_size() < (32u << 20))
+      files.push_back(entry.path());
   }
   std::sort(files.begin(), files.end());
   if (count > 0 && files.size() > static_cast<size_t>(count)) files.resize(static_cast<size_t>(count));
@@ -262,7 +286,9 @@ int send(const std::string& folder, const std::string& out, int count) {
   for (const auto& t : tasks) redis.command({"LPUSH", "tasks", t});
   const auto deadline = begin + 180s;
   long long done = 0, shown = -1;
-  while ((done = redis.number({"LLEN", "done"}) + redis.number({"HLEN", "failed"})) < static_cast<long long>(tasks.size()) && Clock::now() < deadline && !stop_asked) {
+  while ((done = redis.number({"LLEN", "done"}) + redis.number({"HLEN", "failed"})) <
+             static_cast<long long>(tasks.size()) &&
+         Clock::now() < deadline && !stop_asked) {
     if (done * 10 / static_cast<long long>(tasks.size()) != shown) {
       shown = done * 10 / static_cast<long long>(tasks.size());
       std::printf("  %lld of %zu\n", done, tasks.size());
@@ -277,7 +303,8 @@ int send(const std::string& folder, const std::string& out, int count) {
     const std::string result = redis.text({"GET", "result:" + id});
     const std::string wrong = result.empty() ? "missing" : fault(about.first, about.second, size_of(result));
     if (!wrong.empty()) {
-      std::printf("  WRONG %s: %s %s\n", id.c_str(), wrong.c_str(), redis.text({"HGET", "failed", id}).c_str());
+      std::printf("  WRONG %s: %s %s\n", id.c_str(), wrong.c_str(),
+                  redis.text({"HGET", "failed", id}).c_str());
       continue;
     }
     ++good;
@@ -286,7 +313,11 @@ int send(const std::string& folder, const std::string& out, int count) {
     ++by_worker[who], ++by_node[who.substr(who.find('@') + 1)];
   }
   for (const auto& [who, n] : by_worker) std::printf("  %-28s %4d tasks\n", who.c_str(), n);
-  std::printf("%zu of %zu results right (size and format checked), %zu nodes took part, %s tasks rescued from dead workers, %.2f s\n", good, wanted.size(), by_node.size(), redis.text({"GET", "rescued"}).empty() ? "0" : redis.text({"GET", "rescued"}).c_str(), seconds);
+  std::printf(
+      "%zu of %zu results right (size and format checked), %zu nodes took part, %s tasks rescued from dead "
+      "workers, %.2f s\n",
+      good, wanted.size(), by_node.size(),
+      redis.text({"GET", "rescued"}).empty() ? "0" : redis.text({"GET", "rescued"}).c_str(), seconds);
   return good == wanted.size() ? 0 : 1;
 }
 
@@ -300,7 +331,8 @@ int main(int argc, char** argv) {
   const std::string role = argc > 1 ? argv[1] : "";
   if (role == "worker") return work();
   if (role == "monitor") return monitor(argc > 2 && std::string(argv[2]) == "--once");
-  if (role == "send" && argc >= 4) return send(argv[2], argv[3], argc > 5 && std::string(argv[4]) == "--count" ? std::atoi(argv[5]) : 0);
+  if (role == "send" && argc >= 4)
+    return send(argv[2], argv[3], argc > 5 && std::string(argv[4]) == "--count" ? std::atoi(argv[5]) : 0);
   std::fprintf(stderr, "usage: image-pipeline worker | send FOLDER OUT [--count N] | monitor [--once]\n");
   return 2;
 }

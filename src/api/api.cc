@@ -42,7 +42,8 @@ void Api::route(std::string method, std::string pattern, Handler handler) {
   routes_.push_back({std::move(method), split(pattern.substr(1), '/'), std::move(handler)});
 }
 
-const Api::Route* Api::match(const std::string& method, const std::string& path, std::vector<std::string>& args, bool& other_method) const {
+const Api::Route* Api::match(const std::string& method, const std::string& path,
+                             std::vector<std::string>& args, bool& other_method) const {
   const auto words = split(std::string_view(path).substr(1), '/');
   for (const auto& route : routes_) {
     std::vector<std::string> found;
@@ -56,7 +57,8 @@ const Api::Route* Api::match(const std::string& method, const std::string& path,
           break;
         }
         const size_t take = words.size() - w - rest;
-        std::vector<std::string> taken(words.begin() + static_cast<long>(w), words.begin() + static_cast<long>(w + take));
+        std::vector<std::string> taken(words.begin() + static_cast<long>(w),
+                                       words.begin() + static_cast<long>(w + take));
         found.push_back(join(taken, "/"));
         w += take;
       } else if (w >= words.size()) {
@@ -89,15 +91,19 @@ static int version_number(const std::string& text) {
 
 Task<void> Api::handle(HttpExchange& http) {
   const HttpRequest& request = http.request();
-  log::debug("msg=\"calling\" method={} path=\"{}\" version={} remote={}", request.method, request.path, request.api_version, request.remote);
+  log::debug("msg=\"calling\" method={} path=\"{}\" version={} remote={}", request.method, request.path,
+             request.api_version, request.remote);
   if (!request.api_version.empty()) {
     const int version = version_number(request.api_version);
     if (version < version_number(kMinApiVersion)) {
-      co_await http.reply(400, error_json("client version " + request.api_version + " is too old. Minimum supported API version is " + kMinApiVersion + ", please upgrade your client to a newer version"));
+      co_await http.reply(400, error_json("client version " + request.api_version +
+                                          " is too old. Minimum supported API version is " + kMinApiVersion +
+                                          ", please upgrade your client to a newer version"));
       co_return;
     }
     if (version > version_number(kApiVersion)) {
-      co_await http.reply(400, error_json("client version " + request.api_version + " is too new. Maximum supported API version is " + kApiVersion));
+      co_await http.reply(400, error_json("client version " + request.api_version +
+                                          " is too new. Maximum supported API version is " + kApiVersion));
       co_return;
     }
   }
@@ -105,8 +111,10 @@ Task<void> Api::handle(HttpExchange& http) {
   bool other_method = false;
   const Route* route = match(request.method, request.path, call.args, other_method);
   if (!route) {
-    if (other_method) co_await http.reply(405, error_json("method not allowed"));
-    else co_await http.reply(404, error_json("page not found"));
+    if (other_method)
+      co_await http.reply(405, error_json("method not allowed"));
+    else
+      co_await http.reply(404, error_json("page not found"));
     co_return;
   }
   auto done = co_await route->handler(call);
@@ -115,10 +123,14 @@ Task<void> Api::handle(HttpExchange& http) {
     co_return;
   }
   const Error& error = done.error();
-  if ((http_status(error.code) >= 500 || http.started()) && error.code != Code::kCancelled && !http.closed()) log::warn("msg=\"request failed\" method={} path={} error=\"{}\"", request.method, request.path, error.message);
+  if ((http_status(error.code) >= 500 || http.started()) && error.code != Code::kCancelled && !http.closed())
+    log::warn("msg=\"request failed\" method={} path={} error=\"{}\"", request.method, request.path,
+              error.message);
   if (http.started()) co_return;
-  if (error.code == Code::kNotModified) co_await http.reply(304, "");
-  else co_await http.reply(http_status(error.code), error_json(error.message));
+  if (error.code == Code::kNotModified)
+    co_await http.reply(304, "");
+  else
+    co_await http.reply(http_status(error.code), error_json(error.message));
 }
 
 Result<Filters> Filters::parse(const HttpRequest& request, std::initializer_list<std::string_view> known) {
@@ -129,7 +141,8 @@ Result<Filters> Filters::parse(const HttpRequest& request, std::initializer_list
   if (!parsed || !parsed->is_object()) return fail(Code::kInvalid, "invalid filters: not a JSON object");
   for (const auto& [key, value] : parsed->get_object()) {
     const std::string name(key);
-    if (std::ranges::find(known, std::string_view(name)) == known.end()) return fail(Code::kInvalid, "invalid filter '" + name + "'");
+    if (std::ranges::find(known, std::string_view(name)) == known.end())
+      return fail(Code::kInvalid, "invalid filter '" + name + "'");
     auto& list = out.values_[name];
     if (value.is_array()) {
       for (const auto& v : value.get_array()) list.push_back(str(v));

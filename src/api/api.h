@@ -1,5 +1,6 @@
-// The Docker Engine API (v1.24 - v1.51): finds the route, checks the version, turns errors into {"message": ...}.
-// One file per resource of the specification adds its routes. Handlers decode, call the node, encode; they decide nothing.
+// The Docker Engine API (v1.24 - v1.51): finds the route, checks the version, turns errors into {"message":
+// ...}. One file per resource of the specification adds its routes. Handlers decode, call the node, encode;
+// they decide nothing.
 #pragma once
 #include <functional>
 #include <map>
@@ -21,7 +22,8 @@ struct SystemFacts {
   int64_t memory_bytes = 0;
   int cpus = 1;
   bool cgroup_v2 = false, debug = false, live_restore = true;
-  bool memory_limit = false, swap_limit = false, oom_kill_disable = false, cpu_shares = false, cpu_quota = false, cpu_set = false, pids_limit = false;
+  bool memory_limit = false, swap_limit = false, oom_kill_disable = false, cpu_shares = false,
+       cpu_quota = false, cpu_set = false, pids_limit = false;
   std::string file_system, logging_driver, default_runtime;
   std::vector<std::string> labels;
   std::vector<std::pair<std::string, int>> address_pools;  // as configured: base, size
@@ -81,7 +83,8 @@ class Api {
     std::vector<std::string> parts;
     Handler handler;
   };
-  const Route* match(const std::string& method, const std::string& path, std::vector<std::string>& args, bool& other_method) const;
+  const Route* match(const std::string& method, const std::string& path, std::vector<std::string>& args,
+                     bool& other_method) const;
 
   ApiParts parts_;
   std::vector<Route> routes_;
@@ -123,8 +126,11 @@ class Filters {
   /// One of them is enough.
   bool any_label(const std::string& key, const std::map<std::string, std::string>& have) const;
   /// "label" and "label!" of a prune.
-  bool prunes(const std::map<std::string, std::string>& have) const { return labels("label", have) && !(has("label!") && labels("label!", have)); }
-  /// The moment of "until", or none; kInvalid for several, and for what is no time: it would let everything through.
+  bool prunes(const std::map<std::string, std::string>& have) const {
+    return labels("label", have) && !(has("label!") && labels("label!", have));
+  }
+  /// The moment of "until", or none; kInvalid for several, and for what is no time: it would let everything
+  /// through.
   Result<std::optional<WallTime>> until(WallTime now) const;
 
  private:

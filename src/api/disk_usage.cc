@@ -11,8 +11,15 @@ namespace panal {
 static Json image_usage(ApiParts& p, const Image& image) {
   int64_t users = 0;
   for (const auto& [id, live] : p.containers.all()) users += live->c.image_id == image.id;
-  return JsonObject{{"Id", image.id}, {"ParentId", ""}, {"RepoTags", to_json(image.tags)}, {"RepoDigests", JsonArray{}}, {"Created", image.created_at.time_since_epoch() / 1s}, {"Size", image.size_bytes},
-                    {"SharedSize", p.images.shared_size(image)}, {"Labels", image.config.labels.empty() ? Json(nullptr) : to_json(image.config.labels)}, {"Containers", users}};
+  return JsonObject{{"Id", image.id},
+                    {"ParentId", ""},
+                    {"RepoTags", to_json(image.tags)},
+                    {"RepoDigests", JsonArray{}},
+                    {"Created", image.created_at.time_since_epoch() / 1s},
+                    {"Size", image.size_bytes},
+                    {"SharedSize", p.images.shared_size(image)},
+                    {"Labels", image.config.labels.empty() ? Json(nullptr) : to_json(image.config.labels)},
+                    {"Containers", users}};
 }
 
 static Json image_usages(ApiParts& p, int64_t& layers_size) {
@@ -21,7 +28,8 @@ static Json image_usages(ApiParts& p, int64_t& layers_size) {
   for (const auto& [id, image] : p.images.all()) {
     if (image.hidden()) continue;
     for (const auto& chain : image.chain_ids)
-      if (const Layer* l = p.images.layer(chain); l && counted.insert(chain).second) layers_size += l->size_bytes;
+      if (const Layer* l = p.images.layer(chain); l && counted.insert(chain).second)
+        layers_size += l->size_bytes;
     out.push_back(image_usage(p, image));
   }
   return out;
@@ -46,9 +54,16 @@ static Task<Json> volume_usages(ApiParts& p) {
   for (const auto& v : all) {
     const int64_t size = co_await p.layers.disk_usage(v.mountpoint);
     if (!p.volumes.all().contains(v.name)) continue;
-    out.push_back(JsonObject{{"Name", v.name}, {"Driver", v.driver}, {"Mountpoint", v.mountpoint}, {"Labels", v.labels.empty() ? Json(nullptr) : to_json(v.labels)}, {"Scope", "local"},
-                             {"Options", v.options.empty() ? Json(nullptr) : to_json(v.options)}, {"CreatedAt", rfc3339(v.created)},
-                             {"UsageData", JsonObject{{"Size", size}, {"RefCount", p.containers.users_of_volume(v.name).size()}}}});
+    out.push_back(
+        JsonObject{{"Name", v.name},
+                   {"Driver", v.driver},
+                   {"Mountpoint", v.mountpoint},
+                   {"Labels", v.labels.empty() ? Json(nullptr) : to_json(v.labels)},
+                   {"Scope", "local"},
+                   {"Options", v.options.empty() ? Json(nullptr) : to_json(v.options)},
+                   {"CreatedAt", rfc3339(v.created)},
+                   {"UsageData",
+                    JsonObject{{"Size", size}, {"RefCount", p.containers.users_of_volume(v.name).size()}}}});
   }
   co_return out;
 }
@@ -58,11 +73,17 @@ static Task<Result<>> disk_usage(Api& api, Call& call) {
   const auto [first, last] = call.request().query.equal_range("type");
   std::set<std::string> types;
   for (auto it = first; it != last; ++it) {
-    if (it->second != "container" && it->second != "image" && it->second != "volume" && it->second != "build-cache") co_return fail(Code::kInvalid, "unknown object type: " + it->second);
+    if (it->second != "container" && it->second != "image" && it->second != "volume" &&
+        it->second != "build-cache")
+      co_return fail(Code::kInvalid, "unknown object type: " + it->second);
     types.insert(it->second);
   }
   const auto wanted = [&](const char* type) { return types.empty() || types.contains(type); };
-  JsonObject out{{"LayersSize", 0}, {"Images", nullptr}, {"Containers", nullptr}, {"Volumes", nullptr}, {"BuildCache", nullptr}};
+  JsonObject out{{"LayersSize", 0},
+                 {"Images", nullptr},
+                 {"Containers", nullptr},
+                 {"Volumes", nullptr},
+                 {"BuildCache", nullptr}};
   if (wanted("image")) {
     int64_t layers_size = 0;
     out["Images"] = image_usages(p, layers_size);

@@ -16,7 +16,8 @@ static Json event_json(const EngineEvent& e) {
     auto it = e.attributes.find("image");
     if (it != e.attributes.end()) out["from"] = it->second;
   }
-  out["Type"] = e.type, out["Action"] = e.action, out["Actor"] = JsonObject{{"ID", e.id}, {"Attributes", attributes}}, out["scope"] = e.scope;
+  out["Type"] = e.type, out["Action"] = e.action,
+  out["Actor"] = JsonObject{{"ID", e.id}, {"Attributes", attributes}}, out["scope"] = e.scope;
   out["time"] = e.time.time_since_epoch() / 1s, out["timeNano"] = e.time.time_since_epoch().count();
   return out;
 }
@@ -24,25 +25,36 @@ static Json event_json(const EngineEvent& e) {
 static bool wanted(const Filters& f, const EngineEvent& e) {
   const auto name = e.attributes.find("name");
   const auto by_kind = [&](const std::string& kind) {
-    return f.any(kind, [&](const std::string& v) { return e.type == kind && (e.id.starts_with(v) || (name != e.attributes.end() && name->second.starts_with(v))); });
+    return f.any(kind, [&](const std::string& v) {
+      return e.type == kind &&
+             (e.id.starts_with(v) || (name != e.attributes.end() && name->second.starts_with(v)));
+    });
   };
-  for (const char* kind : {"container", "volume", "network", "service", "node", "secret", "config", "daemon", "plugin"})
+  for (const char* kind :
+       {"container", "volume", "network", "service", "node", "secret", "config", "daemon", "plugin"})
     if (!by_kind(kind)) return false;
   // An image is named with its tag or without.
   const auto attribute = e.attributes.find(e.type == "image" ? "name" : "image");
   const std::string image = attribute == e.attributes.end() ? "" : attribute->second;
   const auto untagged = [](const std::string& text) {
     const size_t colon = text.rfind(':');
-    return colon == std::string::npos || text.find('/', colon) != std::string::npos ? text : text.substr(0, colon);
+    return colon == std::string::npos || text.find('/', colon) != std::string::npos ? text
+                                                                                    : text.substr(0, colon);
   };
-  const bool image_fits = f.any("image", [&](const std::string& v) { return v == e.id || v == image || (e.type == "image" && v == untagged(e.id)) || v == untagged(image); });
-  return f.exact("type", e.type) && f.exact("scope", e.scope) && image_fits && f.labels("label", e.attributes) &&
+  const bool image_fits = f.any("image", [&](const std::string& v) {
+    return v == e.id || v == image || (e.type == "image" && v == untagged(e.id)) || v == untagged(image);
+  });
+  return f.exact("type", e.type) && f.exact("scope", e.scope) && image_fits &&
+         f.labels("label", e.attributes) &&
          f.any("event", [&](const std::string& v) { return e.action == v || e.action.starts_with(v + ":"); });
 }
 
 static Task<Result<>> events(Api& api, Call& call) {
   ApiParts& p = api.parts();
-  CO_TRY(const Filters filters, Filters::parse(call.request(), {"container", "event", "image", "label", "type", "volume", "network", "scope", "service", "node", "secret", "config", "daemon", "plugin"}));
+  CO_TRY(
+      const Filters filters,
+      Filters::parse(call.request(), {"container", "event", "image", "label", "type", "volume", "network",
+                                      "scope", "service", "node", "secret", "config", "daemon", "plugin"}));
   const WallTime now = p.loop.wall_now();
   std::optional<WallTime> since, until;
   for (auto [name, into] : {std::pair{"since", &since}, {"until", &until}}) {
@@ -51,12 +63,17 @@ static Task<Result<>> events(Api& api, Call& call) {
     CO_TRY(*into, parse_moment(text, now));
   }
   uint64_t at = since ? p.events.oldest() : p.events.next();
-  if (since && until && *since > *until) co_return fail(Code::kInvalid, "`since` time (" + call.request().param("since") + ") cannot be after `until` time (" + call.request().param("until") + ")");
+  if (since && until && *since > *until)
+    co_return fail(Code::kInvalid, "`since` time (" + call.request().param("since") +
+                                       ") cannot be after `until` time (" + call.request().param("until") +
+                                       ")");
   const Events::Listening listening(p.events);
   CO_TRYV(co_await call.http.begin(200, "application/json"));
   call.http.on_close([&p] { p.events.changed().notify(p.loop); });
   while (!call.http.closed()) {
-    if (at < p.events.oldest()) co_return fail(Code::kCancelled, "the reader is too slow: events were lost");  // cut, not silently skipped
+    if (at < p.events.oldest())
+      co_return fail(Code::kCancelled,
+                     "the reader is too slow: events were lost");  // cut, not silently skipped
     while (at < p.events.next() && !call.http.closed()) {
       const EngineEvent e = p.events.at(at++);
       if ((since && e.time < *since) || (until && e.time > *until) || !wanted(filters, e)) continue;

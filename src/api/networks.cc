@@ -19,21 +19,39 @@ void fields(A& a, IpamConfig& i) {
 }
 template <class A>
 void fields(A& a, NetworkWish& w) {
-  a("Name", w.network.name), a("Driver", w.network.driver), a("Scope", w.scope), a("Internal", w.network.internal), a("Attachable", w.network.attachable);
-  a("Ingress", w.network.ingress), a("EnableIPv4", w.enable_ipv4), a("EnableIPv6", w.network.enable_ipv6), a("Options", w.network.options), a("Labels", w.network.labels);
+  a("Name", w.network.name), a("Driver", w.network.driver), a("Scope", w.scope),
+      a("Internal", w.network.internal), a("Attachable", w.network.attachable);
+  a("Ingress", w.network.ingress), a("EnableIPv4", w.enable_ipv4), a("EnableIPv6", w.network.enable_ipv6),
+      a("Options", w.network.options), a("Labels", w.network.labels);
   a.refuse("ConfigOnly"), a.refuse("ConfigFrom");
 }
 
 static Json network_json(ApiParts& p, const Network& n, bool detailed) {
   JsonArray config;
   for (const auto& pool : n.pools) config.push_back(to_json(pool));
-  JsonObject out{{"Name", n.name}, {"Id", n.id}, {"Created", rfc3339(n.created)}, {"Scope", n.scope}, {"Driver", n.driver}, {"EnableIPv4", true}, {"EnableIPv6", n.enable_ipv6},
-                 {"IPAM", JsonObject{{"Driver", "default"}, {"Options", nullptr}, {"Config", config}}}, {"Internal", n.internal}, {"Attachable", n.attachable},
-                 {"Ingress", n.ingress}, {"ConfigFrom", JsonObject{{"Network", ""}}}, {"ConfigOnly", false}, {"Options", to_json(n.options)}, {"Labels", to_json(n.labels)}};
+  JsonObject out{{"Name", n.name},
+                 {"Id", n.id},
+                 {"Created", rfc3339(n.created)},
+                 {"Scope", n.scope},
+                 {"Driver", n.driver},
+                 {"EnableIPv4", true},
+                 {"EnableIPv6", n.enable_ipv6},
+                 {"IPAM", JsonObject{{"Driver", "default"}, {"Options", nullptr}, {"Config", config}}},
+                 {"Internal", n.internal},
+                 {"Attachable", n.attachable},
+                 {"Ingress", n.ingress},
+                 {"ConfigFrom", JsonObject{{"Network", ""}}},
+                 {"ConfigOnly", false},
+                 {"Options", to_json(n.options)},
+                 {"Labels", to_json(n.labels)}};
   JsonObject containers;
   if (detailed)
     for (const auto& [id, m] : p.networks.members(n.id))
-      containers[id] = JsonObject{{"Name", m.container_name}, {"EndpointID", m.endpoint_id}, {"MacAddress", m.mac}, {"IPv4Address", m.address_cidr}, {"IPv6Address", m.address6_cidr}};
+      containers[id] = JsonObject{{"Name", m.container_name},
+                                  {"EndpointID", m.endpoint_id},
+                                  {"MacAddress", m.mac},
+                                  {"IPv4Address", m.address_cidr},
+                                  {"IPv6Address", m.address6_cidr}};
   out["Containers"] = containers;
   return out;
 }
@@ -47,15 +65,19 @@ static std::vector<Network> everything(ApiParts& p) {
 
 static Task<Result<>> list(Api& api, Call& call) {
   ApiParts& p = api.parts();
-  CO_TRY(const Filters f, Filters::parse(call.request(), {"dangling", "driver", "id", "label", "name", "scope", "type"}));
+  CO_TRY(const Filters f,
+         Filters::parse(call.request(), {"dangling", "driver", "id", "label", "name", "scope", "type"}));
   JsonArray out;
   for (const auto& n : everything(p)) {
     const bool predefined = n.name == "bridge" || n.name == "host" || n.name == "none";
-    const bool fits = f.exact("driver", n.driver) && f.exact("scope", n.scope) && f.labels("label", n.labels) &&
-                      f.any("name", [&](const std::string& v) { return n.name.find(v) != std::string::npos; }) &&
-                      f.any("id", [&](const std::string& v) { return n.id.starts_with(v); }) &&
-                      f.any("type", [&](const std::string& v) { return (v == "builtin") == predefined; }) &&
-                      f.any("dangling", [&](const std::string& v) { return (v == "true" || v == "1") == (p.networks.members(n.id).empty() && !predefined); });
+    const bool fits =
+        f.exact("driver", n.driver) && f.exact("scope", n.scope) && f.labels("label", n.labels) &&
+        f.any("name", [&](const std::string& v) { return n.name.find(v) != std::string::npos; }) &&
+        f.any("id", [&](const std::string& v) { return n.id.starts_with(v); }) &&
+        f.any("type", [&](const std::string& v) { return (v == "builtin") == predefined; }) &&
+        f.any("dangling", [&](const std::string& v) {
+          return (v == "true" || v == "1") == (p.networks.members(n.id).empty() && !predefined);
+        });
     if (fits) out.push_back(network_json(p, n, false));
   }
   co_await call.http.reply(200, dump(out));
@@ -83,15 +105,19 @@ static Task<Result<>> create(Api& api, Call& call) {
   CO_TRY(auto wish, from_json<NetworkWish>(json));
   if (const Json* ipam = json.get_object().if_contains("IPAM"); ipam && ipam->is_object()) {
     CO_TRY(const auto config, from_json<IpamConfig>(*ipam));
-    if (!config.driver.empty() && config.driver != "default") co_return fail(Code::kUnsupported, "IPAM driver " + config.driver + " is not supported yet");
+    if (!config.driver.empty() && config.driver != "default")
+      co_return fail(Code::kUnsupported, "IPAM driver " + config.driver + " is not supported yet");
     if (!config.options.empty()) co_return fail(Code::kUnsupported, "IPAM options are not supported yet");
     for (const auto& one : config.config) {
       CO_TRY(const auto pool, from_json<IpamPool>(one));
       wish.network.pools.push_back(pool);
     }
   }
-  if (!wish.enable_ipv4.value_or(true)) co_return fail(Code::kUnsupported, "EnableIPv4=false is not supported yet");
-  if (wish.network.ingress) co_return fail(Code::kUnsupported, "creating an ingress network is not supported yet: the cluster makes it");
+  if (!wish.enable_ipv4.value_or(true))
+    co_return fail(Code::kUnsupported, "EnableIPv4=false is not supported yet");
+  if (wish.network.ingress)
+    co_return fail(Code::kUnsupported,
+                   "creating an ingress network is not supported yet: the cluster makes it");
   std::string id;
   if (wish.network.driver == "overlay" || wish.scope == "swarm") {
     CO_TRY(id, co_await create_cluster_network(p, std::move(wish)));
@@ -146,7 +172,9 @@ static Task<Result<>> prune(Api& api, Call& call) {
     const bool predefined = n.name == "bridge" || n.name == "host" || n.name == "none";
     bool wanted = false;  // a stopped container keeps its network
     for (const auto& [cid, live] : p.containers.all()) wanted |= live->c.networks.contains(n.name);
-    if (!predefined && !wanted && n.scope == "local" && p.networks.members(id).empty() && f.prunes(n.labels) && (!until || n.created < *until)) victims.emplace_back(id, n.name);
+    if (!predefined && !wanted && n.scope == "local" && p.networks.members(id).empty() &&
+        f.prunes(n.labels) && (!until || n.created < *until))
+      victims.emplace_back(id, n.name);
   }
   JsonArray deleted;
   for (const auto& [id, name] : victims) {
@@ -154,7 +182,8 @@ static Task<Result<>> prune(Api& api, Call& call) {
     if (done) deleted.push_back(Json(name));
   }
   p.events.publish("network", "prune", "", {{"reclaimed", "0"}});
-  co_await call.http.reply(200, dump(JsonObject{{"NetworksDeleted", deleted.empty() ? Json(nullptr) : Json(deleted)}}));
+  co_await call.http.reply(
+      200, dump(JsonObject{{"NetworksDeleted", deleted.empty() ? Json(nullptr) : Json(deleted)}}));
   co_return Result<>{};
 }
 

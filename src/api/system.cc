@@ -18,19 +18,34 @@ static Task<Result<>> ping(Api& api, Call& call) {
   co_return Result<>{};
 }
 
-static Json component_json(const Component& c) { return JsonObject{{"Name", c.name}, {"Version", c.version}, {"Details", JsonObject{{"GitCommit", c.commit}}}}; }
+static Json component_json(const Component& c) {
+  return JsonObject{
+      {"Name", c.name}, {"Version", c.version}, {"Details", JsonObject{{"GitCommit", c.commit}}}};
+}
 
 static Task<Result<>> version(Api& api, Call& call) {
   const SystemFacts& f = api.parts().facts;
   const auto programs = co_await api.parts().components();
   JsonArray components;
-  components.push_back(JsonObject{{"Name", "Engine"}, {"Version", PANAL_VERSION}, {"Details", JsonObject{{"ApiVersion", kApiVersion}, {"MinAPIVersion", kMinApiVersion}, {"Arch", f.architecture}, {"Os", "linux"}, {"KernelVersion", f.kernel_version}, {"GitCommit", ""}, {"GoVersion", "none"}, {"BuildTime", ""}, {"Experimental", "false"}}}});
+  components.push_back(JsonObject{{"Name", "Engine"},
+                                  {"Version", PANAL_VERSION},
+                                  {"Details", JsonObject{{"ApiVersion", kApiVersion},
+                                                         {"MinAPIVersion", kMinApiVersion},
+                                                         {"Arch", f.architecture},
+                                                         {"Os", "linux"},
+                                                         {"KernelVersion", f.kernel_version},
+                                                         {"GitCommit", ""},
+                                                         {"GoVersion", "none"},
+                                                         {"BuildTime", ""},
+                                                         {"Experimental", "false"}}}});
   for (const auto& c : programs) components.push_back(component_json(c));
   JsonObject out;
   out["Platform"] = JsonObject{{"Name", "Panal"}};
   out["Components"] = components;
-  out["Version"] = PANAL_VERSION, out["ApiVersion"] = kApiVersion, out["MinAPIVersion"] = kMinApiVersion, out["Os"] = "linux";
-  out["Arch"] = f.architecture, out["KernelVersion"] = f.kernel_version, out["GitCommit"] = "", out["GoVersion"] = "", out["BuildTime"] = "";
+  out["Version"] = PANAL_VERSION, out["ApiVersion"] = kApiVersion, out["MinAPIVersion"] = kMinApiVersion,
+  out["Os"] = "linux";
+  out["Arch"] = f.architecture, out["KernelVersion"] = f.kernel_version, out["GitCommit"] = "",
+  out["GoVersion"] = "", out["BuildTime"] = "";
   co_await call.http.reply(200, dump(out));
   co_return Result<>{};
 }
@@ -39,26 +54,40 @@ static Json registry_config(const RegistryOptions& o) {
   JsonArray networks{"::1/128", "127.0.0.0/8"}, mirrors;
   JsonObject indexes;
   for (const auto& entry : o.insecure_registries) {
-    if (entry.find('/') != std::string::npos) networks.push_back(Json(entry));
-    else indexes[entry] = JsonObject{{"Name", entry}, {"Mirrors", JsonArray{}}, {"Secure", false}, {"Official", false}};
+    if (entry.find('/') != std::string::npos)
+      networks.push_back(Json(entry));
+    else
+      indexes[entry] =
+          JsonObject{{"Name", entry}, {"Mirrors", JsonArray{}}, {"Secure", false}, {"Official", false}};
   }
-  for (const auto& mirror : o.registry_mirrors) mirrors.push_back(Json(mirror + (mirror.ends_with('/') ? "" : "/")));
-  indexes["docker.io"] = JsonObject{{"Name", "docker.io"}, {"Mirrors", mirrors}, {"Secure", true}, {"Official", true}};
-  return JsonObject{{"InsecureRegistryCIDRs", networks}, {"IndexConfigs", indexes}, {"Mirrors", mirrors.empty() ? Json(nullptr) : Json(mirrors)}};
+  for (const auto& mirror : o.registry_mirrors)
+    mirrors.push_back(Json(mirror + (mirror.ends_with('/') ? "" : "/")));
+  indexes["docker.io"] =
+      JsonObject{{"Name", "docker.io"}, {"Mirrors", mirrors}, {"Secure", true}, {"Official", true}};
+  return JsonObject{{"InsecureRegistryCIDRs", networks},
+                    {"IndexConfigs", indexes},
+                    {"Mirrors", mirrors.empty() ? Json(nullptr) : Json(mirrors)}};
 }
 
 static int open_files() {
   std::error_code error;
   int count = 0;
-  for (auto it = std::filesystem::directory_iterator("/proc/self/fd", error); it != std::filesystem::directory_iterator(); it.increment(error)) ++count;
+  for (auto it = std::filesystem::directory_iterator("/proc/self/fd", error);
+       it != std::filesystem::directory_iterator(); it.increment(error))
+    ++count;
   return count;
 }
 
 static Json warnings_of(const SystemFacts& f, bool forwarding, const std::vector<std::string>& of_network) {
   std::vector<std::string> all = f.warnings;
   all.insert(all.end(), of_network.begin(), of_network.end());
-  const std::pair<bool, const char*> lacks[] = {{f.memory_limit, "No memory limit support"}, {f.swap_limit, "No swap limit support"}, {f.cpu_quota, "No cpu cfs quota support"}, {f.cpu_shares, "No cpu shares support"},
-                                                {f.cpu_set, "No cpuset support"}, {f.pids_limit, "No pids limit support"}, {forwarding, "IPv4 forwarding is disabled"}};
+  const std::pair<bool, const char*> lacks[] = {{f.memory_limit, "No memory limit support"},
+                                                {f.swap_limit, "No swap limit support"},
+                                                {f.cpu_quota, "No cpu cfs quota support"},
+                                                {f.cpu_shares, "No cpu shares support"},
+                                                {f.cpu_set, "No cpuset support"},
+                                                {f.pids_limit, "No pids limit support"},
+                                                {forwarding, "IPv4 forwarding is disabled"}};
   for (const auto& [there, text] : lacks)
     if (!there) all.push_back(std::string("WARNING: ") + text);
   return all.empty() ? Json(nullptr) : to_json(all);
@@ -68,11 +97,15 @@ static void add_containers(ApiParts& p, JsonObject& out) {
   int running = 0, paused = 0, stopped = 0;
   for (const auto& [id, live] : p.containers.all()) {
     const Phase phase = live->c.state.phase;
-    if (phase == Phase::kRunning || phase == Phase::kRestarting) ++running;
-    else if (phase == Phase::kPaused) ++paused;
-    else ++stopped;
+    if (phase == Phase::kRunning || phase == Phase::kRestarting)
+      ++running;
+    else if (phase == Phase::kPaused)
+      ++paused;
+    else
+      ++stopped;
   }
-  out["Containers"] = running + paused + stopped, out["ContainersRunning"] = running, out["ContainersPaused"] = paused, out["ContainersStopped"] = stopped;
+  out["Containers"] = running + paused + stopped, out["ContainersRunning"] = running,
+  out["ContainersPaused"] = paused, out["ContainersStopped"] = stopped;
 }
 
 static Task<Result<>> info(Api& api, Call& call) {
@@ -84,26 +117,49 @@ static Task<Result<>> info(Api& api, Call& call) {
   out["ID"] = f.id;
   add_containers(p, out);
   out["Images"] = p.images.all().size(), out["Driver"] = "overlay2";
-  out["DriverStatus"] = JsonArray{JsonArray{"Backing Filesystem", f.file_system}, JsonArray{"Supports d_type", "true"}};
-  out["Plugins"] = JsonObject{{"Volume", JsonArray{"local"}}, {"Network", JsonArray{"bridge", "host", "null", "overlay"}}, {"Authorization", nullptr}, {"Log", JsonArray{"journald", "json-file", "local", "syslog"}}};
-  out["MemoryLimit"] = f.memory_limit, out["SwapLimit"] = f.swap_limit, out["CpuCfsPeriod"] = f.cpu_quota, out["CpuCfsQuota"] = f.cpu_quota, out["CPUShares"] = f.cpu_shares, out["CPUSet"] = f.cpu_set;
-  out["PidsLimit"] = f.pids_limit, out["IPv4Forwarding"] = forwarding, out["Debug"] = f.debug, out["OomKillDisable"] = f.oom_kill_disable;
-  out["SystemTime"] = rfc3339(p.loop.wall_now()), out["LoggingDriver"] = f.logging_driver, out["CgroupDriver"] = "cgroupfs", out["CgroupVersion"] = f.cgroup_v2 ? "2" : "1";
-  out["KernelVersion"] = f.kernel_version, out["OperatingSystem"] = f.operating_system, out["OSVersion"] = f.os_version, out["OSType"] = "linux";
-  out["Architecture"] = f.architecture == "amd64" ? "x86_64" : f.architecture == "arm64" ? "aarch64" : f.architecture;
-  out["NCPU"] = f.cpus, out["MemTotal"] = f.memory_bytes, out["IndexServerAddress"] = "https://index.docker.io/v1/", out["DockerRootDir"] = f.data_root;
-  out["Name"] = f.node_name, out["Labels"] = to_json(f.labels), out["ExperimentalBuild"] = false, out["ServerVersion"] = PANAL_VERSION;
-  out["Runtimes"] = JsonObject{{"crun", JsonObject{{"path", "crun"}}}}, out["DefaultRuntime"] = f.default_runtime, out["LiveRestoreEnabled"] = f.live_restore, out["InitBinary"] = "tini";
-  out["Isolation"] = "", out["SecurityOptions"] = to_json(f.security_options), out["Warnings"] = warnings_of(f, forwarding, p.networks.kernel().warnings());
-  out["NEventsListener"] = p.events.listeners(), out["NFd"] = open_files(), out["NGoroutines"] = 1, out["GenericResources"] = nullptr;
-  const auto variable = [](const char* name) { return std::string(std::getenv(name) ? std::getenv(name) : ""); };
-  out["HttpProxy"] = variable("HTTP_PROXY"), out["HttpsProxy"] = variable("HTTPS_PROXY"), out["NoProxy"] = variable("NO_PROXY"), out["RegistryConfig"] = registry_config(p.registry.options());
-  out["FirewallBackend"] = JsonObject{{"Driver", "nftables"}}, out["CDISpecDirs"] = JsonArray{}, out["ContainerdCommit"] = JsonObject{{"ID", ""}};
+  out["DriverStatus"] =
+      JsonArray{JsonArray{"Backing Filesystem", f.file_system}, JsonArray{"Supports d_type", "true"}};
+  out["Plugins"] = JsonObject{{"Volume", JsonArray{"local"}},
+                              {"Network", JsonArray{"bridge", "host", "null", "overlay"}},
+                              {"Authorization", nullptr},
+                              {"Log", JsonArray{"journald", "json-file", "local", "syslog"}}};
+  out["MemoryLimit"] = f.memory_limit, out["SwapLimit"] = f.swap_limit, out["CpuCfsPeriod"] = f.cpu_quota,
+  out["CpuCfsQuota"] = f.cpu_quota, out["CPUShares"] = f.cpu_shares, out["CPUSet"] = f.cpu_set;
+  out["PidsLimit"] = f.pids_limit, out["IPv4Forwarding"] = forwarding, out["Debug"] = f.debug,
+  out["OomKillDisable"] = f.oom_kill_disable;
+  out["SystemTime"] = rfc3339(p.loop.wall_now()), out["LoggingDriver"] = f.logging_driver,
+  out["CgroupDriver"] = "cgroupfs", out["CgroupVersion"] = f.cgroup_v2 ? "2" : "1";
+  out["KernelVersion"] = f.kernel_version, out["OperatingSystem"] = f.operating_system,
+  out["OSVersion"] = f.os_version, out["OSType"] = "linux";
+  out["Architecture"] = f.architecture == "amd64"   ? "x86_64"
+                        : f.architecture == "arm64" ? "aarch64"
+                                                    : f.architecture;
+  out["NCPU"] = f.cpus, out["MemTotal"] = f.memory_bytes,
+  out["IndexServerAddress"] = "https://index.docker.io/v1/", out["DockerRootDir"] = f.data_root;
+  out["Name"] = f.node_name, out["Labels"] = to_json(f.labels), out["ExperimentalBuild"] = false,
+  out["ServerVersion"] = PANAL_VERSION;
+  out["Runtimes"] = JsonObject{{"crun", JsonObject{{"path", "crun"}}}},
+  out["DefaultRuntime"] = f.default_runtime, out["LiveRestoreEnabled"] = f.live_restore,
+  out["InitBinary"] = "tini";
+  out["Isolation"] = "", out["SecurityOptions"] = to_json(f.security_options),
+  out["Warnings"] = warnings_of(f, forwarding, p.networks.kernel().warnings());
+  out["NEventsListener"] = p.events.listeners(), out["NFd"] = open_files(), out["NGoroutines"] = 1,
+  out["GenericResources"] = nullptr;
+  const auto variable = [](const char* name) {
+    return std::string(std::getenv(name) ? std::getenv(name) : "");
+  };
+  out["HttpProxy"] = variable("HTTP_PROXY"), out["HttpsProxy"] = variable("HTTPS_PROXY"),
+  out["NoProxy"] = variable("NO_PROXY"), out["RegistryConfig"] = registry_config(p.registry.options());
+  out["FirewallBackend"] = JsonObject{{"Driver", "nftables"}}, out["CDISpecDirs"] = JsonArray{},
+  out["ContainerdCommit"] = JsonObject{{"ID", ""}};
   for (const auto& c : programs)
-    if (c.name != "conmon") out[c.name == "tini" ? "InitCommit" : "RuncCommit"] = JsonObject{{"ID", c.commit.empty() ? c.version : c.commit}};
+    if (c.name != "conmon")
+      out[c.name == "tini" ? "InitCommit" : "RuncCommit"] =
+          JsonObject{{"ID", c.commit.empty() ? c.version : c.commit}};
   if (!f.address_pools.empty()) {
     JsonArray pools;
-    for (const auto& [base, size] : f.address_pools) pools.push_back(JsonObject{{"Base", base}, {"Size", size}});
+    for (const auto& [base, size] : f.address_pools)
+      pools.push_back(JsonObject{{"Base", base}, {"Size", size}});
     out["DefaultAddressPools"] = pools;
   }
   out["Swarm"] = swarm_info(p.swarm);

@@ -16,8 +16,13 @@ void fields(A& a, VolumeWish& w) {
 }
 
 static Json volume_json(const Volume& v) {
-  return JsonObject{{"CreatedAt", rfc3339(v.created)}, {"Driver", v.driver}, {"Labels", v.labels.empty() ? Json(nullptr) : to_json(v.labels)}, {"Mountpoint", v.mountpoint},
-                    {"Name", v.name}, {"Options", v.options.empty() ? Json(nullptr) : to_json(v.options)}, {"Scope", "local"}};
+  return JsonObject{{"CreatedAt", rfc3339(v.created)},
+                    {"Driver", v.driver},
+                    {"Labels", v.labels.empty() ? Json(nullptr) : to_json(v.labels)},
+                    {"Mountpoint", v.mountpoint},
+                    {"Name", v.name},
+                    {"Options", v.options.empty() ? Json(nullptr) : to_json(v.options)},
+                    {"Scope", "local"}};
 }
 
 static Task<Result<>> list(Api& api, Call& call) {
@@ -25,8 +30,12 @@ static Task<Result<>> list(Api& api, Call& call) {
   CO_TRY(const Filters f, Filters::parse(call.request(), {"dangling", "driver", "label", "name"}));
   JsonArray out;
   for (const auto& [name, v] : p.volumes.all()) {
-    const bool fits = f.exact("driver", v.driver) && f.labels("label", v.labels) && f.any("name", [&](const std::string& part) { return name.find(part) != std::string::npos; }) &&
-                      f.any("dangling", [&](const std::string& d) { return (d == "true" || d == "1") == p.containers.users_of_volume(name).empty(); });
+    const bool fits =
+        f.exact("driver", v.driver) && f.labels("label", v.labels) &&
+        f.any("name", [&](const std::string& part) { return name.find(part) != std::string::npos; }) &&
+        f.any("dangling", [&](const std::string& d) {
+          return (d == "true" || d == "1") == p.containers.users_of_volume(name).empty();
+        });
     if (fits) out.push_back(volume_json(v));
   }
   co_await call.http.reply(200, dump(JsonObject{{"Volumes", out}, {"Warnings", nullptr}}));
@@ -37,7 +46,8 @@ static Task<Result<>> create(Api& api, Call& call) {
   CO_TRY(const Json json, co_await read_json(call));
   CO_TRY(auto wish, from_json<VolumeWish>(json));
   bool created = false;
-  CO_TRY(const Volume* v, co_await api.parts().volumes.ensure(wish.name, wish.driver, wish.labels, wish.options, created));
+  CO_TRY(const Volume* v,
+         co_await api.parts().volumes.ensure(wish.name, wish.driver, wish.labels, wish.options, created));
   co_await call.http.reply(201, dump(volume_json(*v)));
   co_return Result<>{};
 }
@@ -63,11 +73,13 @@ static Task<Result<>> prune(Api& api, Call& call) {
   ApiParts& p = api.parts();
   CO_TRY(const Filters f, Filters::parse(call.request(), {"all", "label", "label!"}));
   const std::string version = call.request().api_version;
-  const bool old = !version.empty() && parse_int(version.substr(version.find('.') + 1)).value_or(99) < 42;  // those knew no "all" and removed all
+  const bool old = !version.empty() && parse_int(version.substr(version.find('.') + 1)).value_or(99) <
+                                           42;  // those knew no "all" and removed all
   const bool all = f.has("all") ? f.get("all")[0] == "true" || f.get("all")[0] == "1" : old;
   std::vector<Volume> victims;
   for (const auto& [name, v] : p.volumes.all())
-    if ((all || v.anonymous) && p.containers.users_of_volume(name).empty() && f.prunes(v.labels)) victims.push_back(v);
+    if ((all || v.anonymous) && p.containers.users_of_volume(name).empty() && f.prunes(v.labels))
+      victims.push_back(v);
   JsonArray deleted;
   int64_t reclaimed = 0;
   for (const auto& v : victims) {
@@ -77,7 +89,9 @@ static Task<Result<>> prune(Api& api, Call& call) {
     if (done) deleted.push_back(Json(v.name)), reclaimed += size;
   }
   p.events.publish("volume", "prune", "", {{"reclaimed", std::to_string(reclaimed)}});
-  co_await call.http.reply(200, dump(JsonObject{{"VolumesDeleted", deleted.empty() ? Json(nullptr) : Json(deleted)}, {"SpaceReclaimed", reclaimed}}));
+  co_await call.http.reply(
+      200, dump(JsonObject{{"VolumesDeleted", deleted.empty() ? Json(nullptr) : Json(deleted)},
+                           {"SpaceReclaimed", reclaimed}}));
   co_return Result<>{};
 }
 

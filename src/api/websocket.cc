@@ -36,7 +36,8 @@ Result<std::optional<WebSocketParser::Message>> WebSocketParser::next() {
   const auto byte = [this](size_t at) { return static_cast<unsigned char>(buffer_[at]); };
   if (buffer_.size() < 2) return std::nullopt;
   const int opcode = byte(0) & 15;
-  if (byte(0) & 0x70 || !(byte(1) & 0x80)) return fail(Code::kInvalid, "websocket: a frame that is not masked or uses an extension");
+  if (byte(0) & 0x70 || !(byte(1) & 0x80))
+    return fail(Code::kInvalid, "websocket: a frame that is not masked or uses an extension");
   uint64_t size = byte(1) & 0x7f;
   const size_t extra = size < 126 ? 0 : size == 126 ? 2 : 8, head = 2 + extra + 4;
   if (buffer_.size() < head) return std::nullopt;
@@ -45,12 +46,17 @@ Result<std::optional<WebSocketParser::Message>> WebSocketParser::next() {
   if (size > kMaxPayload) return fail(Code::kTooLarge, "websocket: a frame of more than 1 MiB");
   if (buffer_.size() < head + size) return std::nullopt;
   Message message{Kind::kData, buffer_.substr(head, size)};
-  for (size_t i = 0; i < message.payload.size(); ++i) message.payload[i] = static_cast<char>(message.payload[i] ^ buffer_[head - 4 + i % 4]);
+  for (size_t i = 0; i < message.payload.size(); ++i)
+    message.payload[i] = static_cast<char>(message.payload[i] ^ buffer_[head - 4 + i % 4]);
   buffer_.erase(0, head + size);
-  if (opcode == kClose) message.kind = Kind::kClose;
-  else if (opcode == kPing) message.kind = Kind::kPing;
-  else if (opcode == kPong) message.kind = Kind::kPong;
-  else if (opcode > 2) return fail(Code::kInvalid, "websocket: unknown kind of frame");
+  if (opcode == kClose)
+    message.kind = Kind::kClose;
+  else if (opcode == kPing)
+    message.kind = Kind::kPing;
+  else if (opcode == kPong)
+    message.kind = Kind::kPong;
+  else if (opcode > 2)
+    return fail(Code::kInvalid, "websocket: unknown kind of frame");
   return message;
 }
 
@@ -76,8 +82,12 @@ Task<Result<size_t>> WebSocketStream::read(std::span<char> into) {
   co_return n;
 }
 
-Task<Result<>> WebSocketStream::write(std::string_view data) { co_return co_await inner_.write(websocket_frame(kBinary, data)); }
+Task<Result<>> WebSocketStream::write(std::string_view data) {
+  co_return co_await inner_.write(websocket_frame(kBinary, data));
+}
 
-Task<void> WebSocketStream::finish() { (void)co_await inner_.write(websocket_frame(kClose, std::string_view("\x03\xe8", 2))); }
+Task<void> WebSocketStream::finish() {
+  (void)co_await inner_.write(websocket_frame(kClose, std::string_view("\x03\xe8", 2)));
+}
 
 }  // namespace panal

@@ -9,13 +9,16 @@ std::string masked(int opcode, std::string text) {
   std::string frame = websocket_frame(opcode, text);
   const size_t head = frame.size() - text.size();
   frame[1] = static_cast<char>(frame[1] | 0x80);
-  for (size_t i = 0; i < text.size(); ++i) frame[head + i] = static_cast<char>(frame[head + i] ^ "mask"[i % 4]);
+  for (size_t i = 0; i < text.size(); ++i)
+    frame[head + i] = static_cast<char>(frame[head + i] ^ "mask"[i % 4]);
   return frame.insert(head, "mask");
 }
 
 }  // namespace
 
-TEST_CASE("websocket: the key of the specification's example") { CHECK(websocket_accept("dGhlIHNhbXBsZSBub25jZQ==") == "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="); }
+TEST_CASE("websocket: the key of the specification's example") {
+  CHECK(websocket_accept("dGhlIHNhbXBsZSBub25jZQ==") == "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+}
 
 TEST_CASE("websocket: frames of every size, byte by byte") {
   for (const size_t size : {0u, 1u, 125u, 126u, 70'000u}) {

@@ -23,7 +23,8 @@ Result<std::string> read_all(int fd, size_t limit_bytes) {
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) return fail(sys_error(errno, "read"));
     if (n == 0) return out;
-    if (out.size() + static_cast<size_t>(n) > limit_bytes) return fail(Code::kTooLarge, "read: more than the limit");
+    if (out.size() + static_cast<size_t>(n) > limit_bytes)
+      return fail(Code::kTooLarge, "read: more than the limit");
     out.append(buf, static_cast<size_t>(n));
   }
 }
@@ -61,7 +62,8 @@ Result<> write_file_atomic(const std::string& path, std::string_view data, int m
   if (::fsync(fd.get()) != 0) return fail(sys_error(errno, "fsync", temp));
   if (::rename(temp.c_str(), path.c_str()) != 0) return fail(sys_error(errno, "rename", temp));
   const auto slash = path.rfind('/');
-  Fd dir(::open(slash == std::string::npos ? "." : path.substr(0, slash + 1).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  Fd dir(::open(slash == std::string::npos ? "." : path.substr(0, slash + 1).c_str(),
+                O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (dir) (void)::fsync(dir.get());
   return {};
 }
@@ -85,7 +87,9 @@ Result<> remove_tree(const std::string& path) {
 std::vector<std::string> list_dir(const std::string& path) {
   std::vector<std::string> out;
   std::error_code error;
-  for (auto it = std::filesystem::directory_iterator(path, error); !error && it != std::filesystem::directory_iterator(); it.increment(error)) out.push_back(it->path().filename());
+  for (auto it = std::filesystem::directory_iterator(path, error);
+       !error && it != std::filesystem::directory_iterator(); it.increment(error))
+    out.push_back(it->path().filename());
   std::sort(out.begin(), out.end());
   return out;
 }

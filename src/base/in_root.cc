@@ -34,7 +34,8 @@ Result<Fd> open_in_root(int root, const std::string& path, uint64_t flags) {
 Result<Fd> open_file_in_root(int root, const std::string& path) {
   TRY(const Fd place, open_in_root(root, path, O_PATH));
   struct stat info;
-  if (::fstat(place.get(), &info) != 0 || !S_ISREG(info.st_mode)) return fail(Code::kInvalid, path + ": not a regular file");
+  if (::fstat(place.get(), &info) != 0 || !S_ISREG(info.st_mode))
+    return fail(Code::kInvalid, path + ": not a regular file");
   Fd fd(::open(("/proc/self/fd/" + std::to_string(place.get())).c_str(), O_RDONLY | O_CLOEXEC));
   if (!fd) return fail(sys_error(errno, "open", path));
   return fd;
@@ -48,7 +49,8 @@ Result<Fd> make_dirs_in_root(int root, const std::string& path) {
     if (auto there = open_in_root(root, next, O_PATH); !there) {
       if (there.error().code != Code::kNotFound) return there;
       TRY(const Fd parent, open_in_root(root, done, O_PATH | O_DIRECTORY));
-      if (::mkdirat(parent.get(), part.c_str(), 0755) != 0 && errno != EEXIST) return fail(sys_error(errno, "mkdir", next));
+      if (::mkdirat(parent.get(), part.c_str(), 0755) != 0 && errno != EEXIST)
+        return fail(sys_error(errno, "mkdir", next));
     }
     done = next;
   }

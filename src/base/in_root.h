@@ -1,4 +1,5 @@
-// Opening files below a folder that somebody hostile may be changing meanwhile: what a chroot there would see, and nothing else.
+// Opening files below a folder that somebody hostile may be changing meanwhile: what a chroot there would
+// see, and nothing else.
 #pragma once
 #include <cstdint>
 #include <string>
@@ -7,12 +8,14 @@
 
 namespace panal {
 
-/// openat2 with RESOLVE_ flags; errno says why not. A rename elsewhere while ".." is looked up makes the kernel unsure: it is asked again.
+/// openat2 with RESOLVE_ flags; errno says why not. A rename elsewhere while ".." is looked up makes the
+/// kernel unsure: it is asked again.
 Fd open_resolved(int dir, const std::string& path, uint64_t flags, uint64_t resolve);
 Result<Fd> open_root(const std::string& path);
 /// Opens `path` below the folder `root` (openat2, RESOLVE_IN_ROOT): neither a symlink nor ".." leads out.
 Result<Fd> open_in_root(int root, const std::string& path, uint64_t flags);
-/// A regular file, for reading. Anything else is refused without having been opened: opening a device may act on it.
+/// A regular file, for reading. Anything else is refused without having been opened: opening a device may act
+/// on it.
 Result<Fd> open_file_in_root(int root, const std::string& path);
 /// mkdir -p; the folder itself (O_PATH).
 Result<Fd> make_dirs_in_root(int root, const std::string& path);

@@ -22,7 +22,9 @@ struct Root {
     fd = std::move(open_root(path + "/root").value());
   }
   ~Root() { (void)remove_tree(path); }
-  void link(const std::string& to, const std::string& name) const { REQUIRE(::symlink(to.c_str(), (path + "/root/" + name).c_str()) == 0); }
+  void link(const std::string& to, const std::string& name) const {
+    REQUIRE(::symlink(to.c_str(), (path + "/root/" + name).c_str()) == 0);
+  }
   Result<std::string> read(const std::string& name) const {
     TRY(const Fd file, open_file_in_root(fd.get(), name));
     return read_all(file.get());

@@ -17,13 +17,20 @@ std::string dump(const Json& value) { return boost::json::serialize(value); }
 
 bool is_blank(const Json& v) {
   switch (v.kind()) {
-    case boost::json::kind::null: return true;
-    case boost::json::kind::bool_: return !v.get_bool();
-    case boost::json::kind::int64: return v.get_int64() == 0;
-    case boost::json::kind::uint64: return v.get_uint64() == 0;
-    case boost::json::kind::double_: return v.get_double() == 0;
-    case boost::json::kind::string: return v.get_string().empty();
-    case boost::json::kind::array: return v.get_array().empty();
+    case boost::json::kind::null:
+      return true;
+    case boost::json::kind::bool_:
+      return !v.get_bool();
+    case boost::json::kind::int64:
+      return v.get_int64() == 0;
+    case boost::json::kind::uint64:
+      return v.get_uint64() == 0;
+    case boost::json::kind::double_:
+      return v.get_double() == 0;
+    case boost::json::kind::string:
+      return v.get_string().empty();
+    case boost::json::kind::array:
+      return v.get_array().empty();
     case boost::json::kind::object:
       for (const auto& [key, item] : v.get_object())
         if (!is_blank(item)) return false;

@@ -2,10 +2,10 @@
 //
 //   template <class A> void fields(A& a, Resources& r) { a("NanoCPUs", r.nano_cpus); a.opt("Pids", r.pids); }
 //
-// and is both written (JsonWriter) and read (JsonReader) from that declaration. `a(...)` is always written, `a.opt`
-// only when it differs from the default. A reader collects the first error with its path; `a.refuse(name, why)` turns a
-// non-empty field into an error that names it, so that no option is accepted and ignored.
-// Include this header in .cc files only (it brings Boost.JSON).
+// and is both written (JsonWriter) and read (JsonReader) from that declaration. `a(...)` is always written,
+// `a.opt` only when it differs from the default. A reader collects the first error with its path;
+// `a.refuse(name, why)` turns a non-empty field into an error that names it, so that no option is accepted
+// and ignored. Include this header in .cc files only (it brings Boost.JSON).
 #pragma once
 #include <boost/json.hpp>
 
@@ -29,7 +29,9 @@ using JsonObject = boost::json::object;
 using JsonArray = boost::json::array;
 
 inline std::string_view sv(const boost::json::string& s) { return {s.data(), s.size()}; }
-inline std::string str(const Json& v) { return v.is_string() ? std::string(sv(v.get_string())) : std::string(); }
+inline std::string str(const Json& v) {
+  return v.is_string() ? std::string(sv(v.get_string())) : std::string();
+}
 
 /// Parses with limits on depth (64); the message is what Docker's decoder would make of a broken body.
 Result<Json> parse_json(std::string_view text);

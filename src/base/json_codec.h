@@ -39,8 +39,10 @@ class JsonWriter {
   static Json to(T& value);
   template <class K>
   static std::string key_text(const K& key) {
-    if constexpr (std::convertible_to<K, std::string>) return key;
-    else return key.to_text();
+    if constexpr (std::convertible_to<K, std::string>)
+      return key;
+    else
+      return key.to_text();
   }
 
  private:
@@ -50,7 +52,8 @@ class JsonWriter {
 class JsonReader {
  public:
   static constexpr bool kReading = true;
-  JsonReader(const JsonObject& in, std::string path, std::optional<Error>& error) : in_(in), path_(std::move(path)), error_(error) {}
+  JsonReader(const JsonObject& in, std::string path, std::optional<Error>& error)
+      : in_(in), path_(std::move(path)), error_(error) {}
 
   template <class T>
   void operator()(std::string_view key, T& value);
@@ -68,8 +71,10 @@ class JsonReader {
   void from(const Json& v, T& value, const std::string& path);
   template <class K>
   static K key_from(std::string_view key) {
-    if constexpr (std::same_as<K, std::string>) return std::string(key);
-    else return K::from_text(key);
+    if constexpr (std::same_as<K, std::string>)
+      return std::string(key);
+    else
+      return K::from_text(key);
   }
 
  private:
@@ -86,24 +91,34 @@ void JsonWriter::operator()(std::string_view key, T& value) {
 template <class T>
 Json JsonWriter::to(T& value) {
   using U = std::remove_cv_t<T>;
-  if constexpr (std::same_as<U, Json>) return value;
-  else if constexpr (std::same_as<U, bool>) return Json(value);
-  else if constexpr (std::same_as<U, uint64_t>) return Json(static_cast<uint64_t>(value));
-  else if constexpr (std::integral<U>) return Json(static_cast<int64_t>(value));
-  else if constexpr (std::floating_point<U>) return Json(static_cast<double>(value));
-  else if constexpr (std::same_as<U, std::string>) return Json(std::string_view(to_utf8(value)));
-  else if constexpr (NamedEnum<U>) return Json(std::string_view(name_of(value)));
-  else if constexpr (requires { value.to_text(); }) return Json(std::string_view(value.to_text()));
+  if constexpr (std::same_as<U, Json>)
+    return value;
+  else if constexpr (std::same_as<U, bool>)
+    return Json(value);
+  else if constexpr (std::same_as<U, uint64_t>)
+    return Json(static_cast<uint64_t>(value));
+  else if constexpr (std::integral<U>)
+    return Json(static_cast<int64_t>(value));
+  else if constexpr (std::floating_point<U>)
+    return Json(static_cast<double>(value));
+  else if constexpr (std::same_as<U, std::string>)
+    return Json(std::string_view(to_utf8(value)));
+  else if constexpr (NamedEnum<U>)
+    return Json(std::string_view(name_of(value)));
+  else if constexpr (requires { value.to_text(); })
+    return Json(std::string_view(value.to_text()));
   else if constexpr (requires { typename U::mapped_type; }) {
     JsonObject object;
     for (auto& [k, v] : value) object[key_text(k)] = to(v);
     return object;
-  } else if constexpr (requires { value.has_value(); }) return value.has_value() ? to(*value) : Json(nullptr);
+  } else if constexpr (requires { value.has_value(); })
+    return value.has_value() ? to(*value) : Json(nullptr);
   else if constexpr (requires { value.push_back({}); }) {
     JsonArray array;
     for (auto&& v : value) array.push_back(to(v));
     return array;
-  } else if constexpr (requires { typename U::element_type; }) return value ? to(*value) : Json(nullptr);
+  } else if constexpr (requires { typename U::element_type; })
+    return value ? to(*value) : Json(nullptr);
   else {
     JsonObject object;
     JsonWriter inner(object);
@@ -114,30 +129,44 @@ Json JsonWriter::to(T& value) {
 template <class T>
 void JsonReader::operator()(std::string_view key, T& value) {
   if (error_) return;
-  if (const Json* v = in_.if_contains(key); v && !v->is_null()) from(*v, value, path_.empty() ? std::string(key) : path_ + "." + std::string(key));
+  if (const Json* v = in_.if_contains(key); v && !v->is_null())
+    from(*v, value, path_.empty() ? std::string(key) : path_ + "." + std::string(key));
 }
 template <class T>
 void JsonReader::from(const Json& v, T& value, const std::string& path) {
   if (error_ || v.is_null()) return;
-  if constexpr (std::same_as<T, Json>) value = v;
+  if constexpr (std::same_as<T, Json>)
+    value = v;
   else if constexpr (std::same_as<T, bool>) {
-    if (v.is_bool()) value = v.get_bool();
-    else mismatch(path, "a boolean");
+    if (v.is_bool())
+      value = v.get_bool();
+    else
+      mismatch(path, "a boolean");
   } else if constexpr (std::integral<T>) {
     int64_t n = 0;
-    if (v.is_int64()) n = v.get_int64();
-    else if (v.is_uint64() && std::same_as<T, uint64_t>) return void(value = static_cast<T>(v.get_uint64()));
-    else if (v.is_double() && std::abs(v.get_double()) < 0x1p63 && v.get_double() == std::trunc(v.get_double())) n = static_cast<int64_t>(v.get_double());
-    else return mismatch(path, "an integer");
+    if (v.is_int64())
+      n = v.get_int64();
+    else if (v.is_uint64() && std::same_as<T, uint64_t>)
+      return void(value = static_cast<T>(v.get_uint64()));
+    else if (v.is_double() && std::abs(v.get_double()) < 0x1p63 &&
+             v.get_double() == std::trunc(v.get_double()))
+      n = static_cast<int64_t>(v.get_double());
+    else
+      return mismatch(path, "an integer");
     if (!std::in_range<T>(n)) return mismatch(path, "an integer in range");
     value = static_cast<T>(n);
   } else if constexpr (std::floating_point<T>) {
-    if (v.is_double()) value = v.get_double();
-    else if (v.is_int64()) value = static_cast<T>(v.get_int64());
-    else mismatch(path, "a number");
+    if (v.is_double())
+      value = v.get_double();
+    else if (v.is_int64())
+      value = static_cast<T>(v.get_int64());
+    else
+      mismatch(path, "a number");
   } else if constexpr (std::same_as<T, std::string>) {
-    if (v.is_string()) value = std::string(sv(v.get_string()));
-    else mismatch(path, "a string");
+    if (v.is_string())
+      value = std::string(sv(v.get_string()));
+    else
+      mismatch(path, "a string");
   } else if constexpr (NamedEnum<T>) {
     if (!v.is_string() || !from_name(sv(v.get_string()), value)) mismatch(path, "one of the known values");
   } else if constexpr (requires { T::from_text(std::string_view()); }) {
@@ -151,7 +180,10 @@ void JsonReader::from(const Json& v, T& value, const std::string& path) {
       from(item, element, path + "." + std::string(k));
       value.emplace(key_from<typename T::key_type>(k), std::move(element));
     }
-  } else if constexpr (requires { value.has_value(); value.emplace(); }) {
+  } else if constexpr (requires {
+                         value.has_value();
+                         value.emplace();
+                       }) {
     value.emplace();
     from(v, *value, path);
   } else if constexpr (requires { value.push_back({}); }) {
@@ -172,26 +204,27 @@ void JsonReader::from(const Json& v, T& value, const std::string& path) {
   }
 }
 
-#define PANAL_JSON_VALUE(extern, ...)                                                        \
-  extern template Json JsonWriter::to(__VA_ARGS__&);                                         \
-  extern template void JsonWriter::operator()(std::string_view, __VA_ARGS__&);               \
-  extern template void JsonReader::from(const Json&, __VA_ARGS__&, const std::string&);      \
+#define PANAL_JSON_VALUE(extern, ...)                                                   \
+  extern template Json JsonWriter::to(__VA_ARGS__&);                                    \
+  extern template void JsonWriter::operator()(std::string_view, __VA_ARGS__&);          \
+  extern template void JsonReader::from(const Json&, __VA_ARGS__&, const std::string&); \
   extern template void JsonReader::operator()(std::string_view, __VA_ARGS__&);
-#define PANAL_JSON_VALUES(extern)                               \
-  PANAL_JSON_VALUE(extern, bool)                                \
-  PANAL_JSON_VALUE(extern, int)                                 \
-  PANAL_JSON_VALUE(extern, int64_t)                             \
-  PANAL_JSON_VALUE(extern, uint64_t)                            \
-  PANAL_JSON_VALUE(extern, std::string)                         \
-  PANAL_JSON_VALUE(extern, std::optional<int64_t>)              \
-  PANAL_JSON_VALUE(extern, std::vector<std::string>)            \
+#define PANAL_JSON_VALUES(extern)                                   \
+  PANAL_JSON_VALUE(extern, bool)                                    \
+  PANAL_JSON_VALUE(extern, int)                                     \
+  PANAL_JSON_VALUE(extern, int64_t)                                 \
+  PANAL_JSON_VALUE(extern, uint64_t)                                \
+  PANAL_JSON_VALUE(extern, std::string)                             \
+  PANAL_JSON_VALUE(extern, std::optional<int64_t>)                  \
+  PANAL_JSON_VALUE(extern, std::vector<std::string>)                \
   PANAL_JSON_VALUE(extern, std::optional<std::vector<std::string>>) \
   PANAL_JSON_VALUE(extern, std::map<std::string, std::string>)
 PANAL_JSON_VALUES(extern)
 
-/// A type whose fields() many files need: PANAL_JSON(extern, T) after its declaration, PANAL_JSON(, T) in one .cc file.
-#define PANAL_JSON(extern, T)                       \
-  extern template void fields(JsonWriter&, T&);     \
+/// A type whose fields() many files need: PANAL_JSON(extern, T) after its declaration, PANAL_JSON(, T) in one
+/// .cc file.
+#define PANAL_JSON(extern, T)                   \
+  extern template void fields(JsonWriter&, T&); \
   extern template void fields(JsonReader&, T&);
 
 }  // namespace panal

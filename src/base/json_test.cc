@@ -24,7 +24,8 @@ struct Outer {
 };
 template <class A>
 void fields(A& a, Outer& o) {
-  a("Text", o.text), a("Flag", o.flag), a("Small", o.small), a("Large", o.large), a("Ratio", o.ratio), a.opt("Maybe", o.maybe), a("List", o.list), a("Map", o.map);
+  a("Text", o.text), a("Flag", o.flag), a("Small", o.small), a("Large", o.large), a("Ratio", o.ratio),
+      a.opt("Maybe", o.maybe), a("List", o.list), a("Map", o.map);
   a.refuse("Exotic", "not today");
 }
 std::string error_of(std::string_view text) {
@@ -49,7 +50,8 @@ TEST_CASE("fields are read, written and left at their default") {
 }
 
 TEST_CASE("an error names the field by its path") {
-  CHECK(error_of("{\"List\":[{\"N\":1},{\"N\":\"x\"}]}") == "invalid JSON: field List[1].N must be an integer");
+  CHECK(error_of("{\"List\":[{\"N\":1},{\"N\":\"x\"}]}") ==
+        "invalid JSON: field List[1].N must be an integer");
   CHECK(error_of("{\"Map\":{\"a\":{\"N\":[]}}}") == "invalid JSON: field Map.a.N must be an integer");
   CHECK(error_of("{\"Flag\":1}") == "invalid JSON: field Flag must be a boolean");
   CHECK(error_of("{\"Text\":{}}") == "invalid JSON: field Text must be a string");
@@ -62,18 +64,21 @@ TEST_CASE("an error names the field by its path") {
 
 TEST_CASE("a refused field is an error unless it asks for nothing") {
   CHECK(error_of("{\"Exotic\":7}") == "Exotic is not supported yet: not today");
-  for (const auto* blank : {"null", "0", "false", "\"\"", "[]", "{}", "{\"a\":{\"b\":[]}}"}) CHECK(error_of("{\"Exotic\":" + std::string(blank) + "}") == "");
+  for (const auto* blank : {"null", "0", "false", "\"\"", "[]", "{}", "{\"a\":{\"b\":[]}}"})
+    CHECK(error_of("{\"Exotic\":" + std::string(blank) + "}") == "");
   CHECK((from_text<Outer>("{\"Exotic\":[0]}").error().code == Code::kUnsupported));
 }
 
 TEST_CASE("broken and too deep texts are refused") {
-  for (const auto* text : {"", "{", "{}x", "{\"a\":}", "nul", "\"\xff\"", "{'a':1}"}) CHECK_MESSAGE(!parse_json(text).has_value(), std::string(text));
+  for (const auto* text : {"", "{", "{}x", "{\"a\":}", "nul", "\"\xff\"", "{'a':1}"})
+    CHECK_MESSAGE(!parse_json(text).has_value(), std::string(text));
   CHECK(parse_json(std::string(60, '[') + std::string(60, ']')).has_value());
   CHECK(!parse_json(std::string(100000, '[')).has_value());
 }
 
 TEST_CASE("numbers keep their value") {
-  for (const int64_t n : {int64_t{0}, int64_t{-1}, INT64_MAX, INT64_MIN}) CHECK(from_text<int64_t>(to_text(n)).value() == n);
+  for (const int64_t n : {int64_t{0}, int64_t{-1}, INT64_MAX, INT64_MIN})
+    CHECK(from_text<int64_t>(to_text(n)).value() == n);
   for (const uint64_t n : {uint64_t{1} << 63, UINT64_MAX}) {
     const auto back = from_text<uint64_t>(to_text(n));
     REQUIRE_MESSAGE(back.has_value(), n);

@@ -20,10 +20,13 @@ using Pairs = std::vector<std::pair<std::string_view, std::string_view>>;
 
 static bool is_key(std::string_view text) {
   const size_t equals = text.find('=');
-  return equals != 0 && equals != std::string_view::npos && text.substr(0, equals).find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789_-") == std::string_view::npos;
+  return equals != 0 && equals != std::string_view::npos &&
+         text.substr(0, equals).find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789_-") ==
+             std::string_view::npos;
 }
 
-// Messages of others stand in values as they came, quotes included: a quote ends a value when the next key or nothing follows.
+// Messages of others stand in values as they came, quotes included: a quote ends a value when the next key or
+// nothing follows.
 static Pairs pairs_of(std::string_view text) {
   Pairs out;
   while (is_key(text)) {
@@ -53,11 +56,16 @@ static Pairs pairs_of(std::string_view text) {
 static void quote(std::string& out, std::string_view value) {
   out += '"';
   for (const char c : value) {
-    if (c == '"' || c == '\\') out += '\\', out += c;
-    else if (c == '\n') out += "\\n";
-    else if (c == '\t') out += "\\t";
-    else if (static_cast<unsigned char>(c) < 0x20) out += fmt::format("\\u{:04x}", static_cast<unsigned>(c));
-    else out += c;
+    if (c == '"' || c == '\\')
+      out += '\\', out += c;
+    else if (c == '\n')
+      out += "\\n";
+    else if (c == '\t')
+      out += "\\t";
+    else if (static_cast<unsigned char>(c) < 0x20)
+      out += fmt::format("\\u{:04x}", static_cast<unsigned>(c));
+    else
+      out += c;
   }
   out += '"';
 }
@@ -75,9 +83,12 @@ std::string line_of(Format format, std::string_view time, Level level, std::stri
     }
     if (!out.empty()) out += ' ';
     out.append(key) += '=';
-    const bool bare = key != "time" && key != "msg" && !value.empty() && value.find_first_of(" \"=\\\n\t") == std::string_view::npos;
-    if (bare) out += value;
-    else quote(out, value);
+    const bool bare = key != "time" && key != "msg" && !value.empty() &&
+                      value.find_first_of(" \"=\\\n\t") == std::string_view::npos;
+    if (bare)
+      out += value;
+    else
+      quote(out, value);
   }
   return out += format == Format::kJson ? "}\n" : "\n";
 }

@@ -1,5 +1,5 @@
-// Structured logging to one sink: a level, a sentence, key=value pairs. The sink is set by the composition root
-// (stderr) or the simulator (its trace).
+// Structured logging to one sink: a level, a sentence, key=value pairs. The sink is set by the composition
+// root (stderr) or the simulator (its trace).
 #pragma once
 #include <fmt/core.h>
 

@@ -8,18 +8,18 @@
 namespace panal {
 
 enum class Code {
-  kInvalid,         // 400 the request is wrong
-  kUnauthorized,    // 401
-  kForbidden,       // 403
-  kNotFound,        // 404
-  kConflict,        // 409 state stands against it
-  kTooLarge,        // 413
-  kNotModified,     // 304 already so
-  kInternal,        // 500
-  kUnsupported,     // 501 named, not there yet
-  kUnavailable,     // 503 not now: no leader, not in a swarm, no quorum
-  kTimeout,         // 500 a deadline passed
-  kCancelled,       // 500 the asker is gone or the daemon stops
+  kInvalid,       // 400 the request is wrong
+  kUnauthorized,  // 401
+  kForbidden,     // 403
+  kNotFound,      // 404
+  kConflict,      // 409 state stands against it
+  kTooLarge,      // 413
+  kNotModified,   // 304 already so
+  kInternal,      // 500
+  kUnsupported,   // 501 named, not there yet
+  kUnavailable,   // 503 not now: no leader, not in a swarm, no quorum
+  kTimeout,       // 500 a deadline passed
+  kCancelled,     // 500 the asker is gone or the daemon stops
 };
 
 struct Error {
@@ -50,9 +50,9 @@ int http_status(Code code);
 
 #define PANAL_CAT2(a, b) a##b
 #define PANAL_CAT(a, b) PANAL_CAT2(a, b)
-#define PANAL_TRY_IMPL(ret, tmp, decl, ...)                    \
-  auto tmp = (__VA_ARGS__);                                    \
-  if (!tmp) ret std::unexpected(std::move(tmp.error()));       \
+#define PANAL_TRY_IMPL(ret, tmp, decl, ...)              \
+  auto tmp = (__VA_ARGS__);                              \
+  if (!tmp) ret std::unexpected(std::move(tmp.error())); \
   decl = std::move(*tmp)
 /// TRY(auto x, expr): unwraps a Result or returns its error from this function.
 #define TRY(decl, ...) PANAL_TRY_IMPL(return, PANAL_CAT(try_, __LINE__), decl, __VA_ARGS__)

@@ -54,19 +54,26 @@ std::string to_utf8(std::string_view in) {
   std::string out;
   for (size_t i = 0; i < in.size();) {
     const auto b = static_cast<uint8_t>(in[i]);
-    const size_t length = b < 0x80 ? 1 : b >= 0xc2 && b < 0xe0 ? 2 : (b & 0xf0) == 0xe0 ? 3 : b >= 0xf0 && b < 0xf5 ? 4 : 0;
+    const size_t length = b < 0x80                ? 1
+                          : b >= 0xc2 && b < 0xe0 ? 2
+                          : (b & 0xf0) == 0xe0    ? 3
+                          : b >= 0xf0 && b < 0xf5 ? 4
+                                                  : 0;
     bool ok = length > 0 && i + length <= in.size();
     for (size_t k = 1; ok && k < length; ++k) ok = (static_cast<uint8_t>(in[i + k]) & 0xc0) == 0x80;
     if (ok && length == 3) {  // overlong forms and surrogates
-      const unsigned code = (b & 15u) << 12 | (static_cast<uint8_t>(in[i + 1]) & 63u) << 6 | (static_cast<uint8_t>(in[i + 2]) & 63u);
+      const unsigned code = (b & 15u) << 12 | (static_cast<uint8_t>(in[i + 1]) & 63u) << 6 |
+                            (static_cast<uint8_t>(in[i + 2]) & 63u);
       ok = code >= 0x800 && (code < 0xd800 || code > 0xdfff);
     }
     if (ok && length == 4) {
       const unsigned second = static_cast<uint8_t>(in[i + 1]);
       ok = !(b == 0xf0 && second < 0x90) && !(b == 0xf4 && second > 0x8f);
     }
-    if (ok) out.append(in.substr(i, length)), i += length;
-    else out += "\xef\xbf\xbd", ++i;
+    if (ok)
+      out.append(in.substr(i, length)), i += length;
+    else
+      out += "\xef\xbf\xbd", ++i;
   }
   return out;
 }
@@ -94,7 +101,8 @@ std::string base64(std::string_view bytes) {
   std::string out;
   for (size_t i = 0; i < bytes.size(); i += 3) {
     uint32_t block = 0;
-    for (size_t k = 0; k < 3; ++k) block = block << 8 | (i + k < bytes.size() ? static_cast<uint8_t>(bytes[i + k]) : 0);
+    for (size_t k = 0; k < 3; ++k)
+      block = block << 8 | (i + k < bytes.size() ? static_cast<uint8_t>(bytes[i + k]) : 0);
     for (size_t k = 0; k < 4; ++k) out += i + k > bytes.size() ? '=' : kAlphabet[block >> (18 - 6 * k) & 63];
   }
   return out;
@@ -106,13 +114,20 @@ std::optional<std::string> unbase64(std::string_view text) {
   int bits = 0;
   for (const char c : text) {
     int v;
-    if (c >= 'A' && c <= 'Z') v = c - 'A';
-    else if (c >= 'a' && c <= 'z') v = c - 'a' + 26;
-    else if (c >= '0' && c <= '9') v = c - '0' + 52;
-    else if (c == '+' || c == '-') v = 62;
-    else if (c == '/' || c == '_') v = 63;
-    else if (c == '=' || c == '\n' || c == '\r') continue;
-    else return std::nullopt;
+    if (c >= 'A' && c <= 'Z')
+      v = c - 'A';
+    else if (c >= 'a' && c <= 'z')
+      v = c - 'a' + 26;
+    else if (c >= '0' && c <= '9')
+      v = c - '0' + 52;
+    else if (c == '+' || c == '-')
+      v = 62;
+    else if (c == '/' || c == '_')
+      v = 63;
+    else if (c == '=' || c == '\n' || c == '\r')
+      continue;
+    else
+      return std::nullopt;
     block = block << 6 | static_cast<uint32_t>(v);
     bits += 6;
     if (bits >= 8) {
@@ -139,8 +154,8 @@ std::string url_decode(std::string_view text, bool plus_is_space) {
 std::string url_encode(std::string_view text) {
   std::string out;
   for (const char c : text) {
-    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' ||
-                       c == '.' || c == '~';
+    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                       c == '-' || c == '_' || c == '.' || c == '~';
     if (plain) {
       out += c;
     } else {
@@ -175,26 +190,39 @@ std::string human_size(double bytes) {
 
 std::optional<int64_t> parse_bytes(std::string_view text) {
   std::string body = lower(trim(text));
-  if (body.ends_with("ib")) body.resize(body.size() - 2);
-  else if (body.size() > 1 && body.ends_with("b") && !(body[body.size() - 2] >= '0' && body[body.size() - 2] <= '9')) body.pop_back();
+  if (body.ends_with("ib"))
+    body.resize(body.size() - 2);
+  else if (body.size() > 1 && body.ends_with("b") &&
+           !(body[body.size() - 2] >= '0' && body[body.size() - 2] <= '9'))
+    body.pop_back();
   double scale = 1;
   if (!body.empty()) {
     const char unit = body.back();
-    if (unit == 'b') scale = 1, body.pop_back();
-    else if (unit == 'k') scale = 1024.0, body.pop_back();
-    else if (unit == 'm') scale = 1024.0 * 1024, body.pop_back();
-    else if (unit == 'g') scale = 1024.0 * 1024 * 1024, body.pop_back();
-    else if (unit == 't') scale = 1024.0 * 1024 * 1024 * 1024, body.pop_back();
+    if (unit == 'b')
+      scale = 1, body.pop_back();
+    else if (unit == 'k')
+      scale = 1024.0, body.pop_back();
+    else if (unit == 'm')
+      scale = 1024.0 * 1024, body.pop_back();
+    else if (unit == 'g')
+      scale = 1024.0 * 1024 * 1024, body.pop_back();
+    else if (unit == 't')
+      scale = 1024.0 * 1024 * 1024 * 1024, body.pop_back();
   }
   double value = 0;
   const auto [end, error] = std::from_chars(body.data(), body.data() + body.size(), value);
-  if (body.empty() || error != std::errc() || end != body.data() + body.size() || !(value >= 0) || value * scale > 9e18) return std::nullopt;
+  if (body.empty() || error != std::errc() || end != body.data() + body.size() || !(value >= 0) ||
+      value * scale > 9e18)
+    return std::nullopt;
   return static_cast<int64_t>(value * scale);
 }
 
 bool valid_dns_component(std::string_view name) {
-  const auto plain = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9'); };
-  return !name.empty() && name.size() <= 63 && plain(name.front()) && plain(name.back()) && std::ranges::all_of(name, [&](char c) { return plain(c) || c == '-' || c == '_'; });
+  const auto plain = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+  };
+  return !name.empty() && name.size() <= 63 && plain(name.front()) && plain(name.back()) &&
+         std::ranges::all_of(name, [&](char c) { return plain(c) || c == '-' || c == '_'; });
 }
 
 }  // namespace panal

@@ -25,18 +25,23 @@ std::optional<std::string> unbase64(std::string_view text);
 std::string url_decode(std::string_view text, bool plus_is_space = false);
 std::string url_encode(std::string_view text);
 std::optional<int64_t> parse_int(std::string_view text);
-/// Whether a pattern of `pattern` elements matches a text of `text` elements. `is_star(p)`: element p stands for any number of them;
-/// `step(p, t)`: how many elements of the pattern, from p on, text element t takes; 0: it does not fit. Never exponential: a star takes
-/// one more when what follows it does not fit, and the last one is enough.
+/// Whether a pattern of `pattern` elements matches a text of `text` elements. `is_star(p)`: element p stands
+/// for any number of them; `step(p, t)`: how many elements of the pattern, from p on, text element t takes;
+/// 0: it does not fit. Never exponential: a star takes one more when what follows it does not fit, and the
+/// last one is enough.
 template <class IsStar, class Step>
 bool match_with_stars(size_t pattern, size_t text, const IsStar& is_star, const Step& step) {
   size_t p = 0, t = 0, mark = 0;
   std::optional<size_t> star;
   while (t < text) {
-    if (p < pattern && is_star(p)) star = p++, mark = t;
-    else if (const size_t taken = p < pattern ? step(p, t) : 0) p += taken, ++t;
-    else if (star) p = *star + 1, t = ++mark;
-    else return false;
+    if (p < pattern && is_star(p))
+      star = p++, mark = t;
+    else if (const size_t taken = p < pattern ? step(p, t) : 0)
+      p += taken, ++t;
+    else if (star)
+      p = *star + 1, t = ++mark;
+    else
+      return false;
   }
   while (p < pattern && is_star(p)) ++p;
   return p == pattern;

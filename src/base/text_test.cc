@@ -45,7 +45,8 @@ TEST_CASE("parse_int takes the whole text or nothing") {
   CHECK(parse_int("42") == 42);
   CHECK(parse_int("-7") == -7);
   CHECK(parse_int("9223372036854775807") == INT64_MAX);
-  for (const auto* text : {"", " 1", "1 ", "1x", "0x10", "9223372036854775808", "+1"}) CHECK_MESSAGE(!parse_int(text), std::string(text));
+  for (const auto* text : {"", " 1", "1 ", "1x", "0x10", "9223372036854775808", "+1"})
+    CHECK_MESSAGE(!parse_int(text), std::string(text));
 }
 
 TEST_CASE("glob") {
@@ -72,12 +73,14 @@ TEST_CASE("sizes as Docker prints and reads them") {
   CHECK(parse_bytes("1kb") == 1024);
   CHECK(parse_bytes("1KiB") == 1024);
   CHECK(parse_bytes("10b") == 10);
-  for (const auto* text : {"", "m", "-1", "1x", "1 m x", "9e99t", "99999999999t", "nan", "inf"}) CHECK_MESSAGE(!parse_bytes(text), std::string(text));
+  for (const auto* text : {"", "m", "-1", "1x", "1 m x", "9e99t", "99999999999t", "nan", "inf"})
+    CHECK_MESSAGE(!parse_bytes(text), std::string(text));
 }
 
 TEST_CASE("to_utf8 keeps what is UTF-8 and is always valid") {
   CHECK(to_utf8("gr\xc3\xbc\xc3\x9f \xf0\x9f\x90\x8b") == "gr\xc3\xbc\xc3\x9f \xf0\x9f\x90\x8b");
-  for (const auto* text : {"\xff", "\xc3", "a\xe2\x82", "\xc0\xaf", "\xed\xa0\x80", "\xf4\x90\x80\x80", "\x80z"}) {
+  for (const auto* text :
+       {"\xff", "\xc3", "a\xe2\x82", "\xc0\xaf", "\xed\xa0\x80", "\xf4\x90\x80\x80", "\x80z"}) {
     const std::string once = to_utf8(text);
     CHECK(once != text);
     CHECK(to_utf8(once) == once);

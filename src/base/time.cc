@@ -47,19 +47,25 @@ static std::optional<int> digits(std::string_view text, size_t at, size_t count)
 std::optional<WallTime> parse_rfc3339(std::string_view text) {
   const auto year = digits(text, 0, 4), month = digits(text, 5, 2), day = digits(text, 8, 2);
   const auto hour = digits(text, 11, 2), minute = digits(text, 14, 2), second = digits(text, 17, 2);
-  if (!year || !month || !day || !hour || !minute || !second || text[4] != '-' || text[7] != '-' || text[13] != ':' || text[16] != ':') return std::nullopt;
-  if ((text[10] != 'T' && text[10] != 't' && text[10] != ' ') || *month < 1 || *month > 12 || *day < 1 || *day > 31 || *hour > 23 || *minute > 59 || *second > 60) return std::nullopt;
+  if (!year || !month || !day || !hour || !minute || !second || text[4] != '-' || text[7] != '-' ||
+      text[13] != ':' || text[16] != ':')
+    return std::nullopt;
+  if ((text[10] != 'T' && text[10] != 't' && text[10] != ' ') || *month < 1 || *month > 12 || *day < 1 ||
+      *day > 31 || *hour > 23 || *minute > 59 || *second > 60)
+    return std::nullopt;
   if (*year <= 1) return WallTime{};
   tm parts{};
   parts.tm_year = *year - 1900, parts.tm_mon = *month - 1, parts.tm_mday = *day;
   parts.tm_hour = *hour, parts.tm_min = *minute, parts.tm_sec = *second;
-  if (*year > 2261) return WallTime(Duration(INT64_MAX / 2));  // past what nanoseconds hold: far away, never wrapped
+  if (*year > 2261)
+    return WallTime(Duration(INT64_MAX / 2));  // past what nanoseconds hold: far away, never wrapped
   if (*year < 1678) return WallTime{};
   int64_t ns = static_cast<int64_t>(timegm(&parts)) * 1'000'000'000;
   size_t at = 19;
   if (at < text.size() && text[at] == '.') {
     int64_t unit = 100'000'000;
-    for (++at; at < text.size() && text[at] >= '0' && text[at] <= '9'; ++at, unit /= 10) ns += (text[at] - '0') * unit;
+    for (++at; at < text.size() && text[at] >= '0' && text[at] <= '9'; ++at, unit /= 10)
+      ns += (text[at] - '0') * unit;
   }
   if (at >= text.size()) return std::nullopt;
   if (text[at] == 'Z' || text[at] == 'z') {
@@ -84,17 +90,25 @@ std::optional<Duration> parse_duration(std::string_view text) {
   double total = 0;
   while (!text.empty()) {
     double value = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value, std::chars_format::fixed);
+    const auto [end, error] =
+        std::from_chars(text.data(), text.data() + text.size(), value, std::chars_format::fixed);
     if (error != std::errc() || !(value >= 0) || text[0] == '-') return std::nullopt;
     text.remove_prefix(static_cast<size_t>(end - text.data()));
     double scale;
-    if (text.starts_with("ns")) scale = 1, text.remove_prefix(2);
-    else if (text.starts_with("us")) scale = 1e3, text.remove_prefix(2);
-    else if (text.starts_with("ms")) scale = 1e6, text.remove_prefix(2);
-    else if (text.starts_with("s")) scale = 1e9, text.remove_prefix(1);
-    else if (text.starts_with("m")) scale = 60e9, text.remove_prefix(1);
-    else if (text.starts_with("h")) scale = 3600e9, text.remove_prefix(1);
-    else return std::nullopt;
+    if (text.starts_with("ns"))
+      scale = 1, text.remove_prefix(2);
+    else if (text.starts_with("us"))
+      scale = 1e3, text.remove_prefix(2);
+    else if (text.starts_with("ms"))
+      scale = 1e6, text.remove_prefix(2);
+    else if (text.starts_with("s"))
+      scale = 1e9, text.remove_prefix(1);
+    else if (text.starts_with("m"))
+      scale = 60e9, text.remove_prefix(1);
+    else if (text.starts_with("h"))
+      scale = 3600e9, text.remove_prefix(1);
+    else
+      return std::nullopt;
     total += value * scale;
   }
   if (total > 9e18) return std::nullopt;

@@ -14,11 +14,13 @@ using Duration = std::chrono::nanoseconds;
 using WallTime = std::chrono::time_point<std::chrono::system_clock, Duration>;
 using MonoTime = std::chrono::time_point<std::chrono::steady_clock, Duration>;
 
-/// Has `d` passed since `then`? A moment further in the future than `d` was written by a clock that has been set back since (or by another
-/// machine's): it counts as past, so that no step of a clock makes anyone wait for long.
+/// Has `d` passed since `then`? A moment further in the future than `d` was written by a clock that has been
+/// set back since (or by another machine's): it counts as past, so that no step of a clock makes anyone wait
+/// for long.
 inline bool elapsed(WallTime now, WallTime then, Duration d) { return now - then >= d || then - now > d; }
 
-/// "2026-11-20T16:57:59.123456789Z", trailing zeros cut as Go's RFC3339Nano; epoch zero prints as Go's zero time.
+/// "2026-11-20T16:57:59.123456789Z", trailing zeros cut as Go's RFC3339Nano; epoch zero prints as Go's zero
+/// time.
 std::string rfc3339(WallTime time);
 /// As above with always nine digits, as `docker logs --timestamps` prints.
 std::string rfc3339_nano(WallTime time);

@@ -22,15 +22,18 @@ TEST_CASE("RFC 3339 both ways") {
 }
 
 TEST_CASE("what is no RFC 3339 time is none") {
-  for (const auto* text : {"", "2026", "2026-11-20", "2026-11-20T16:57", "2026-13-20T16:57:59Z", "2026-11-32T16:57:59Z", "2026-11-20T25:57:59Z", "2026-11-20x16:57:59Z", "2026-11-20T16:57x59Z",
-                           "2026-11-20T16:57:59", "2026-11-20T16:57:59Zjunk", "2026-11-20T16:57:59+0100"})
+  for (const auto* text :
+       {"", "2026", "2026-11-20", "2026-11-20T16:57", "2026-13-20T16:57:59Z", "2026-11-32T16:57:59Z",
+        "2026-11-20T25:57:59Z", "2026-11-20x16:57:59Z", "2026-11-20T16:57x59Z", "2026-11-20T16:57:59",
+        "2026-11-20T16:57:59Zjunk", "2026-11-20T16:57:59+0100"})
     CHECK_MESSAGE(!parse_rfc3339(text), std::string(text));
 }
 
 TEST_CASE("times that nanoseconds cannot hold are refused or clamped, never wrapped") {
   const auto far = parse_rfc3339("9999-12-31T23:59:59Z");
   if (far) CHECK(far->time_since_epoch().count() > 0);
-  for (const auto* text : {"99999999999999", "1701000510005", "-99999999999999"}) CHECK_MESSAGE(!parse_timestamp(text, WallTime{}), std::string(text));
+  for (const auto* text : {"99999999999999", "1701000510005", "-99999999999999"})
+    CHECK_MESSAGE(!parse_timestamp(text, WallTime{}), std::string(text));
 }
 
 TEST_CASE("since and until") {
@@ -52,7 +55,9 @@ TEST_CASE("Go's durations") {
   CHECK(parse_duration("3us") == 3us);
   CHECK(parse_duration("-2s") == -2s);
   CHECK(parse_duration("0") == 0s);
-  for (const auto* text : {"", "5", "s", "1x", "1m-3s", "nans", "infs", "--1s", "99999999999h", "-99999999999h"}) CHECK_MESSAGE(!parse_duration(text), std::string(text));
+  for (const auto* text :
+       {"", "5", "s", "1x", "1m-3s", "nans", "infs", "--1s", "99999999999h", "-99999999999h"})
+    CHECK_MESSAGE(!parse_duration(text), std::string(text));
 }
 
 TEST_CASE("human durations as Docker's units") {

@@ -13,9 +13,12 @@ namespace panal {
 
 // A build's folder with what is mounted in it.
 static Task<void> drop_folder(BuildParts& parts, std::string dir) {
-  for (const auto& part : list_dir(dir)) (void)parts.layers.unmount(dir + "/" + part), (void)co_await parts.layers.unmount_rootfs(dir + "/" + part);
+  for (const auto& part : list_dir(dir))
+    (void)parts.layers.unmount(dir + "/" + part),
+        (void)co_await parts.layers.unmount_rootfs(dir + "/" + part);
   const auto work = [dir] { return remove_tree(dir); };
-  if (auto gone = co_await blocking(parts.loop, work); !gone) log::warn("msg=\"remove a build's folder\" dir={} error=\"{}\"", dir, gone.error().message);
+  if (auto gone = co_await blocking(parts.loop, work); !gone)
+    log::warn("msg=\"remove a build's folder\" dir={} error=\"{}\"", dir, gone.error().message);
 }
 
 Task<void> Builder::collect() {
@@ -37,17 +40,20 @@ void CopyMemo::keep(std::string key, CopyDigest digest) {
   order_.pop_front();
 }
 
-Build::Build(BuildParts& parts, CacheMounts& caches, CopyMemo& memo, BuildRequest request) : parts_(parts), caches_(caches), memo_(memo), request_(std::move(request)) {}
+Build::Build(BuildParts& parts, CacheMounts& caches, CopyMemo& memo, BuildRequest request)
+    : parts_(parts), caches_(caches), memo_(memo), request_(std::move(request)) {}
 
 // Proxies are taken without an ARG and leave no trace in the image.
 bool is_proxy_arg(const std::string& name) {
-  static const std::set<std::string> kNames = {"http_proxy", "https_proxy", "ftp_proxy", "no_proxy", "all_proxy"};
+  static const std::set<std::string> kNames = {"http_proxy", "https_proxy", "ftp_proxy", "no_proxy",
+                                               "all_proxy"};
   return kNames.contains(lower(name));
 }
 
 Result<> Build::take_globals() {
   const auto name_platform = [this](const std::string& prefix, const ImagePlatform& p) {
-    globals_[prefix + "PLATFORM"] = p.text(), globals_[prefix + "OS"] = p.os, globals_[prefix + "ARCH"] = p.architecture, globals_[prefix + "VARIANT"] = p.variant;
+    globals_[prefix + "PLATFORM"] = p.text(), globals_[prefix + "OS"] = p.os,
+                      globals_[prefix + "ARCH"] = p.architecture, globals_[prefix + "VARIANT"] = p.variant;
   };
   name_platform("BUILD", host_platform());
   name_platform("TARGET", request_.platform.value_or(host_platform()));
@@ -63,9 +69,11 @@ Result<> Build::take_globals() {
         TRY(globals_[name], expand_word(value, file_.escape, look));
       }
     }
-  if (const auto given = request_.args.find("SOURCE_DATE_EPOCH"); given != request_.args.end() && given->second && !given->second->empty()) {
+  if (const auto given = request_.args.find("SOURCE_DATE_EPOCH");
+      given != request_.args.end() && given->second && !given->second->empty()) {
     const auto seconds = parse_int(*given->second);
-    if (!seconds || *seconds < 0) return fail(Code::kInvalid, "invalid SOURCE_DATE_EPOCH: " + given->second->substr(0, 64));
+    if (!seconds || *seconds < 0)
+      return fail(Code::kInvalid, "invalid SOURCE_DATE_EPOCH: " + given->second->substr(0, 64));
     epoch_ = *seconds;
   }
   return {};
@@ -78,9 +86,11 @@ std::optional<std::string> Build::global(const std::string& name) const {
 
 Result<> Build::read_dockerfile() {
   auto text = parts_.layers.read_in_root(context_.root, request_.dockerfile);
-  if (!text && request_.dockerfile == "Dockerfile") text = parts_.layers.read_in_root(context_.root, "dockerfile");
+  if (!text && request_.dockerfile == "Dockerfile")
+    text = parts_.layers.read_in_root(context_.root, "dockerfile");
   if (!text) return fail(Code::kInvalid, "Cannot locate specified Dockerfile: " + request_.dockerfile);
-  if (trim(*text).empty()) return fail(Code::kInvalid, "the Dockerfile (" + request_.dockerfile + ") cannot be empty");
+  if (trim(*text).empty())
+    return fail(Code::kInvalid, "the Dockerfile (" + request_.dockerfile + ") cannot be empty");
   const std::string name = request_.dockerfile.substr(request_.dockerfile.rfind('/') + 1);
   auto parsed = parse_dockerfile(*text, name);
   if (!parsed) return fail(wrap("dockerfile parse error", parsed.error()));
@@ -94,7 +104,8 @@ Result<> Build::read_dockerfile() {
     for (const auto& [key, value] : request_.labels) {
       const auto literal = [this](const std::string& text) {
         std::string out = "\"";
-        for (const char c : text) out += (c == '"' || c == '$' || c == file_.escape ? std::string(1, file_.escape) : "") + c;
+        for (const char c : text)
+          out += (c == '"' || c == '$' || c == file_.escape ? std::string(1, file_.escape) : "") + c;
         return out + "\"";
       };
       in.pairs.emplace_back(literal(key), literal(value)), in.text += " " + key + "=" + value;
@@ -114,7 +125,8 @@ Result<> Build::read_dockerfile() {
 Task<Result<>> Build::open(Source body) {
   for (auto& tag : request_.tags) {
     CO_TRY(const ImageRef ref, parse_tagged(tag));
-    if (!ref.digest.empty()) co_return fail(Code::kInvalid, "refusing to create a tag with a digest reference");
+    if (!ref.digest.empty())
+      co_return fail(Code::kInvalid, "refusing to create a tag with a digest reference");
     tag = ref.familiar();
   }
   dir_ = parts_.dir + "/" + hex(parts_.entropy.bytes(8));
@@ -135,7 +147,9 @@ Task<void> Build::close() {
 std::vector<std::string> Build::unused_args() const {
   std::vector<std::string> out;
   for (const auto& [name, value] : request_.args)
-    if (!declared_.contains(name) && !is_proxy_arg(name) && name != "SOURCE_DATE_EPOCH" && !name.starts_with("BUILDKIT_")) out.push_back(name);
+    if (!declared_.contains(name) && !is_proxy_arg(name) && name != "SOURCE_DATE_EPOCH" &&
+        !name.starts_with("BUILDKIT_"))
+      out.push_back(name);
   return out;
 }
 
@@ -151,19 +165,24 @@ Task<Result<std::string>> Build::mount_image(std::string id) {
   co_return dir;
 }
 
-Task<Result<std::string>> Build::image_named(std::string name, std::optional<ImagePlatform> platform, Report report) {
+Task<Result<std::string>> Build::image_named(std::string name, std::optional<ImagePlatform> platform,
+                                             Report report) {
   const auto fits = [&](const Image& image) {
     return !platform || platform_fits(ImagePlatform{image.os, image.architecture, image.variant}, *platform);
   };
   const std::string key = name + " " + (platform ? platform->text() : "");
   while (pulling_.contains(key)) (void)co_await pull_ended_.wait(parts_.loop);
-  if (auto here = parts_.images.find(name); here && fits(**here) && (!request_.pull || pulled_.contains(key))) co_return (*here)->id;
+  if (auto here = parts_.images.find(name); here && fits(**here) && (!request_.pull || pulled_.contains(key)))
+    co_return (*here)->id;
   CO_TRY(ImageRef ref, parse_tagged(name));
   PullOptions options;
   if (platform) options.platform = *platform, options.platform_asked = true;
   options.halt = halt_;
   for (const auto& [registry, auth] : request_.auths)
-    if (registry == ref.domain || registry == "https://" + ref.domain || registry.find("//" + ref.domain + "/") != std::string::npos || (ref.domain == "docker.io" && registry.find("index.docker.io") != std::string::npos)) options.auth = auth;
+    if (registry == ref.domain || registry == "https://" + ref.domain ||
+        registry.find("//" + ref.domain + "/") != std::string::npos ||
+        (ref.domain == "docker.io" && registry.find("index.docker.io") != std::string::npos))
+      options.auth = auth;
   pulling_.insert(key);
   auto id = co_await parts_.pull.pull(ref, options, std::move(report));
   pulling_.erase(key);
@@ -193,11 +212,15 @@ Task<void> Build::run_stage(size_t at, Transcript& transcript) {
 Task<Result<std::string>> Build::run(Transcript& transcript) {
   for (const auto& warning : file_.warnings) co_await transcript.say(0, "[Warning] " + warning + "\n");
   int number = 0;
-  for (const auto& in : file_.arguments) co_await transcript.say(0, "Step " + std::to_string(++number) + "/" + std::to_string(plan_.steps) + " : " + in.text + "\n");
+  for (const auto& in : file_.arguments)
+    co_await transcript.say(
+        0, "Step " + std::to_string(++number) + "/" + std::to_string(plan_.steps) + " : " + in.text + "\n");
   Scope scope;
   for (size_t i = 0; i < plan_.stages.size(); ++i) {
-    if (plan_.stages[i].wanted) scope.spawn(run_stage(i, transcript));
-    else transcript.end(i);
+    if (plan_.stages[i].wanted)
+      scope.spawn(run_stage(i, transcript));
+    else
+      transcript.end(i);
   }
   const int woken = 0;
   halt_->on_halt(&woken, [this] { stage_ended_.notify(parts_.loop); });

@@ -1,8 +1,10 @@
-// docker build, the classic way: each step makes an image of the one before, and a step whose key was met before is not done again.
+// docker build, the classic way: each step makes an image of the one before, and a step whose key was met
+// before is not done again.
 //
-// A build's folder (<data>/builds/<id>) holds its context, what it downloads and its mounts; it goes with the build, also after a
-// daemon's death. Steps are images with `build_key` (node/images/builds.cc): they are the cache. Stages that the target does not need are
-// left out; the others run side by side as far as they do not need each other.
+// A build's folder (<data>/builds/<id>) holds its context, what it downloads and its mounts; it goes with the
+// build, also after a daemon's death. Steps are images with `build_key` (node/images/builds.cc): they are the
+// cache. Stages that the target does not need are left out; the others run side by side as far as they do not
+// need each other.
 #pragma once
 #include <deque>
 #include <map>
@@ -26,7 +28,7 @@ struct BuildRequest {
   bool no_cache = false, pull = false, quiet = false, keep_containers = false;
   std::optional<ImagePlatform> platform;
   std::string network = "default";
-  HostConfig host;  // limits and options of RUN's containers
+  HostConfig host;                            // limits and options of RUN's containers
   std::map<std::string, RegistryAuth> auths;  // by registry, as X-Registry-Config has them
 };
 
@@ -50,7 +52,8 @@ struct BuildContext {
   std::string identity;             // the digest of what the client sent; "": it came from elsewhere
 };
 
-/// Digests of copies from sources that are known by their identity (an image's id, a context's digest): they need not be read again.
+/// Digests of copies from sources that are known by their identity (an image's id, a context's digest): they
+/// need not be read again.
 class CopyMemo {
  public:
   const CopyDigest* find(const std::string& key) const;
@@ -98,7 +101,8 @@ class Build {
   std::optional<std::string> global(const std::string& name) const;
   Task<void> run_stage(size_t at, Transcript& transcript);
   /// An image by name, from a registry when it is not here or `pull` is asked for.
-  Task<Result<std::string>> image_named(std::string name, std::optional<ImagePlatform> platform, Report report);
+  Task<Result<std::string>> image_named(std::string name, std::optional<ImagePlatform> platform,
+                                        Report report);
   Task<Result<std::string>> mount_image(std::string id);  // the folder; its "merged" is the root
   std::string new_path(const std::string& kind) { return dir_ + "/" + kind + std::to_string(++paths_made_); }
   bool halted() const { return halt_->halted(); }
@@ -111,25 +115,28 @@ class Build {
   BuildContext context_;
   Dockerfile file_;
   BuildPlan plan_;
-  std::map<std::string, std::string> globals_;   // ARG before FROM, and the platforms
-  std::set<std::string> declared_;               // names that some ARG has
-  std::set<std::string> pulling_, pulled_;       // images under way, and those that this build has brought
+  std::map<std::string, std::string> globals_;  // ARG before FROM, and the platforms
+  std::set<std::string> declared_;              // names that some ARG has
+  std::set<std::string> pulling_, pulled_;      // images under way, and those that this build has brought
   Event pull_ended_;
   std::vector<StageResult> results_;
   Event stage_ended_;
   std::shared_ptr<Halt> halt_ = std::make_shared<Halt>();
   std::optional<Error> failure_;
-  std::optional<int64_t> epoch_;                 // SOURCE_DATE_EPOCH
+  std::optional<int64_t> epoch_;  // SOURCE_DATE_EPOCH
   int exit_code_ = 0;
   int paths_made_ = 0;
 };
 
 class Builder {
  public:
-  explicit Builder(BuildParts parts) : parts_(std::move(parts)), caches_(parts_.loop, parts_.dir + "/cache") {}
+  explicit Builder(BuildParts parts)
+      : parts_(std::move(parts)), caches_(parts_.loop, parts_.dir + "/cache") {}
   /// What builds of a daemon that was killed have left. Call once, before the first build.
   Task<void> collect();
-  std::unique_ptr<Build> start(BuildRequest request) { return std::make_unique<Build>(parts_, caches_, memo_, std::move(request)); }
+  std::unique_ptr<Build> start(BuildRequest request) {
+    return std::make_unique<Build>(parts_, caches_, memo_, std::move(request));
+  }
   CacheMounts& caches() { return caches_; }
 
  private:

@@ -4,15 +4,18 @@
 
 namespace panal {
 
-Task<Result<CacheFolder>> CacheMounts::take(std::string key, RunMount::Sharing sharing, std::shared_ptr<Halt> halt) {
+Task<Result<CacheFolder>> CacheMounts::take(std::string key, RunMount::Sharing sharing,
+                                            std::shared_ptr<Halt> halt) {
   const bool alone = sharing != RunMount::Sharing::kShared;
   for (int number = 0;;) {
     if (halt->halted()) co_return fail(Code::kCancelled, "the build was cancelled");
     const std::string name = key + "-" + std::to_string(number);
     const bool used = users_[name] > 0;
     if (used && (alone || exclusive_[name])) {
-      if (sharing == RunMount::Sharing::kPrivate) ++number;
-      else (void)co_await given_.wait(loop_, 1s);
+      if (sharing == RunMount::Sharing::kPrivate)
+        ++number;
+      else
+        (void)co_await given_.wait(loop_, 1s);
       continue;
     }
     CO_TRYV(make_dirs(dir_, 0700));
@@ -30,7 +33,8 @@ void CacheMounts::give(const std::string& name) {
 
 std::vector<CacheFolder> CacheMounts::all() const {
   std::vector<CacheFolder> out;
-  for (const auto& name : list_dir(dir_)) out.push_back({name, dir_ + "/" + name, users_.contains(name) && users_.at(name) > 0});
+  for (const auto& name : list_dir(dir_))
+    out.push_back({name, dir_ + "/" + name, users_.contains(name) && users_.at(name) > 0});
   return out;
 }
 

@@ -1,4 +1,5 @@
-// Folders that RUN --mount=type=cache keeps between builds: <dir>/<digest of id>-<n>; several of one id only for sharing=private.
+// Folders that RUN --mount=type=cache keeps between builds: <dir>/<digest of id>-<n>; several of one id only
+// for sharing=private.
 #pragma once
 #include <map>
 #include <string>
@@ -18,7 +19,8 @@ struct CacheFolder {
 class CacheMounts {
  public:
   CacheMounts(Loop& loop, std::string dir) : loop_(loop), dir_(std::move(dir)) {}
-  /// A folder for `key` (hex), until give(): a shared one for all, another's own for each, or the only one, waited for.
+  /// A folder for `key` (hex), until give(): a shared one for all, another's own for each, or the only one,
+  /// waited for.
   Task<Result<CacheFolder>> take(std::string key, RunMount::Sharing sharing, std::shared_ptr<Halt> halt);
   void give(const std::string& name);
   std::vector<CacheFolder> all() const;

@@ -14,7 +14,8 @@ std::string history_list(const std::vector<std::string>& words) {
   return out + "]";
 }
 
-Result<std::string> history_text(const Instruction& in, const ImageDraft& draft, char escape, const Variables& variables) {
+Result<std::string> history_text(const Instruction& in, const ImageDraft& draft, char escape,
+                                 const Variables& variables) {
   std::string out(word_name(in.word));
   switch (in.word) {
     case Word::kEnv:
@@ -25,9 +26,12 @@ Result<std::string> history_text(const Instruction& in, const ImageDraft& draft,
         out += " " + key + "=" + text;
       }
       return out;
-    case Word::kCmd: return out + " " + history_list(draft.config.cmd.value_or(std::vector<std::string>{}));
-    case Word::kEntrypoint: return out + " " + history_list(draft.config.entrypoint.value_or(std::vector<std::string>{}));
-    case Word::kShell: return out + " " + history_list(draft.config.shell);
+    case Word::kCmd:
+      return out + " " + history_list(draft.config.cmd.value_or(std::vector<std::string>{}));
+    case Word::kEntrypoint:
+      return out + " " + history_list(draft.config.entrypoint.value_or(std::vector<std::string>{}));
+    case Word::kShell:
+      return out + " " + history_list(draft.config.shell);
     case Word::kExpose:
       for (const auto& word : in.args) {
         TRY(const auto ports, expand_words(word, escape, variables));
@@ -42,10 +46,14 @@ Result<std::string> history_text(const Instruction& in, const ImageDraft& draft,
       }
       return out + " " + history_list(paths);
     }
-    case Word::kUser: return out + " " + draft.config.user;
-    case Word::kStopsignal: return out + " " + draft.config.stop_signal;
-    case Word::kWorkdir: return out + " " + draft.config.working_dir;
-    default: return in.text;
+    case Word::kUser:
+      return out + " " + draft.config.user;
+    case Word::kStopsignal:
+      return out + " " + draft.config.stop_signal;
+    case Word::kWorkdir:
+      return out + " " + draft.config.working_dir;
+    default:
+      return in.text;
   }
 }
 
@@ -88,20 +96,26 @@ Task<Result<bool>> StageRun::cached_elsewhere(const std::string& created_by, con
     CO_TRY(const Image* now, parts_.images.find(image_id_));
     own = *now;
   }
-  const auto same = [](const HistoryEntry& a, const HistoryEntry& b) { return a.created_by == b.created_by && a.empty_layer == b.empty_layer; };
+  const auto same = [](const HistoryEntry& a, const HistoryEntry& b) {
+    return a.created_by == b.created_by && a.empty_layer == b.empty_layer;
+  };
   for (const auto& name : build_.request_.cache_from) {
     const auto found = parts_.images.find(name);
     if (!found) continue;
     const Image& other = **found;
     const size_t steps = own.history.size(), layers = own.chain_ids.size();
-    if (other.history.size() <= steps || other.chain_ids.size() < layers || !std::equal(own.chain_ids.begin(), own.chain_ids.end(), other.chain_ids.begin()) ||
-        !std::equal(own.history.begin(), own.history.end(), other.history.begin(), same) || other.history[steps].created_by != created_by)
+    if (other.history.size() <= steps || other.chain_ids.size() < layers ||
+        !std::equal(own.chain_ids.begin(), own.chain_ids.end(), other.chain_ids.begin()) ||
+        !std::equal(own.history.begin(), own.history.end(), other.history.begin(), same) ||
+        other.history[steps].created_by != created_by)
       continue;
     const bool layer = !other.history[steps].empty_layer;
     if (layer && other.chain_ids.size() == layers) continue;
     Images::Commit wish;
-    wish.parent = image_id_, wish.chain_ids = own.chain_ids, wish.config = draft_.config, wish.author = draft_.author, wish.created_by = created_by, wish.build_key = key;
-    wish.platform = platform_, wish.layer_given = layer, wish.created = parse_rfc3339(other.history[steps].created);
+    wish.parent = image_id_, wish.chain_ids = own.chain_ids, wish.config = draft_.config,
+    wish.author = draft_.author, wish.created_by = created_by, wish.build_key = key;
+    wish.platform = platform_, wish.layer_given = layer,
+    wish.created = parse_rfc3339(other.history[steps].created);
     if (layer) wish.chain_ids.push_back(other.chain_ids[layers]);
     const Pack nothing = [](Sink) -> Task<Result<>> { co_return Result<>{}; };
     CO_TRY(const std::string id, co_await parts_.images.commit(std::move(wish), nothing));
@@ -117,7 +131,8 @@ Task<Result<>> StageRun::commit(std::string created_by, std::string key, Pack pa
     CO_TRY(const Image* parent, parts_.images.find(image_id_));
     wish.chain_ids = parent->chain_ids;
   }
-  wish.parent = image_id_, wish.config = draft_.config, wish.author = draft_.author, wish.created_by = std::move(created_by), wish.build_key = std::move(key);
+  wish.parent = image_id_, wish.config = draft_.config, wish.author = draft_.author,
+  wish.created_by = std::move(created_by), wish.build_key = std::move(key);
   wish.platform = platform_, wish.created = now();
   if (!pack) pack = [](Sink) -> Task<Result<>> { co_return Result<>{}; };
   CO_TRY(const std::string id, co_await parts_.images.commit(std::move(wish), std::move(pack)));
@@ -151,7 +166,8 @@ Task<Result<>> StageRun::from() {
 Task<Result<>> StageRun::triggers() {
   const auto lines = std::exchange(draft_.config.on_build, {});
   if (lines.empty()) co_return Result<>{};
-  co_await say("# Executing " + std::to_string(lines.size()) + " build trigger" + (lines.size() == 1 ? "" : "s") + "\n");
+  co_await say("# Executing " + std::to_string(lines.size()) + " build trigger" +
+               (lines.size() == 1 ? "" : "s") + "\n");
   for (const auto& text : lines) {
     CO_TRY(const auto source, read_dockerfile(text, "ONBUILD"));
     for (const auto& line : source.lines) {
@@ -166,7 +182,9 @@ Task<Result<>> StageRun::run() {
   const std::string total = "/" + std::to_string(build_.plan_.steps) + " : ";
   int number = plan().first_step;
   co_await say("Step " + std::to_string(number) + total + stage().from.text + "\n");
-  const auto place = [](const Instruction& in, Error error) { return wrap("Dockerfile:" + std::to_string(in.line), std::move(error)); };
+  const auto place = [](const Instruction& in, Error error) {
+    return wrap("Dockerfile:" + std::to_string(in.line), std::move(error));
+  };
   if (auto done = co_await from(); !done) co_return std::unexpected(place(stage().from, done.error()));
   co_await say(" ---> " + short_digest(image_id_) + "\n");
   if (auto done = co_await triggers(); !done) co_return done;
@@ -174,7 +192,8 @@ Task<Result<>> StageRun::run() {
     if (build_.halted()) co_return fail(Code::kCancelled, "the build was cancelled");
     co_await say("Step " + std::to_string(++number) + total + in.text + "\n");
     auto done = co_await dispatch(in);
-    if (!done && exit_code_ == 0 && done.error().code != Code::kCancelled) co_return std::unexpected(place(in, done.error()));
+    if (!done && exit_code_ == 0 && done.error().code != Code::kCancelled)
+      co_return std::unexpected(place(in, done.error()));
     CO_TRYV(done);
   }
   co_return Result<>{};
@@ -213,7 +232,8 @@ Task<Result<>> StageRun::step(const Instruction& in) {
   } else {
     const ImageDraft before = draft_;
     CO_TRYV(apply_instruction(draft_, in, build_.file_.escape, look));
-    const auto old = [&](const std::string& name) -> std::optional<std::string> {  // ENV sees what stood before it
+    const auto old =
+        [&](const std::string& name) -> std::optional<std::string> {  // ENV sees what stood before it
       if (auto value = env_value(before.config.env, name)) return value;
       const auto it = args_.find(name);
       return it == args_.end() ? std::nullopt : it->second;
@@ -228,13 +248,16 @@ Task<Result<>> StageRun::step(const Instruction& in) {
 }
 
 Task<Result<>> StageRun::work_dir() {
-  const std::string created_by = nop("WORKDIR " + draft_.config.working_dir), key = parts_.layers.sha256(created_by);
+  const std::string created_by = nop("WORKDIR " + draft_.config.working_dir),
+                    key = parts_.layers.sha256(created_by);
   CO_TRY(const bool hit, co_await cached(created_by, key));
   if (hit) co_return Result<>{};
   CopyWish wish;
   wish.destination = draft_.config.working_dir, wish.now = now(), wish.epoch = build_.epoch_;
   CO_TRY(const std::string base, co_await build_.mount_image(image_id_));
-  const Pack pack = [this, base, wish](Sink sink) { return parts_.files.copy_layer(base + "/merged", wish, std::move(sink)); };
+  const Pack pack = [this, base, wish](Sink sink) {
+    return parts_.files.copy_layer(base + "/merged", wish, std::move(sink));
+  };
   auto done = co_await commit(created_by, key, pack);
   (void)co_await parts_.layers.remove_rootfs(base);
   co_return done;

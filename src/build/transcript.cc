@@ -7,7 +7,9 @@ namespace panal {
 
 static constexpr size_t kMostPending = 1 << 20;
 
-std::string Transcript::line(std::string_view text) { return dump(JsonObject{{"stream", to_utf8(text)}}) + "\r\n"; }
+std::string Transcript::line(std::string_view text) {
+  return dump(JsonObject{{"stream", to_utf8(text)}}) + "\r\n";
+}
 
 Task<void> Transcript::say(size_t part, std::string text) {
   if (quiet_) co_return;
@@ -39,8 +41,10 @@ Task<std::string> Transcript::next() {
       changed_.notify(loop_);
       co_return out;
     }
-    if (p.ended) ++current_;
-    else (void)co_await changed_.wait(loop_);
+    if (p.ended)
+      ++current_;
+    else
+      (void)co_await changed_.wait(loop_);
   }
   co_return "";
 }

@@ -1,5 +1,6 @@
-// What a build tells its client: JSON lines in the order of the Dockerfile, although stages run side by side. The first stage that has not
-// ended speaks directly; what others say waits its turn, up to a limit at which they wait, too.
+// What a build tells its client: JSON lines in the order of the Dockerfile, although stages run side by side.
+// The first stage that has not ended speaks directly; what others say waits its turn, up to a limit at which
+// they wait, too.
 #pragma once
 #include <string>
 #include <vector>

@@ -24,7 +24,8 @@ TEST_CASE("stages that run side by side are told one after the other") {
   say(1, "b2"), transcript.end(1), say(0, "a2");
   CHECK(out == Transcript::line("a1") + Transcript::line("a2"));
   transcript.end(2), transcript.end(0);
-  CHECK(out == Transcript::line("a1") + Transcript::line("a2") + Transcript::line("b1") + Transcript::line("b2") + "end");
+  CHECK(out == Transcript::line("a1") + Transcript::line("a2") + Transcript::line("b1") +
+                   Transcript::line("b2") + "end");
 }
 
 TEST_CASE("what waits for its turn is bounded, and nobody waits for a client that is gone") {

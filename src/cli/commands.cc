@@ -68,8 +68,11 @@ int image_command(ApiClient& api, const Words& words) {
     std::string path = "/images/load";
     if (verb == "import") {
       std::string repo = args->words.size() > 1 ? args->words[1] : "", tag;
-      if (const size_t colon = repo.rfind(':'); colon != std::string::npos && repo.find('/', colon) == std::string::npos) tag = repo.substr(colon + 1), repo = repo.substr(0, colon);
-      path = "/images/create?fromSrc=-&repo=" + url_encode(repo) + "&tag=" + url_encode(tag) + "&message=" + url_encode(args->get("message"));
+      if (const size_t colon = repo.rfind(':');
+          colon != std::string::npos && repo.find('/', colon) == std::string::npos)
+        tag = repo.substr(colon + 1), repo = repo.substr(0, colon);
+      path = "/images/create?fromSrc=-&repo=" + url_encode(repo) + "&tag=" + url_encode(tag) +
+             "&message=" + url_encode(args->get("message"));
       for (const auto& change : args->all("change")) path += "&changes=" + url_encode(change);
     }
     auto reply = api.upload(path, fd.get());
@@ -97,12 +100,14 @@ int image_command(ApiClient& api, const Words& words) {
         continue;
       }
       const auto created = std::chrono::seconds(parse_int(field(image, {"Created"})).value_or(0));
-      const std::string ago = human_duration(std::chrono::system_clock::now().time_since_epoch() - created) + " ago";
+      const std::string ago =
+          human_duration(std::chrono::system_clock::now().time_since_epoch() - created) + " ago";
       const std::string size = human_size(static_cast<double>(parse_int(field(image, {"Size"})).value_or(0)));
       std::vector<std::string> tags;
       for (const auto& t : image.as_object().at("RepoTags").as_array()) tags.push_back(str(t));
       if (tags.empty()) tags.push_back("<none>:<none>");
-      for (const auto& t : tags) rows.push_back({t.substr(0, t.rfind(':')), t.substr(t.rfind(':') + 1), id, ago, size});
+      for (const auto& t : tags)
+        rows.push_back({t.substr(0, t.rfind(':')), t.substr(t.rfind(':') + 1), id, ago, size});
     }
     print_table(rows);
     return 0;
@@ -131,11 +136,17 @@ int node_command(ApiClient& api, const Words& words) {
       rows.push_back({id});
       continue;
     }
-    std::string manager = field(n, {"ManagerStatus", "Leader"}) == "true" ? "Leader" : capital(field(n, {"ManagerStatus", "Reachability"}));
-    rows.push_back({id + (id == self ? " *" : "  "), field(n, {"Description", "Hostname"}), capital(field(n, {"Status", "State"})), capital(field(n, {"Spec", "Availability"})), manager, field(n, {"Description", "Engine", "EngineVersion"})});
+    std::string manager = field(n, {"ManagerStatus", "Leader"}) == "true"
+                              ? "Leader"
+                              : capital(field(n, {"ManagerStatus", "Reachability"}));
+    rows.push_back({id + (id == self ? " *" : "  "), field(n, {"Description", "Hostname"}),
+                    capital(field(n, {"Status", "State"})), capital(field(n, {"Spec", "Availability"})),
+                    manager, field(n, {"Description", "Engine", "EngineVersion"})});
   }
   std::ranges::sort(rows, {}, [](const auto& row) { return row.size() > 1 ? row[1] : row[0]; });
-  if (!args->on("quiet")) rows.insert(rows.begin(), {"ID", "HOSTNAME", "STATUS", "AVAILABILITY", "MANAGER STATUS", "ENGINE VERSION"});
+  if (!args->on("quiet"))
+    rows.insert(rows.begin(),
+                {"ID", "HOSTNAME", "STATUS", "AVAILABILITY", "MANAGER STATUS", "ENGINE VERSION"});
   print_table(rows);
   return 0;
 }
@@ -143,20 +154,36 @@ int node_command(ApiClient& api, const Words& words) {
 int swarm_command(ApiClient& api, const Words& words) {
   const std::string verb = words.empty() ? "" : words[0];
   auto args = parse_flags(Words(words.begin() + (words.empty() ? 0 : 1), words.end()),
-                          {{"advertise-addr"}, {"listen-addr"}, {"token"}, {"force", 'f', true}, {"force-new-cluster", 0, true}, {"quiet", 'q', true}, {"rotate", 0, true}, {"availability"}});
+                          {{"advertise-addr"},
+                           {"listen-addr"},
+                           {"token"},
+                           {"force", 'f', true},
+                           {"force-new-cluster", 0, true},
+                           {"quiet", 'q', true},
+                           {"rotate", 0, true},
+                           {"availability"}});
   if (!args) return report(args.error());
   const auto show_join = [&](const std::string& role, bool bare) {
     auto swarm = get(api, "/swarm");
     auto info = get(api, "/info");
     if (!swarm || !info) return report(swarm ? info.error() : swarm.error());
     const std::string token = field(*swarm, {"JoinTokens", role == "manager" ? "Manager" : "Worker"});
-    if (bare) std::puts(token.c_str());
-    else std::printf("To add a %s to this swarm, run the following command:\n\n    panal swarm join --token %s %s:2377\n\n", role.c_str(), token.c_str(), field(*info, {"Swarm", "NodeAddr"}).c_str());
+    if (bare)
+      std::puts(token.c_str());
+    else
+      std::printf(
+          "To add a %s to this swarm, run the following command:\n\n    panal swarm join --token %s "
+          "%s:2377\n\n",
+          role.c_str(), token.c_str(), field(*info, {"Swarm", "NodeAddr"}).c_str());
     return 0;
   };
   const std::string listen = args->get("listen-addr", "0.0.0.0:2377");
   if (verb == "init") {
-    auto reply = api.call("POST", "/swarm/init", dump(JsonObject{{"ListenAddr", listen}, {"AdvertiseAddr", args->get("advertise-addr")}, {"ForceNewCluster", args->on("force-new-cluster")}, {"Availability", args->get("availability")}}));
+    auto reply = api.call("POST", "/swarm/init",
+                          dump(JsonObject{{"ListenAddr", listen},
+                                          {"AdvertiseAddr", args->get("advertise-addr")},
+                                          {"ForceNewCluster", args->on("force-new-cluster")},
+                                          {"Availability", args->get("availability")}}));
     if (!reply) return report(reply.error());
     auto id = parse_json(*reply);
     std::printf("Swarm initialized: current node (%s) is now a manager.\n\n", id ? str(*id).c_str() : "");
@@ -164,10 +191,16 @@ int swarm_command(ApiClient& api, const Words& words) {
   }
   if (verb == "join") {
     if (args->words.size() != 1) return usage("usage: panal swarm join --token TOKEN HOST:PORT");
-    auto reply = api.call("POST", "/swarm/join", dump(JsonObject{{"ListenAddr", listen}, {"AdvertiseAddr", args->get("advertise-addr")}, {"RemoteAddrs", JsonArray{Json(args->words[0])}}, {"JoinToken", args->get("token")}, {"Availability", args->get("availability")}}));
+    auto reply = api.call("POST", "/swarm/join",
+                          dump(JsonObject{{"ListenAddr", listen},
+                                          {"AdvertiseAddr", args->get("advertise-addr")},
+                                          {"RemoteAddrs", JsonArray{Json(args->words[0])}},
+                                          {"JoinToken", args->get("token")},
+                                          {"Availability", args->get("availability")}}));
     if (!reply) return report(reply.error());
     auto info = get(api, "/info");
-    std::printf("This node joined a swarm as a %s.\n", info && field(*info, {"Swarm", "ControlAvailable"}) == "true" ? "manager" : "worker");
+    std::printf("This node joined a swarm as a %s.\n",
+                info && field(*info, {"Swarm", "ControlAvailable"}) == "true" ? "manager" : "worker");
     return 0;
   }
   if (verb == "leave") {
@@ -178,11 +211,15 @@ int swarm_command(ApiClient& api, const Words& words) {
   }
   if (verb == "join-token") {
     const std::string role = args->words.empty() ? "" : args->words[0];
-    if (role != "worker" && role != "manager") return usage("usage: panal swarm join-token [-q] [--rotate] worker|manager");
+    if (role != "worker" && role != "manager")
+      return usage("usage: panal swarm join-token [-q] [--rotate] worker|manager");
     if (args->on("rotate")) {
       auto swarm = get(api, "/swarm");
       if (!swarm) return report(swarm.error());
-      auto done = api.call("POST", "/swarm/update?version=" + field(*swarm, {"Version", "Index"}) + "&rotate" + (role == "manager" ? "Manager" : "Worker") + "Token=true", dump(swarm->as_object().at("Spec")));
+      auto done = api.call("POST",
+                           "/swarm/update?version=" + field(*swarm, {"Version", "Index"}) + "&rotate" +
+                               (role == "manager" ? "Manager" : "Worker") + "Token=true",
+                           dump(swarm->as_object().at("Spec")));
       if (!done) return report(done.error());
       if (!args->on("quiet")) std::printf("Successfully rotated %s join token.\n\n", role.c_str());
     }
@@ -193,14 +230,25 @@ int swarm_command(ApiClient& api, const Words& words) {
 
 int network_command(ApiClient& api, const Words& words) {
   const std::string verb = words.empty() ? "" : words[0];
-  auto args = parse_flags(Words(words.begin() + (words.empty() ? 0 : 1), words.end()), {{"driver", 'd'}, {"subnet"}, {"internal", 0, true}, {"attachable", 0, true}, {"opt", 'o'}, {"quiet", 'q', true}});
+  auto args =
+      parse_flags(Words(words.begin() + (words.empty() ? 0 : 1), words.end()), {{"driver", 'd'},
+                                                                                {"subnet"},
+                                                                                {"internal", 0, true},
+                                                                                {"attachable", 0, true},
+                                                                                {"opt", 'o'},
+                                                                                {"quiet", 'q', true}});
   if (!args) return report(args.error());
   if (verb == "create") {
     if (args->words.size() != 1) return usage("usage: panal network create [OPTIONS] NETWORK");
-    JsonObject wish{{"Name", args->words[0]}, {"Driver", args->get("driver", "bridge")}, {"Internal", args->on("internal")}, {"Attachable", args->on("attachable")}};
-    if (args->has("subnet")) wish["IPAM"] = JsonObject{{"Config", JsonArray{JsonObject{{"Subnet", args->get("subnet")}}}}};
+    JsonObject wish{{"Name", args->words[0]},
+                    {"Driver", args->get("driver", "bridge")},
+                    {"Internal", args->on("internal")},
+                    {"Attachable", args->on("attachable")}};
+    if (args->has("subnet"))
+      wish["IPAM"] = JsonObject{{"Config", JsonArray{JsonObject{{"Subnet", args->get("subnet")}}}}};
     JsonObject options;
-    for (const auto& o : args->all("opt")) options[o.substr(0, o.find('='))] = o.find('=') == std::string::npos ? "" : o.substr(o.find('=') + 1);
+    for (const auto& o : args->all("opt"))
+      options[o.substr(0, o.find('='))] = o.find('=') == std::string::npos ? "" : o.substr(o.find('=') + 1);
     wish["Options"] = options;
     auto reply = api.call("POST", "/networks/create", dump(wish));
     if (!reply) return report(reply.error());
@@ -212,7 +260,9 @@ int network_command(ApiClient& api, const Words& words) {
     auto list = get(api, "/networks");
     if (!list) return report(list.error());
     std::vector<std::vector<std::string>> rows = {{"NETWORK ID", "NAME", "DRIVER", "SCOPE"}};
-    for (const auto& n : list->as_array()) rows.push_back({field(n, {"Id"}).substr(0, 12), field(n, {"Name"}), field(n, {"Driver"}), field(n, {"Scope"})});
+    for (const auto& n : list->as_array())
+      rows.push_back(
+          {field(n, {"Id"}).substr(0, 12), field(n, {"Name"}), field(n, {"Driver"}), field(n, {"Scope"})});
     std::sort(rows.begin() + 1, rows.end(), [](const auto& a, const auto& b) { return a[1] < b[1]; });
     print_table(rows);
     return 0;
@@ -221,8 +271,10 @@ int network_command(ApiClient& api, const Words& words) {
     int status = 0;
     for (const auto& name : args->words) {
       auto reply = api.call("DELETE", "/networks/" + url_encode(name));
-      if (!reply) status = report(reply.error());
-      else std::puts(name.c_str());
+      if (!reply)
+        status = report(reply.error());
+      else
+        std::puts(name.c_str());
     }
     return status;
   }

@@ -1,4 +1,5 @@
-// The command line's nouns. Each takes its words and returns an exit code; Docker's flags and output where Docker has the command.
+// The command line's nouns. Each takes its words and returns an exit code; Docker's flags and output where
+// Docker has the command.
 #pragma once
 #include <string>
 #include <vector>

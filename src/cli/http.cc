@@ -8,9 +8,14 @@
 
 namespace panal {
 
-Result<HttpReply> ApiClient::exchange(const std::string& head, const std::function<Result<>(Wire&)>& send_body, const std::function<bool(std::string_view)>& sink) {
+Result<HttpReply> ApiClient::exchange(const std::string& head,
+                                      const std::function<Result<>(Wire&)>& send_body,
+                                      const std::function<bool(std::string_view)>& sink) {
   auto connected = connect_wire(daemon_);
-  if (!connected) return fail(Code::kUnavailable, "Cannot connect to the Panal daemon at " + daemon_.host + ". Is the daemon running?" + (daemon_.host.starts_with("tcp") ? " (" + connected.error().message + ")" : ""));
+  if (!connected)
+    return fail(Code::kUnavailable,
+                "Cannot connect to the Panal daemon at " + daemon_.host + ". Is the daemon running?" +
+                    (daemon_.host.starts_with("tcp") ? " (" + connected.error().message + ")" : ""));
   Wire& wire = **connected;
   TRYV(wire.write(head));
   // The daemon may refuse in the middle of an upload: what it says counts, not the broken pipe.
@@ -19,8 +24,10 @@ Result<HttpReply> ApiClient::exchange(const std::string& head, const std::functi
   HttpReply reply;
   bool wanted = true;
   const std::function<void(std::string_view)> on_body = [&](std::string_view data) {
-    if (sink && parser.head().status < 400) wanted = wanted && sink(data);
-    else if (reply.body.size() < (64u << 20)) reply.body += data;
+    if (sink && parser.head().status < 400)
+      wanted = wanted && sink(data);
+    else if (reply.body.size() < (64u << 20))
+      reply.body += data;
   };
   std::string buffer, chunk(65536, '\0');
   while (!parser.done() && wanted) {
@@ -33,12 +40,19 @@ Result<HttpReply> ApiClient::exchange(const std::string& head, const std::functi
     TRY(const size_t taken, parser.feed(buffer, on_body));
     buffer.erase(0, taken);
   }
-  if (!parser.header_done()) return sent ? fail(Code::kUnavailable, "the daemon closed the connection") : std::unexpected(sent.error());
+  if (!parser.header_done())
+    return sent ? fail(Code::kUnavailable, "the daemon closed the connection")
+                : std::unexpected(sent.error());
   reply.status = parser.head().status;
   if (reply.status >= 400) {
     std::string message = reply.body;
-    if (auto json = parse_json(reply.body); json && json->is_object() && json->get_object().contains("message")) message = str(json->get_object().at("message"));
-    const Code code = reply.status == 404 ? Code::kNotFound : reply.status == 409 ? Code::kConflict : reply.status == 503 ? Code::kUnavailable : Code::kInvalid;
+    if (auto json = parse_json(reply.body);
+        json && json->is_object() && json->get_object().contains("message"))
+      message = str(json->get_object().at("message"));
+    const Code code = reply.status == 404   ? Code::kNotFound
+                      : reply.status == 409 ? Code::kConflict
+                      : reply.status == 503 ? Code::kUnavailable
+                                            : Code::kInvalid;
     return fail(code, "Error response from daemon: " + message);
   }
   return reply;
@@ -48,15 +62,21 @@ static std::string head_of(const std::string& method, const std::string& path, c
   return method + " /v1.51" + path + " HTTP/1.1\r\nHost: panal\r\nConnection: close\r\n" + rest + "\r\n";
 }
 static std::string with_body(const std::string& body) {
-  return body.empty() ? "" : "Content-Type: application/json\r\nContent-Length: " + std::to_string(body.size()) + "\r\n";
+  return body.empty()
+             ? ""
+             : "Content-Type: application/json\r\nContent-Length: " + std::to_string(body.size()) + "\r\n";
 }
 
-Result<std::string> ApiClient::call(const std::string& method, const std::string& path, const std::string& body) {
-  TRY(auto reply, exchange(head_of(method, path, with_body(body)), [&](Wire& wire) { return wire.write(body); }, nullptr));
+Result<std::string> ApiClient::call(const std::string& method, const std::string& path,
+                                    const std::string& body) {
+  TRY(auto reply,
+      exchange(
+          head_of(method, path, with_body(body)), [&](Wire& wire) { return wire.write(body); }, nullptr));
   return std::move(reply.body);
 }
 
-Result<> ApiClient::stream(const std::string& method, const std::string& path, const std::string& body, const std::function<bool(std::string_view)>& sink) {
+Result<> ApiClient::stream(const std::string& method, const std::string& path, const std::string& body,
+                           const std::function<bool(std::string_view)>& sink) {
   TRYV(exchange(head_of(method, path, with_body(body)), [&](Wire& wire) { return wire.write(body); }, sink));
   return {};
 }
@@ -73,7 +93,9 @@ Result<std::string> ApiClient::upload(const std::string& path, int file) {
       TRYV(wire.write(size + data.substr(0, static_cast<size_t>(n)) + "\r\n"));
     }
   };
-  TRY(auto reply, exchange(head_of("POST", path, "Content-Type: application/x-tar\r\nTransfer-Encoding: chunked\r\n"), send, nullptr));
+  TRY(auto reply,
+      exchange(head_of("POST", path, "Content-Type: application/x-tar\r\nTransfer-Encoding: chunked\r\n"),
+               send, nullptr));
   return std::move(reply.body);
 }
 

@@ -19,12 +19,14 @@ class ApiClient {
   /// Whole reply; a status of 400 and above is an error with the daemon's message.
   Result<std::string> call(const std::string& method, const std::string& path, const std::string& body = {});
   /// As call(), with the body handed over as it comes.
-  Result<> stream(const std::string& method, const std::string& path, const std::string& body, const std::function<bool(std::string_view)>& sink);
+  Result<> stream(const std::string& method, const std::string& path, const std::string& body,
+                  const std::function<bool(std::string_view)>& sink);
   /// Sends the content of an open file as the body.
   Result<std::string> upload(const std::string& path, int file);
 
  private:
-  Result<HttpReply> exchange(const std::string& head, const std::function<Result<>(Wire&)>& send_body, const std::function<bool(std::string_view)>& sink);
+  Result<HttpReply> exchange(const std::string& head, const std::function<Result<>(Wire&)>& send_body,
+                             const std::function<bool(std::string_view)>& sink);
   DaemonAddress daemon_;
 };
 

@@ -1,4 +1,5 @@
-// panal: the command line. `panal daemon` becomes panald, `panal lab` is the playground, the rest speaks to a daemon.
+// panal: the command line. `panal daemon` becomes panald, `panal lab` is the playground, the rest speaks to a
+// daemon.
 #include <signal.h>
 #include <unistd.h>
 
@@ -8,9 +9,12 @@
 #include "cli/commands.h"
 
 static const char* kHelp =
-    "Usage:  panal [-H unix:///path|tcp://host:port] COMMAND\n\nA container engine and cluster orchestrator that speaks the Docker Engine API.\n\nCommands:\n"
-    "  daemon     Run the node\n  lab        A playground of several nodes on this machine\n  image      load, import, ls\n  network    create, ls, rm\n"
-    "  node       ls\n  service    create, ls, ps, logs, scale, update, rm\n  swarm      init, join, leave, join-token\n  version    Show the version\n\n"
+    "Usage:  panal [-H unix:///path|tcp://host:port] COMMAND\n\nA container engine and cluster orchestrator "
+    "that speaks the Docker Engine API.\n\nCommands:\n"
+    "  daemon     Run the node\n  lab        A playground of several nodes on this machine\n  image      "
+    "load, import, ls\n  network    create, ls, rm\n"
+    "  node       ls\n  service    create, ls, ps, logs, scale, update, rm\n  swarm      init, join, leave, "
+    "join-token\n  version    Show the version\n\n"
     "Everything else: the stock docker CLI, with DOCKER_HOST=unix:///var/run/panal.sock\n";
 
 int main(int argc, char** argv) {
@@ -23,10 +27,12 @@ int main(int argc, char** argv) {
     host = words[1];
     words.erase(words.begin(), words.begin() + 2);
   }
-  if (words.empty() || words[0] == "help" || words[0] == "--help" || words[0] == "-h") return std::fputs(kHelp, stdout), 0;
+  if (words.empty() || words[0] == "help" || words[0] == "--help" || words[0] == "-h")
+    return std::fputs(kHelp, stdout), 0;
   const std::string noun = words[0];
   words.erase(words.begin());
-  if (noun == "version" || noun == "--version" || noun == "-v") return std::printf("Panal version %s\n", PANAL_VERSION), 0;
+  if (noun == "version" || noun == "--version" || noun == "-v")
+    return std::printf("Panal version %s\n", PANAL_VERSION), 0;
   if (noun == "daemon") {
     std::vector<char*> args = {const_cast<char*>("panald")};
     for (auto& w : words) args.push_back(w.data());

@@ -1,4 +1,5 @@
-// What only one daemon may have: its data root, its exec root and its pid file. Held by locks, which end with the process.
+// What only one daemon may have: its data root, its exec root and its pid file. Held by locks, which end with
+// the process.
 #pragma once
 #include "base/fd.h"
 #include "daemon/options.h"

@@ -10,7 +10,8 @@ namespace panal {
 SystemFacts gather_facts(const DaemonOptions& o, Entropy& entropy);
 /// The part of the facts that a reload may change.
 void take_settings(SystemFacts& facts, const DaemonOptions& o);
-/// Read again for each use: it changes with the host's networks. Where systemd-resolved is all there is, its upstream servers count.
+/// Read again for each use: it changes with the host's networks. Where systemd-resolved is all there is, its
+/// upstream servers count.
 ResolvConf host_resolver();
 /// Asks the programs beside the daemon what they are, once, when somebody wants to know.
 std::function<Task<std::vector<Component>>()> ask_components(AsioLoop& loop);

@@ -33,7 +33,8 @@ Result<> Life::run() {
 }
 
 Task<Result<>> Life::begin() {
-  const bool containers_run = std::ranges::any_of(p_.containers.all(), [](const auto& c) { return c.second->c.state.pid > 0; });
+  const bool containers_run =
+      std::ranges::any_of(p_.containers.all(), [](const auto& c) { return c.second->c.state.pid > 0; });
   CO_TRYV(co_await p_.networks.setup(containers_run));
   co_await p_.containers.adopt();
   co_await p_.builder.collect();
@@ -50,12 +51,14 @@ Task<void> Life::start_up() {
   }
   auto& warnings = p_.api.parts().facts.warnings;
   warnings.insert(warnings.end(), open_.warnings.begin(), open_.warnings.end());
-  log::info("msg=\"ready\" version={} data_root={} hosts={}", PANAL_VERSION, p_.options.data_root, join(p_.options.hosts, ","));
+  log::info("msg=\"ready\" version={} data_root={} hosts={}", PANAL_VERSION, p_.options.data_root,
+            join(p_.options.hosts, ","));
   p_.supervisor.notify("READY=1\nSTATUS=ready\nMAINPID=" + std::to_string(::getpid()));
 }
 
 void Life::reload() {
-  p_.supervisor.notify("RELOADING=1\nMONOTONIC_USEC=" + std::to_string(p_.loop.now().time_since_epoch() / 1us));
+  p_.supervisor.notify("RELOADING=1\nMONOTONIC_USEC=" +
+                       std::to_string(p_.loop.now().time_since_epoch() / 1us));
   if (auto fresh = reread_options(p_.options)) {
     SystemFacts& facts = p_.api.parts().facts;
     take_reloadable(p_.options, *fresh);

@@ -24,7 +24,8 @@ class Life {
  public:
   /// Takes the signals from here on.
   explicit Life(LifeParts parts);
-  /// Runs the loop to its end. Coroutines may still wait for containers then: the process ends without unwinding them.
+  /// Runs the loop to its end. Coroutines may still wait for containers then: the process ends without
+  /// unwinding them.
   Result<> run();
 
  private:

@@ -1,4 +1,5 @@
-// panald: the composition root. Reads the options, builds the adapters, wires the node, runs the loop. It decides nothing.
+// panald: the composition root. Reads the options, builds the adapters, wires the node, runs the loop. It
+// decides nothing.
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/mount.h>
@@ -16,16 +17,16 @@
 #include "daemon/facts.h"
 #include "daemon/life.h"
 #include "daemon/seccomp_default.h"
+#include "node/cluster/swarm_node.h"
 #include "sys/crun/crun_runtime.h"
 #include "sys/disk/inotify_watch.h"
+#include "sys/disk/raft_files.h"
 #include "sys/disk/sqlite_database.h"
 #include "sys/files/confined_files.h"
 #include "sys/http/fetch_client.h"
 #include "sys/http/server.h"
 #include "sys/layers/disk_layers.h"
 #include "sys/log/log_sink.h"
-#include "node/cluster/swarm_node.h"
-#include "sys/disk/raft_files.h"
 #include "sys/netlink/linux_network.h"
 #include "sys/process/git.h"
 #include "sys/raft/libraft_core.h"
@@ -44,26 +45,33 @@ class KernelEntropy final : public Entropy {
   }
 };
 
-// Secrets never touch a disk: their folder is a tmpfs of its own, which outlives the daemon as the containers do.
+// Secrets never touch a disk: their folder is a tmpfs of its own, which outlives the daemon as the containers
+// do.
 Result<> mount_memory_folder(const std::string& dir) {
   TRYV(make_dirs(dir, 0700));
   struct statfs s{};
   if (::statfs(dir.c_str(), &s) == 0 && s.f_type == 0x01021994) return {};  // TMPFS_MAGIC
-  if (::mount("panal-secrets", dir.c_str(), "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=700,size=64m") != 0) return fail(sys_error(errno, "mount tmpfs", dir));
+  if (::mount("panal-secrets", dir.c_str(), "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=700,size=64m") !=
+      0)
+    return fail(sys_error(errno, "mount tmpfs", dir));
   return {};
 }
 
 Result<SeccompDefault> prepare_seccomp(const DaemonOptions& o, SystemFacts& facts) {
-  TRY(SeccompDefault seccomp, read_seccomp_default(o.seccomp_profile, facts.architecture, facts.kernel_version));
+  TRY(SeccompDefault seccomp,
+      read_seccomp_default(o.seccomp_profile, facts.architecture, facts.kernel_version));
   facts.security_options = {"name=seccomp,profile=" + o.seccomp_profile};
   if (auto good = seccomp.check(); !good) {
-    facts.warnings.push_back("WARNING: containers that are neither privileged nor unconfined are refused: " + good.error().message);
-    log::warn("msg=\"containers that are neither privileged nor unconfined are refused\" error=\"{}\"", good.error().message);
+    facts.warnings.push_back("WARNING: containers that are neither privileged nor unconfined are refused: " +
+                             good.error().message);
+    log::warn("msg=\"containers that are neither privileged nor unconfined are refused\" error=\"{}\"",
+              good.error().message);
   }
   return seccomp;
 }
 
-// Each attached client, log reader and exec takes descriptors; children get the old limit back from the runtime.
+// Each attached client, log reader and exec takes descriptors; children get the old limit back from the
+// runtime.
 void raise_file_limit() {
   rlimit files{};
   if (::getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < files.rlim_max) {
@@ -72,12 +80,19 @@ void raise_file_limit() {
   }
 }
 
-RegistryOptions registry_options(const DaemonOptions& o) { return {.registry_mirrors = o.registry_mirrors, .insecure_registries = o.insecure_registries, .max_concurrent_downloads = o.max_concurrent_downloads, .max_concurrent_uploads = o.max_concurrent_uploads, .max_download_attempts = o.max_download_attempts}; }
+RegistryOptions registry_options(const DaemonOptions& o) {
+  return {.registry_mirrors = o.registry_mirrors,
+          .insecure_registries = o.insecure_registries,
+          .max_concurrent_downloads = o.max_concurrent_downloads,
+          .max_concurrent_uploads = o.max_concurrent_uploads,
+          .max_download_attempts = o.max_download_attempts};
+}
 
 NetworkPaths network_settings(const DaemonOptions& o) {
   NetworkPaths out{.namespaces = o.exec_root + "/netns", .host_resolver = host_resolver};
   NetworkDefaults& d = out.defaults;
-  d.bip = o.bip, d.fixed_cidr = o.fixed_cidr, d.host_ip = o.ip, d.mtu = o.mtu, d.icc = o.icc, d.masquerade = o.ip_masq, d.resolv.servers = o.dns;
+  d.bip = o.bip, d.fixed_cidr = o.fixed_cidr, d.host_ip = o.ip, d.mtu = o.mtu, d.icc = o.icc,
+  d.masquerade = o.ip_masq, d.resolv.servers = o.dns;
   if (o.default_address_pools.empty()) return out;
   d.pools.clear();
   for (const auto& p : o.default_address_pools) d.pools.push_back({*parse_subnet(p.base), p.size});
@@ -86,8 +101,10 @@ NetworkPaths network_settings(const DaemonOptions& o) {
 
 ContainerDefaults container_defaults(const DaemonOptions& o) {
   ContainerDefaults d;
-  d.log = {o.log_driver, o.log_opts}, d.ulimits = o.default_ulimits, d.shm_size_bytes = o.default_shm_size, d.runtime = o.default_runtime, d.ipc_mode = o.default_ipc_mode;
-  d.cgroupns_mode = o.default_cgroupns_mode, d.init = o.init, d.no_new_privileges = o.no_new_privileges, d.dns_options = o.dns_opts, d.dns_search = o.dns_search;
+  d.log = {o.log_driver, o.log_opts}, d.ulimits = o.default_ulimits, d.shm_size_bytes = o.default_shm_size,
+  d.runtime = o.default_runtime, d.ipc_mode = o.default_ipc_mode;
+  d.cgroupns_mode = o.default_cgroupns_mode, d.init = o.init, d.no_new_privileges = o.no_new_privileges,
+  d.dns_options = o.dns_opts, d.dns_search = o.dns_search;
   return d;
 }
 
@@ -118,9 +135,17 @@ Result<> run(DaemonOptions o) {
   SystemFacts facts = gather_facts(o, entropy);
   TRY(SeccompDefault seccomp, prepare_seccomp(o, facts));
   const WatchFile watcher = [&loop](const std::string& path) { return watch_file(loop, path); };
-  const OpenLogSink open_sink = [&loop](std::string scheme, std::string target) { return open_log_sink(loop, std::move(scheme), std::move(target)); };
+  const OpenLogSink open_sink = [&loop](std::string scheme, std::string target) {
+    return open_log_sink(loop, std::move(scheme), std::move(target));
+  };
   Containers containers(loop, entropy, runtime, layers, files, *db, events, images, networks, volumes,
-                        {.data = o.data_root + "/containers", .execs = o.exec_root + "/execs", .cgroup_v2 = facts.cgroup_v2, .machine = host_limits(facts.cpus), .seccomp = std::move(seccomp), .defaults = container_defaults(o), .log = {facts.node_name, watcher, open_sink}});
+                        {.data = o.data_root + "/containers",
+                         .execs = o.exec_root + "/execs",
+                         .cgroup_v2 = facts.cgroup_v2,
+                         .machine = host_limits(facts.cpus),
+                         .seccomp = std::move(seccomp),
+                         .defaults = container_defaults(o),
+                         .log = {facts.node_name, watcher, open_sink}});
   TRYV(containers.load());
   TRYV(runtime.watch_exits());
 
@@ -130,24 +155,33 @@ Result<> run(DaemonOptions o) {
   const std::string secrets = o.exec_root + "/secrets";
   TRYV(mount_memory_folder(secrets));
   NodeDescription description;
-  description.hostname = facts.node_name, description.architecture = facts.architecture, description.engine_version = PANAL_VERSION;
+  description.hostname = facts.node_name, description.architecture = facts.architecture,
+  description.engine_version = PANAL_VERSION;
   description.nano_cpus = facts.cpus * 1'000'000'000LL, description.memory_bytes = facts.memory_bytes;
   FetchClient http(loop, entropy, self + "/panal-unpack", o.data_root + "/ingest");
   RegistryClient registry(loop, http, registry_options(o));
   registry.sha256 = [&layers](std::string_view text) { return layers.sha256(text); };
   ImagePull image_pull(loop, registry, images, layers, events);
   ImagePush image_push(loop, registry, images, layers, events);
-  peers.pull = [&image_pull](std::string reference, std::string auth, std::shared_ptr<Halt> halt) { return image_pull.pull_for_task(std::move(reference), std::move(auth), std::move(halt)); };
+  peers.pull = [&image_pull](std::string reference, std::string auth, std::shared_ptr<Halt> halt) {
+    return image_pull.pull_for_task(std::move(reference), std::move(auth), std::move(halt));
+  };
   GitProgram repositories(loop);
-  Builder builder({loop, entropy, containers, images, image_pull, layers, files, http, repositories, o.data_root + "/builds"});
+  Builder builder({loop, entropy, containers, images, image_pull, layers, files, http, repositories,
+                   o.data_root + "/builds"});
   TaskExecutor executor({loop, containers, networks, peers, description, secrets});
-  SwarmNode swarm({loop, entropy, transport, *crypto, kernel, executor, peers, [&loop](const std::string& dir) { return open_raft_files(loop, dir); },
-                   [](const raft::Settings& settings) { return raft::make_libraft_core(settings); }, o.data_root + "/swarm", facts.node_name});
-  Api api({loop, entropy, events, images, containers, networks, volumes, layers, watcher, facts, http, registry, image_pull, image_push, builder, &swarm, ask_components(loop)});
+  SwarmNode swarm({loop, entropy, transport, *crypto, kernel, executor, peers,
+                   [&loop](const std::string& dir) { return open_raft_files(loop, dir); },
+                   [](const raft::Settings& settings) { return raft::make_libraft_core(settings); },
+                   o.data_root + "/swarm", facts.node_name});
+  Api api({loop, entropy, events, images, containers, networks, volumes, layers, watcher, facts, http,
+           registry, image_pull, image_push, builder, &swarm, ask_components(loop)});
   HttpServer server(loop, [&api](HttpExchange& http) { return api.handle(http); });
 
   raise_file_limit();
-  const auto reloaded = [&registry](const DaemonOptions& fresh) { registry.set_options(registry_options(fresh)); };
+  const auto reloaded = [&registry](const DaemonOptions& fresh) {
+    registry.set_options(registry_options(fresh));
+  };
   Life life({loop, o, supervisor, events, networks, containers, builder, swarm, api, server, reloaded});
   if (auto ended = life.run(); !ended) {
     std::fprintf(stderr, "panald: %s\n", ended.error().message.c_str());

@@ -1,5 +1,6 @@
-// panald's settings: flags and the configuration file, with dockerd's names where it has them. What Panal does not do is refused by
-// name, never accepted and ignored. A setting stands in one of both places, not in two.
+// panald's settings: flags and the configuration file, with dockerd's names where it has them. What Panal
+// does not do is refused by name, never accepted and ignored. A setting stands in one of both places, not in
+// two.
 #pragma once
 #include <map>
 #include <string>
@@ -37,7 +38,8 @@ struct DaemonOptions {
   std::vector<std::string> dns, dns_opts, dns_search;
   std::map<std::string, Ulimit> default_ulimits;
   int64_t default_shm_size = 64 << 20;
-  std::string default_runtime = "crun", seccomp_profile = "builtin", default_ipc_mode = "private", default_cgroupns_mode;
+  std::string default_runtime = "crun", seccomp_profile = "builtin", default_ipc_mode = "private",
+              default_cgroupns_mode;
   bool init = false, no_new_privileges = false;
   // networks
   std::vector<AddressPool> default_address_pools;  // empty: Docker's

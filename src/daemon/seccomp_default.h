@@ -4,8 +4,9 @@
 
 namespace panal {
 
-/// `setting`: --seccomp-profile. Fails when a file that was named cannot be used; that the built-in one is missing is found out by
-/// check(), and by each container that needs it.
-Result<SeccompDefault> read_seccomp_default(const std::string& setting, const std::string& architecture, const std::string& kernel_version);
+/// `setting`: --seccomp-profile. Fails when a file that was named cannot be used; that the built-in one is
+/// missing is found out by check(), and by each container that needs it.
+Result<SeccompDefault> read_seccomp_default(const std::string& setting, const std::string& architecture,
+                                            const std::string& kernel_version);
 
 }  // namespace panal

@@ -26,9 +26,11 @@ static Result<std::vector<std::string>> exposed_ports(const std::string& text) {
   const size_t slash = text.find('/');
   const std::string protocol = slash == std::string::npos ? "tcp" : lower(text.substr(slash + 1));
   const auto range = parse_port_range(text.substr(0, slash));
-  if (!range || (protocol != "tcp" && protocol != "udp" && protocol != "sctp")) return fail(bad("invalid containerPort: " + text.substr(0, 64)));
+  if (!range || (protocol != "tcp" && protocol != "udp" && protocol != "sctp"))
+    return fail(bad("invalid containerPort: " + text.substr(0, 64)));
   std::vector<std::string> out;
-  for (int port = range->first; port <= range->second; ++port) out.push_back(std::to_string(port) + "/" + protocol);
+  for (int port = range->first; port <= range->second; ++port)
+    out.push_back(std::to_string(port) + "/" + protocol);
   return out;
 }
 
@@ -37,8 +39,10 @@ static Result<> take_duration(int64_t& out, const Instruction& in, std::string_v
   const std::string text = in.flag(flag);
   if (text.empty()) return {};
   const auto parsed = parse_duration(text);
-  if (!parsed || *parsed < Duration{0}) return fail(bad("invalid duration \"" + text.substr(0, 64) + "\" for --" + std::string(flag)));
-  if (*parsed != Duration{0} && *parsed < 1ms) return fail(bad("Interval \"" + std::string(flag) + "\" cannot be less than 1ms"));
+  if (!parsed || *parsed < Duration{0})
+    return fail(bad("invalid duration \"" + text.substr(0, 64) + "\" for --" + std::string(flag)));
+  if (*parsed != Duration{0} && *parsed < 1ms)
+    return fail(bad("Interval \"" + std::string(flag) + "\" cannot be less than 1ms"));
   out = *parsed / 1ns;
   return {};
 }
@@ -52,7 +56,8 @@ static Result<> apply_healthcheck(ImageDraft& d, const Instruction& in) {
   TRYV(take_duration(h.start_interval, in, "start-interval"));
   if (const std::string retries = in.flag("retries"); !retries.empty()) {
     const auto n = parse_int(retries);
-    if (!n || *n < 0 || *n > 1'000'000) return fail(bad("--retries cannot be negative and must be a number (" + retries.substr(0, 64) + ")"));
+    if (!n || *n < 0 || *n > 1'000'000)
+      return fail(bad("--retries cannot be negative and must be a number (" + retries.substr(0, 64) + ")"));
     h.retries = static_cast<int>(*n);
   }
   d.config.healthcheck = std::move(h);
@@ -73,7 +78,8 @@ Result<> apply_instruction(ImageDraft& d, const Instruction& in, char escape, co
       d.command_set = true;
       return {};
     case Word::kEntrypoint:
-      d.config.entrypoint = in.rest.empty() || (in.exec_form && in.args.empty()) ? std::vector<std::string>{} : command();
+      d.config.entrypoint =
+          in.rest.empty() || (in.exec_form && in.args.empty()) ? std::vector<std::string>{} : command();
       if (!d.command_set) d.config.cmd = std::nullopt;
       return {};
     case Word::kEnv:
@@ -102,10 +108,17 @@ Result<> apply_instruction(ImageDraft& d, const Instruction& in, char escape, co
         }
       }
       return {};
-    case Word::kHealthcheck: return apply_healthcheck(d, in);
-    case Word::kMaintainer: d.author = in.rest; return {};
-    case Word::kOnbuild: d.config.on_build.push_back(in.rest); return {};
-    case Word::kShell: d.config.shell = in.args; return {};
+    case Word::kHealthcheck:
+      return apply_healthcheck(d, in);
+    case Word::kMaintainer:
+      d.author = in.rest;
+      return {};
+    case Word::kOnbuild:
+      d.config.on_build.push_back(in.rest);
+      return {};
+    case Word::kShell:
+      d.config.shell = in.args;
+      return {};
     case Word::kStopsignal: {
       TRY(const std::string signal, expand(in.rest));
       TRYV(parse_signal(signal));
@@ -133,7 +146,8 @@ Result<> apply_instruction(ImageDraft& d, const Instruction& in, char escape, co
       d.config.working_dir = join_path(d.config.working_dir.empty() ? "/" : d.config.working_dir, path);
       return {};
     }
-    default: return fail(bad(lower(word_name(in.word)) + " is not a valid change command"));
+    default:
+      return fail(bad(lower(word_name(in.word)) + " is not a valid change command"));
   }
 }
 
@@ -144,7 +158,8 @@ Result<> apply_changes(ImageDraft& draft, const std::vector<std::string>& change
       auto in = parse_instruction(line, source.escape, "change");
       if (!in) {
         auto error = in.error();  // "change:1: " says nothing here
-        if (error.message.starts_with("change:")) error.message = error.message.substr(error.message.find(": ") + 2);
+        if (error.message.starts_with("change:"))
+          error.message = error.message.substr(error.message.find(": ") + 2);
         return fail(std::move(error));
       }
       const Variables env = [&draft](const std::string& name) { return env_value(draft.config.env, name); };

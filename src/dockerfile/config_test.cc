@@ -15,8 +15,11 @@ static std::string refused(const char* change) {
 TEST_CASE("changes of commit and import are Dockerfile instructions") {
   ImageDraft d;
   d.config.env = {"PATH=/bin"};
-  REQUIRE(apply_changes(d, {"CMD [\"a\",\"b\"]", "ENTRYPOINT run it", "ENV A=\"x y\" PATH=$PATH:/opt", "ENV B c", "EXPOSE 80 53/udp 8000-8002", "LABEL l=m \"n\"='o p'", "USER u", "WORKDIR /w",
-                            "WORKDIR x/../y", "VOLUME /v [x]", "STOPSIGNAL SIGINT", "MAINTAINER me", "ONBUILD RUN make", "HEALTHCHECK --interval=5s --retries=3 CMD true"}));
+  REQUIRE(
+      apply_changes(d, {"CMD [\"a\",\"b\"]", "ENTRYPOINT run it", "ENV A=\"x y\" PATH=$PATH:/opt", "ENV B c",
+                        "EXPOSE 80 53/udp 8000-8002", "LABEL l=m \"n\"='o p'", "USER u", "WORKDIR /w",
+                        "WORKDIR x/../y", "VOLUME /v [x]", "STOPSIGNAL SIGINT", "MAINTAINER me",
+                        "ONBUILD RUN make", "HEALTHCHECK --interval=5s --retries=3 CMD true"}));
   CHECK(*d.config.cmd == Strings{"a", "b"});
   CHECK(*d.config.entrypoint == Strings{"/bin/sh", "-c", "run it"});
   CHECK(d.config.env == Strings{"PATH=/bin:/opt", "A=x y", "B=c"});

@@ -7,7 +7,10 @@ namespace panal {
 static constexpr size_t kMostExpanded = 1 << 20;
 static constexpr int kDeepest = 32;
 
-static bool name_char(char c, bool first) { return c == '_' || std::isalpha(static_cast<unsigned char>(c)) || (!first && std::isdigit(static_cast<unsigned char>(c))); }
+static bool name_char(char c, bool first) {
+  return c == '_' || std::isalpha(static_cast<unsigned char>(c)) ||
+         (!first && std::isdigit(static_cast<unsigned char>(c)));
+}
 static Error bad(std::string message) { return {Code::kInvalid, std::move(message)}; }
 
 // Shell patterns of ${name#pattern} and ${name/pattern/text}: * and ?, a backslash keeps the next.
@@ -30,12 +33,14 @@ static std::string cut_front(const std::string& value, const std::string& patter
 static std::string cut_back(const std::string& value, const std::string& pattern, bool longest) {
   for (size_t k = 0; k <= value.size(); ++k) {
     const size_t length = longest ? value.size() - k : k;
-    if (pattern_match(pattern, std::string_view(value).substr(value.size() - length))) return value.substr(0, value.size() - length);
+    if (pattern_match(pattern, std::string_view(value).substr(value.size() - length)))
+      return value.substr(0, value.size() - length);
   }
   return value;
 }
 // The longest match at the first place where there is one; with `all` also after it.
-static std::string replaced(const std::string& value, const std::string& pattern, const std::string& text, bool all) {
+static std::string replaced(const std::string& value, const std::string& pattern, const std::string& text,
+                            bool all) {
   std::string out;
   for (size_t i = 0; i < value.size();) {
     size_t length = value.size() - i;
@@ -54,7 +59,8 @@ namespace {
 
 class Expander {
  public:
-  Expander(std::string_view text, char escape, const Variables& variables, bool quotes) : text_(text), escape_(escape), variables_(variables), quotes_(quotes) {}
+  Expander(std::string_view text, char escape, const Variables& variables, bool quotes)
+      : text_(text), escape_(escape), variables_(variables), quotes_(quotes) {}
 
   Result<> run(char until = 0) {
     while (i_ < text_.size() && text_[i_] != until) {
@@ -65,9 +71,12 @@ class Expander {
         TRYV(doubled());
       } else if (c == '$') {
         TRYV(dollar(false));
-      } else if (c == escape_ && (quotes_ || (i_ + 1 < text_.size() && (text_[i_ + 1] == '$' || text_[i_ + 1] == escape_)))) {
-        if (++i_ < text_.size()) put(text_[i_++]);
-        else put(escape_);  // the last character
+      } else if (c == escape_ &&
+                 (quotes_ || (i_ + 1 < text_.size() && (text_[i_ + 1] == '$' || text_[i_ + 1] == escape_)))) {
+        if (++i_ < text_.size())
+          put(text_[i_++]);
+        else
+          put(escape_);  // the last character
       } else {
         split_or_put(c);
         ++i_;
@@ -88,8 +97,10 @@ class Expander {
   void put(char c) { whole_ += c, word_ += c, in_word_ = true; }
   void split_or_put(char c) {
     whole_ += c;
-    if (c == ' ' || c == '\t' || c == '\n') end_word();
-    else word_ += c, in_word_ = true;
+    if (c == ' ' || c == '\t' || c == '\n')
+      end_word();
+    else
+      word_ += c, in_word_ = true;
   }
   void end_word() {
     if (in_word_) words_.push_back(std::exchange(word_, {}));
@@ -133,7 +144,9 @@ class Expander {
   }
   std::string name() {
     size_t end = i_;
-    if (end < text_.size() && (std::isdigit(static_cast<unsigned char>(text_[end])) || std::string_view("@*#").contains(text_[end]))) ++end;  // $1, $@: the shell's, never set here
+    if (end < text_.size() && (std::isdigit(static_cast<unsigned char>(text_[end])) ||
+                               std::string_view("@*#").contains(text_[end])))
+      ++end;  // $1, $@: the shell's, never set here
     else
       while (end < text_.size() && name_char(text_[end], end == i_)) ++end;
     std::string out(text_.substr(i_, end - i_));
@@ -169,7 +182,8 @@ class Expander {
         }
         out += part.whole_, i_ += part.i_;
       } else if (text_[i_] == escape_ && i_ + 1 < text_.size()) {
-        if (text_[i_ + 1] == '*' || text_[i_ + 1] == '?' || text_[i_ + 1] == '\\') out += '\\';  // stays one for the pattern
+        if (text_[i_ + 1] == '*' || text_[i_ + 1] == '?' || text_[i_ + 1] == '\\')
+          out += '\\';  // stays one for the pattern
         out += text_[i_ + 1], i_ += 2;
       } else {
         out += text_[i_++];
@@ -187,7 +201,8 @@ class Expander {
   Result<> braced(bool quoted) {
     ++i_;
     if (i_ < text_.size() && text_[i_] == '}') return fail(bad("${}: bad substitution"));
-    if (i_ < text_.size() && text_[i_] == ':') return fail(bad("${" + std::string(text_.substr(i_)) + ": bad substitution"));
+    if (i_ < text_.size() && text_[i_] == ':')
+      return fail(bad("${" + std::string(text_.substr(i_)) + ": bad substitution"));
     const std::string variable = name();
     if (variable.empty()) return fail(bad("${" + std::string(text_.substr(i_)) + ": bad substitution"));
     if (i_ >= text_.size()) return fail(bad("syntax error: missing '}'"));
@@ -206,7 +221,10 @@ class Expander {
       ++i_;
       TRY(const std::string word, inner("}"));
       TRYV(close());
-      if (what == '?' && missing) return fail(bad(variable + ": " + (word.empty() ? "not allowed to be " + std::string(colon ? "empty" : "unset") : word)));
+      if (what == '?' && missing)
+        return fail(
+            bad(variable + ": " +
+                (word.empty() ? "not allowed to be " + std::string(colon ? "empty" : "unset") : word)));
       value(what == '-' ? (missing ? word : *set) : what == '+' ? (missing ? "" : word) : *set, quoted);
       return {};
     }
@@ -215,21 +233,25 @@ class Expander {
       i_ += longest ? 2 : 1;
       TRY(const std::string pattern, inner("}"));
       TRYV(close());
-      value(what == '#' ? cut_front(set.value_or(""), pattern, longest) : cut_back(set.value_or(""), pattern, longest), quoted);
+      value(what == '#' ? cut_front(set.value_or(""), pattern, longest)
+                        : cut_back(set.value_or(""), pattern, longest),
+            quoted);
       return {};
     }
     if (!colon && what == '/') {
       const bool all = again();
       i_ += all ? 2 : 1;
       TRY(const std::string pattern, inner("/}"));
-      if (i_ >= text_.size() || text_[i_] != '/') return fail(bad("syntax error: missing '/' in ${" + variable + "/" + pattern + "}"));
+      if (i_ >= text_.size() || text_[i_] != '/')
+        return fail(bad("syntax error: missing '/' in ${" + variable + "/" + pattern + "}"));
       ++i_;
       TRY(const std::string text, inner("}"));
       TRYV(close());
       value(replaced(set.value_or(""), pattern, text, all), quoted);
       return {};
     }
-    return fail(bad(std::string("unsupported modifier (") + (what ? std::string(1, what) : "") + ") in substitution"));
+    return fail(bad(std::string("unsupported modifier (") + (what ? std::string(1, what) : "") +
+                    ") in substitution"));
   }
 
   std::string_view text_;
@@ -250,7 +272,8 @@ Result<std::string> expand_word(std::string_view text, char escape, const Variab
   return e.whole();
 }
 
-Result<std::vector<std::string>> expand_words(std::string_view text, char escape, const Variables& variables) {
+Result<std::vector<std::string>> expand_words(std::string_view text, char escape,
+                                              const Variables& variables) {
   Expander e(text, escape, variables, true);
   TRYV(e.run());
   return e.words();

@@ -1,5 +1,6 @@
-// Variables and quotes of a Dockerfile word, as the reference's "Environment replacement": $name, ${name}, ${name:-word} :+ :? and
-// their forms without colon, # ## % %% / //; single quotes are literal; the escape character keeps the next one.
+// Variables and quotes of a Dockerfile word, as the reference's "Environment replacement": $name, ${name},
+// ${name:-word} :+ :? and their forms without colon, # ## % %% / //; single quotes are literal; the escape
+// character keeps the next one.
 #pragma once
 #include <functional>
 #include <optional>

@@ -9,7 +9,8 @@ namespace panal {
 
 static constexpr size_t kMostPatterns = 10'000, kLongestPattern = 4096, kMostParts = 256;
 
-// "[a-z]" at `p`: whether `c` is in it; moves behind it. No value: the class is never closed, or a range has no end.
+// "[a-z]" at `p`: whether `c` is in it; moves behind it. No value: the class is never closed, or a range has
+// no end.
 template <class Char>
 static std::optional<bool> in_class(std::basic_string_view<Char> pattern, size_t& p, Char c) {
   using Value = std::make_unsigned_t<Char>;
@@ -75,10 +76,15 @@ static std::u32string characters(std::string_view text) {
   std::u32string out;
   for (size_t i = 0; i < text.size();) {
     const auto byte = [&](size_t k) { return static_cast<uint8_t>(text[i + k]); };
-    const size_t length = byte(0) < 0x80 ? 1 : byte(0) >= 0xc2 && byte(0) < 0xe0 ? 2 : (byte(0) & 0xf0) == 0xe0 ? 3 : byte(0) >= 0xf0 && byte(0) < 0xf5 ? 4 : 0;
+    const size_t length = byte(0) < 0x80                      ? 1
+                          : byte(0) >= 0xc2 && byte(0) < 0xe0 ? 2
+                          : (byte(0) & 0xf0) == 0xe0          ? 3
+                          : byte(0) >= 0xf0 && byte(0) < 0xf5 ? 4
+                                                              : 0;
     bool whole = length > 0 && i + length <= text.size();
     char32_t code = length == 1 ? byte(0) : byte(0) & (0x7fu >> length);
-    for (size_t k = 1; whole && k < length; ++k) whole = (byte(k) & 0xc0) == 0x80, code = code << 6 | (byte(k) & 63u);
+    for (size_t k = 1; whole && k < length; ++k)
+      whole = (byte(k) & 0xc0) == 0x80, code = code << 6 | (byte(k) & 63u);
     out += whole ? code : 0x110000u + byte(0);
     i += whole ? length : 1;
   }
@@ -86,7 +92,8 @@ static std::u32string characters(std::string_view text) {
 }
 
 static bool component_matches(std::string_view pattern, std::string_view name) {
-  if (std::ranges::all_of(name, [](char c) { return static_cast<uint8_t>(c) < 0x80; })) return characters_match(pattern, name);
+  if (std::ranges::all_of(name, [](char c) { return static_cast<uint8_t>(c) < 0x80; }))
+    return characters_match(pattern, name);
   const std::u32string p = characters(pattern), n = characters(name);
   return characters_match<char32_t>(p, n);
 }
@@ -97,20 +104,25 @@ Result<bool> match_component(std::string_view pattern, std::string_view name) {
 }
 
 // The first `length` components of `path`; ** is the star.
-static bool parts_match(const std::vector<std::string>& pattern, const std::vector<std::string>& path, size_t length) {
+static bool parts_match(const std::vector<std::string>& pattern, const std::vector<std::string>& path,
+                        size_t length) {
   const auto is_star = [&](size_t p) { return pattern[p] == "**"; };
   const auto step = [&](size_t p, size_t n) -> size_t { return component_matches(pattern[p], path[n]); };
   return match_with_stars(pattern.size(), length, is_star, step);
 }
 
-bool match_path(const std::vector<std::string>& pattern, const std::vector<std::string>& path) { return parts_match(pattern, path, path.size()); }
+bool match_path(const std::vector<std::string>& pattern, const std::vector<std::string>& path) {
+  return parts_match(pattern, path, path.size());
+}
 
 std::string clean_path(std::string_view path) {
   std::vector<std::string> parts;
   for (auto& part : split(path, '/')) {
     if (part.empty() || part == ".") continue;
-    if (part != "..") parts.push_back(std::move(part));
-    else if (!parts.empty()) parts.pop_back();
+    if (part != "..")
+      parts.push_back(std::move(part));
+    else if (!parts.empty())
+      parts.pop_back();
   }
   return join(parts, "/");
 }
@@ -130,7 +142,9 @@ Result<> PathPatterns::add(std::string text) {
   out.parts = split(cleaned, '/');
   if (out.parts.size() > kMostParts) return fail(Code::kInvalid, "too many patterns");
   for (const auto& part : out.parts)
-    if (!check_component(part)) return fail(Code::kInvalid, "failed to parse pattern \"" + std::string(rest) + "\": syntax error in pattern");
+    if (!check_component(part))
+      return fail(Code::kInvalid,
+                  "failed to parse pattern \"" + std::string(rest) + "\": syntax error in pattern");
   return add_plain(std::move(out));
 }
 
@@ -138,7 +152,8 @@ Result<> PathPatterns::add(std::string text) {
 Result<> PathPatterns::add_plain(Pattern pattern) {
   if (patterns_.size() >= kMostPatterns) return fail(Code::kInvalid, "too many patterns");
   auto& parts = pattern.parts;
-  const auto mixed = std::ranges::find_if(parts, [](const std::string& part) { return part != "**" && part.contains("**"); });
+  const auto mixed = std::ranges::find_if(
+      parts, [](const std::string& part) { return part != "**" && part.contains("**"); });
   if (mixed == parts.end()) {
     patterns_.push_back(std::move(pattern));
     return {};

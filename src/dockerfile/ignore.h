@@ -1,5 +1,7 @@
-// .dockerignore: which paths of a context stay out. The reference's ".dockerignore file": Go's path patterns (*, ?, [a-z], backslash),
-// ** for any number of folders, "!" takes back, the last line that matches decides; a pattern that matches a folder matches what is in it.
+// .dockerignore: which paths of a context stay out. The reference's ".dockerignore file": Go's path patterns
+// (*, ?, [a-z], backslash),
+// ** for any number of folders, "!" takes back, the last line that matches decides; a pattern that matches a
+// folder matches what is in it.
 #pragma once
 #include <string>
 #include <string_view>
@@ -15,7 +17,8 @@ class PathPatterns {
   /// One pattern a line; blank lines and lines that begin with # do not count. At most 10,000.
   static Result<PathPatterns> parse(std::string_view text);
   Result<> add(std::string pattern);
-  /// `path` without leading slash: "a/b.txt". True when the last pattern that matches it or a folder above it is no exception.
+  /// `path` without leading slash: "a/b.txt". True when the last pattern that matches it or a folder above it
+  /// is no exception.
   bool match(std::string_view path) const;
   /// Whether an exception may match something below the folder `path`.
   bool may_except_below(std::string_view path) const;

@@ -25,7 +25,8 @@ static Result<RunMount::Type> type_of(const std::string& text) {
 static Result<uint32_t> number(const std::string& key, const std::string& value, int base) {
   uint64_t out = 0;
   for (const char c : value) {
-    if (c < '0' || c >= '0' + base || out > UINT32_MAX / 16) return bad("invalid value for " + key + ": " + value.substr(0, 64));
+    if (c < '0' || c >= '0' + base || out > UINT32_MAX / 16)
+      return bad("invalid value for " + key + ": " + value.substr(0, 64));
     out = out * static_cast<uint64_t>(base) + static_cast<uint64_t>(c - '0');
   }
   if (value.empty()) return bad("invalid value for " + key + ": it is empty");
@@ -58,10 +59,14 @@ static Result<> take(RunMount& m, const std::string& key, const std::string& val
     m.id = value;
   } else if (key == "sharing") {
     TRYV(only({Type::kCache}));
-    if (value == "shared") m.sharing = RunMount::Sharing::kShared;
-    else if (value == "private") m.sharing = RunMount::Sharing::kPrivate;
-    else if (value == "locked") m.sharing = RunMount::Sharing::kLocked;
-    else return bad("unsupported sharing value \"" + value.substr(0, 64) + "\"");
+    if (value == "shared")
+      m.sharing = RunMount::Sharing::kShared;
+    else if (value == "private")
+      m.sharing = RunMount::Sharing::kPrivate;
+    else if (value == "locked")
+      m.sharing = RunMount::Sharing::kLocked;
+    else
+      return bad("unsupported sharing value \"" + value.substr(0, 64) + "\"");
   } else if (key == "required") {
     TRYV(only({Type::kSecret, Type::kSsh}));
     TRY(m.required, flag_value(key, value));
@@ -81,7 +86,8 @@ static Result<> take(RunMount& m, const std::string& key, const std::string& val
     if (!bytes || *bytes <= 0) return bad("invalid value for size: " + value.substr(0, 64));
     m.size_bytes = *bytes;
   } else {
-    return bad("unexpected key '" + key.substr(0, 64) + "' in '" + key.substr(0, 64) + "=" + value.substr(0, 64) + "'");
+    return bad("unexpected key '" + key.substr(0, 64) + "' in '" + key.substr(0, 64) + "=" +
+               value.substr(0, 64) + "'");
   }
   return {};
 }
@@ -91,14 +97,16 @@ Result<RunMount> parse_run_mount(const std::string& text) {
   std::vector<std::pair<std::string, std::string>> words;
   for (const auto& field : split(text, ',')) {
     const size_t equals = field.find('=');
-    words.emplace_back(lower(field.substr(0, equals)), equals == std::string::npos ? "" : field.substr(equals + 1));
+    words.emplace_back(lower(field.substr(0, equals)),
+                       equals == std::string::npos ? "" : field.substr(equals + 1));
     if (words.back().first == "type") {
       TRY(m.type, type_of(lower(words.back().second)));
     }
   }
   m.read_only = m.type == RunMount::Type::kBind;
   for (const auto& [key, value] : words) TRYV(take(m, key, value));
-  if (m.target.empty() && m.type != RunMount::Type::kSecret && m.type != RunMount::Type::kSsh) return bad("invalid mount: target is required");
+  if (m.target.empty() && m.type != RunMount::Type::kSecret && m.type != RunMount::Type::kSsh)
+    return bad("invalid mount: target is required");
   return m;
 }
 

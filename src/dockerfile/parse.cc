@@ -11,8 +11,8 @@ namespace panal {
 namespace {
 
 enum class Form {
-  kWords,      // ONBUILD's and FROM's: words
-  kText,       // the whole rest
+  kWords,        // ONBUILD's and FROM's: words
+  kText,         // the whole rest
   kShellOrExec,  // CMD: text for a shell, or a JSON array
   kWordsOrExec,  // COPY: words, or a JSON array
   kPairs,        // ENV, LABEL
@@ -28,7 +28,10 @@ struct Rule {
 
 const std::array<Rule, 18>& rules() {
   static const std::array<Rule, 18> kRules{{
-      {Word::kAdd, "ADD", Form::kWordsOrExec, {"chown", "chmod", "link", "checksum", "keep-git-dir", "exclude", "unpack"}},
+      {Word::kAdd,
+       "ADD",
+       Form::kWordsOrExec,
+       {"chown", "chmod", "link", "checksum", "keep-git-dir", "exclude", "unpack"}},
       {Word::kArg, "ARG", Form::kArguments, {}},
       {Word::kCmd, "CMD", Form::kShellOrExec, {}},
       {Word::kCopy, "COPY", Form::kWordsOrExec, {"from", "chown", "chmod", "link", "parents", "exclude"}},
@@ -36,7 +39,10 @@ const std::array<Rule, 18>& rules() {
       {Word::kEnv, "ENV", Form::kPairs, {}},
       {Word::kExpose, "EXPOSE", Form::kWords, {}},
       {Word::kFrom, "FROM", Form::kWords, {"platform"}},
-      {Word::kHealthcheck, "HEALTHCHECK", Form::kText, {"interval", "timeout", "start-period", "start-interval", "retries"}},
+      {Word::kHealthcheck,
+       "HEALTHCHECK",
+       Form::kText,
+       {"interval", "timeout", "start-period", "start-interval", "retries"}},
       {Word::kLabel, "LABEL", Form::kPairs, {}},
       {Word::kMaintainer, "MAINTAINER", Form::kText, {}},
       {Word::kOnbuild, "ONBUILD", Form::kText, {}},
@@ -72,7 +78,9 @@ std::string upper(std::string text) {
 
 std::string nearest(const std::string& name) {
   if (name.empty() || name.size() > 32) return "";
-  const auto far = [&](const Rule& rule) { return std::pair{distance(name, rule.name), rule.name[0] != name[0]}; };
+  const auto far = [&](const Rule& rule) {
+    return std::pair{distance(name, rule.name), rule.name[0] != name[0]};
+  };
   const Rule* best = &*std::ranges::min_element(rules(), {}, far);
   return distance(name, best->name) <= 2 ? " (did you mean " + std::string(best->name) + "?)" : "";
 }
@@ -119,7 +127,8 @@ Parsed take_pairs(Instruction& in, const std::string& name, char escape) {
   }
   for (const auto& word : words) {
     const size_t equals = word.find('=');
-    if (equals == std::string::npos) return fail(bad("Syntax error - can't find = in \"" + word + "\". Must be of the form: name=value"));
+    if (equals == std::string::npos)
+      return fail(bad("Syntax error - can't find = in \"" + word + "\". Must be of the form: name=value"));
     if (equals == 0) return fail(bad(name + " names can not be blank"));
     in.pairs.emplace_back(word.substr(0, equals), word.substr(equals + 1));
   }
@@ -162,7 +171,8 @@ Parsed check_onbuild(const Instruction& in, std::string_view name, char escape) 
   const std::string trigger = upper(std::string(next_word(rest)));
   if (trigger.empty()) return fail(bad("ONBUILD requires at least one argument"));
   if (trigger == "ONBUILD") return fail(bad("Chaining ONBUILD via `ONBUILD ONBUILD` isn't allowed"));
-  if (trigger == "FROM" || trigger == "MAINTAINER") return fail(bad(trigger + " isn't allowed as an ONBUILD trigger"));
+  if (trigger == "FROM" || trigger == "MAINTAINER")
+    return fail(bad(trigger + " isn't allowed as an ONBUILD trigger"));
   SourceLine line;
   line.line = in.line, line.text = in.rest, line.heredocs = in.heredocs;
   TRYV(parse_instruction(line, escape, name));
@@ -178,12 +188,17 @@ Parsed check(Instruction& in, const Rule& rule, std::string_view name, char esca
   };
   switch (in.word) {
     case Word::kFrom:
-      if (in.args.size() != 1 && !(in.args.size() == 3 && lower(in.args[1]) == "as")) return fail(bad("FROM requires either one or three arguments"));
+      if (in.args.size() != 1 && !(in.args.size() == 3 && lower(in.args[1]) == "as"))
+        return fail(bad("FROM requires either one or three arguments"));
       return {};
     case Word::kAdd:
     case Word::kCopy:
-      if (in.args.empty()) return fail(bad(word + " requires at least two arguments, but no arguments were provided. Source could not be determined."));
-      if (in.args.size() == 1) return fail(bad(word + " requires at least two arguments, but only one was provided. Destination could not be determined."));
+      if (in.args.empty())
+        return fail(bad(word + " requires at least two arguments, but no arguments were provided. Source "
+                               "could not be determined."));
+      if (in.args.size() == 1)
+        return fail(bad(word + " requires at least two arguments, but only one was provided. Destination "
+                               "could not be determined."));
       return {};
     case Word::kRun:
     case Word::kCmd:
@@ -197,17 +212,22 @@ Parsed check(Instruction& in, const Rule& rule, std::string_view name, char esca
     case Word::kExpose:
     case Word::kVolume:
       if (in.args.empty()) return fail(bad(word + " requires at least one argument"));
-      if (std::ranges::find(in.args, "") != in.args.end()) return fail(bad(word + " specified can not be an empty string"));
+      if (std::ranges::find(in.args, "") != in.args.end())
+        return fail(bad(word + " specified can not be an empty string"));
       return {};
-    case Word::kHealthcheck: return check_healthcheck(in);
-    case Word::kOnbuild: return check_onbuild(in, name, escape);
+    case Word::kHealthcheck:
+      return check_healthcheck(in);
+    case Word::kOnbuild:
+      return check_onbuild(in, name, escape);
     case Word::kMaintainer:
     case Word::kUser:
     case Word::kWorkdir:
-    case Word::kStopsignal: return one();
+    case Word::kStopsignal:
+      return one();
     case Word::kArg:
     case Word::kEnv:
-    case Word::kLabel: return {};
+    case Word::kLabel:
+      return {};
   }
   return {};
 }
@@ -218,7 +238,8 @@ Result<Instruction> parse_one(const SourceLine& line, char escape, std::string_v
   std::string_view rest = line.text;
   const std::string written(next_word(rest)), word = upper(written);
   const auto rule = std::ranges::find(rules(), std::string_view(word), &Rule::name);
-  if (rule == rules().end()) return fail(bad("unknown instruction: " + written.substr(0, 128) + nearest(word)));
+  if (rule == rules().end())
+    return fail(bad("unknown instruction: " + written.substr(0, 128) + nearest(word)));
   in.word = rule->word, in.text = word + (rest.empty() ? "" : " " + std::string(rest));
   while (rest.starts_with("--") && !rule->flags.empty()) {
     const auto words = dockerfile_words(rest, escape);
@@ -229,29 +250,40 @@ Result<Instruction> parse_one(const SourceLine& line, char escape, std::string_v
     }
     const size_t equals = flag.find('=');
     const std::string key = flag.substr(2, equals == std::string::npos ? equals : equals - 2);
-    if (std::ranges::find(rule->flags, std::string_view(key)) == rule->flags.end()) return fail(bad("unknown flag: --" + key));
+    if (std::ranges::find(rule->flags, std::string_view(key)) == rule->flags.end())
+      return fail(bad("unknown flag: --" + key));
     const bool switch_flag = key == "link" || key == "parents" || key == "keep-git-dir" || key == "unpack";
     if (equals == std::string::npos && !switch_flag) return fail(bad("missing a value on flag: " + key));
-    if (key != "mount" && key != "exclude" && !in.flag(key).empty()) return fail(bad("duplicate flag specified: " + key));
+    if (key != "mount" && key != "exclude" && !in.flag(key).empty())
+      return fail(bad("duplicate flag specified: " + key));
     in.flags.emplace_back(key, equals == std::string::npos ? "true" : flag.substr(equals + 1));
     rest.remove_prefix(flag.size());
     while (!rest.empty() && blank(rest[0])) rest.remove_prefix(1);
   }
   in.rest = rest;
   switch (rule->form) {
-    case Form::kPairs: TRYV(take_pairs(in, word, escape)); break;
-    case Form::kArguments: TRYV(take_arguments(in, escape)); break;
-    case Form::kText: break;
+    case Form::kPairs:
+      TRYV(take_pairs(in, word, escape));
+      break;
+    case Form::kArguments:
+      TRYV(take_arguments(in, escape));
+      break;
+    case Form::kText:
+      break;
     case Form::kShellOrExec:
     case Form::kWordsOrExec:
       if (auto list = json_strings(rest); list && in.heredocs.empty()) {
         in.args = std::move(*list), in.exec_form = true;
         break;
       }
-      if (rule->form == Form::kShellOrExec) in.args = {in.rest};
-      else in.args = dockerfile_words(rest, escape);
+      if (rule->form == Form::kShellOrExec)
+        in.args = {in.rest};
+      else
+        in.args = dockerfile_words(rest, escape);
       break;
-    case Form::kWords: in.args = dockerfile_words(rest, escape); break;
+    case Form::kWords:
+      in.args = dockerfile_words(rest, escape);
+      break;
   }
   TRYV(check(in, *rule, name, escape));
   return in;
@@ -259,7 +291,9 @@ Result<Instruction> parse_one(const SourceLine& line, char escape, std::string_v
 
 bool valid_stage_name(const std::string& name) {
   if (name.empty() || !std::islower(static_cast<unsigned char>(name[0]))) return false;
-  return std::ranges::all_of(name, [](unsigned char c) { return std::islower(c) || std::isdigit(c) || c == '-' || c == '_' || c == '.'; });
+  return std::ranges::all_of(name, [](unsigned char c) {
+    return std::islower(c) || std::isdigit(c) || c == '-' || c == '_' || c == '.';
+  });
 }
 
 }  // namespace
@@ -270,9 +304,7 @@ std::string Instruction::flag(std::string_view name) const {
   return "";
 }
 
-std::string_view word_name(Word word) {
-  return std::ranges::find(rules(), word, &Rule::word)->name;
-}
+std::string_view word_name(Word word) { return std::ranges::find(rules(), word, &Rule::word)->name; }
 
 Result<Instruction> parse_instruction(const SourceLine& line, char escape, std::string_view name) {
   auto in = parse_one(line, escape, name);
@@ -287,13 +319,17 @@ Result<Dockerfile> parse_dockerfile(std::string_view text, std::string_view name
   out.escape = source.escape, out.warnings = std::move(source.warnings);
   for (const auto& line : source.lines) {
     TRY(auto in, parse_instruction(line, out.escape, name));
-    const auto at = [&](std::string message) { return fail(bad(std::string(name) + ":" + std::to_string(in.line) + ": " + std::move(message))); };
+    const auto at = [&](std::string message) {
+      return fail(bad(std::string(name) + ":" + std::to_string(in.line) + ": " + std::move(message)));
+    };
     if (in.word == Word::kFrom) {
       Stage stage;
       stage.base = in.args[0];
       if (in.args.size() == 3) {
         stage.name = lower(in.args[2]);
-        if (!valid_stage_name(stage.name)) return at("invalid name for build stage: \"" + in.args[2] + "\", name can't start with a number or contain symbols");
+        if (!valid_stage_name(stage.name))
+          return at("invalid name for build stage: \"" + in.args[2] +
+                    "\", name can't start with a number or contain symbols");
         for (const auto& other : out.stages)
           if (other.name == stage.name) return at("duplicate name " + stage.name);
       }

@@ -17,7 +17,9 @@ static Instruction first(std::string_view line) {
 using Strings = std::vector<std::string>;
 
 TEST_CASE("stages, names and the arguments before them") {
-  const auto file = parse_dockerfile("ARG V=1\nFROM --platform=$P debian:${V} AS Builder\nRUN make\nFROM scratch\nCOPY --from=builder /a /b\n");
+  const auto file = parse_dockerfile(
+      "ARG V=1\nFROM --platform=$P debian:${V} AS Builder\nRUN make\nFROM scratch\nCOPY --from=builder /a "
+      "/b\n");
   REQUIRE(file.has_value());
   REQUIRE(file->stages.size() == 2);
   CHECK(file->arguments[0].pairs[0] == std::pair<std::string, std::string>{"V", "1"});
@@ -38,13 +40,15 @@ TEST_CASE("lines are continued, comments and empty lines fall out") {
 }
 
 TEST_CASE("parser directives") {
-  const auto file = parse_dockerfile("# syntax=docker/dockerfile:1\n# escape=`\nFROM scratch\nRUN a `\n b\nENV P=C:\\x\n");
+  const auto file =
+      parse_dockerfile("# syntax=docker/dockerfile:1\n# escape=`\nFROM scratch\nRUN a `\n b\nENV P=C:\\x\n");
   REQUIRE(file.has_value());
   CHECK(file->escape == '`');
   CHECK(file->stages[0].steps[0].args == Strings{"a  b"});
   CHECK(file->stages[0].steps[1].pairs[0].second == "C:\\x");
   CHECK(error_of("# escape=x\nFROM a") == "Dockerfile:1: invalid ESCAPE 'x'. Must be ` or \\");
-  CHECK(error_of("# escape=`\n# escape=`\nFROM a") == "Dockerfile:2: only one escape parser directive can be used");
+  CHECK(error_of("# escape=`\n# escape=`\nFROM a") ==
+        "Dockerfile:2: only one escape parser directive can be used");
   CHECK(parse_dockerfile("FROM a\n# escape=x\n").has_value());  // below an instruction it is a comment
 }
 
@@ -110,17 +114,23 @@ TEST_CASE("flags") {
 TEST_CASE("errors name file and line") {
   CHECK(error_of("FROM a\n\nRUNN x") == "Dockerfile:3: unknown instruction: RUNN (did you mean RUN?)");
   CHECK(error_of("FROM a\nFUTURE x") == "Dockerfile:2: unknown instruction: FUTURE");
-  CHECK(error_of("FROM a\nCOPY x") == "Dockerfile:2: COPY requires at least two arguments, but only one was provided. Destination could not be determined.");
+  CHECK(error_of("FROM a\nCOPY x") ==
+        "Dockerfile:2: COPY requires at least two arguments, but only one was provided. Destination could "
+        "not be determined.");
   CHECK(error_of("FROM a b") == "Dockerfile:1: FROM requires either one or three arguments");
   CHECK(error_of("RUN x\nFROM a") == "Dockerfile:1: no build stage in current context");
   CHECK(error_of("ARG x") == "Dockerfile: no build stage in current context");
   CHECK(error_of("# nothing\n") == "the Dockerfile (Dockerfile) cannot be empty");
-  CHECK(error_of("FROM a AS 1x") == "Dockerfile:1: invalid name for build stage: \"1x\", name can't start with a number or contain symbols");
+  CHECK(error_of("FROM a AS 1x") ==
+        "Dockerfile:1: invalid name for build stage: \"1x\", name can't start with a number or contain "
+        "symbols");
   CHECK(error_of("FROM a\nENV x") == "Dockerfile:2: ENV must have two arguments");
-  CHECK(error_of("FROM a\nENV a=b c") == "Dockerfile:2: Syntax error - can't find = in \"c\". Must be of the form: name=value");
+  CHECK(error_of("FROM a\nENV a=b c") ==
+        "Dockerfile:2: Syntax error - can't find = in \"c\". Must be of the form: name=value");
   CHECK(error_of("FROM a\nSHELL bash") == "Dockerfile:2: SHELL requires the arguments to be in JSON form");
   CHECK(error_of("FROM a\nHEALTHCHECK X y") == "Dockerfile:2: Unknown type \"X\" in HEALTHCHECK (try CMD)");
-  CHECK(error_of("FROM a\nONBUILD ONBUILD RUN x") == "Dockerfile:2: Chaining ONBUILD via `ONBUILD ONBUILD` isn't allowed");
+  CHECK(error_of("FROM a\nONBUILD ONBUILD RUN x") ==
+        "Dockerfile:2: Chaining ONBUILD via `ONBUILD ONBUILD` isn't allowed");
   CHECK(error_of("FROM a\nONBUILD RNU x") == "Dockerfile:2: unknown instruction: RNU (did you mean RUN?)");
   CHECK(error_of("FROM a\nWORKDIR") == "Dockerfile:2: WORKDIR requires exactly one argument");
   CHECK(error_of("FROM a AS x\nFROM b AS X") == "Dockerfile:2: duplicate name x");

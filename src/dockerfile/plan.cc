@@ -26,7 +26,8 @@ static void need(StagePlan& plan, std::optional<size_t> stage) {
   if (stage && std::ranges::find(plan.needs, *stage) == plan.needs.end()) plan.needs.push_back(*stage);
 }
 
-Result<BuildPlan> plan_build(const Dockerfile& file, const std::string& target, const Variables& globals, std::string_view name) {
+Result<BuildPlan> plan_build(const Dockerfile& file, const std::string& target, const Variables& globals,
+                             std::string_view name) {
   BuildPlan out;
   out.stages.resize(file.stages.size());
   TRY(out.target, find_target(file, target));
@@ -41,7 +42,9 @@ Result<BuildPlan> plan_build(const Dockerfile& file, const std::string& target, 
     auto base = expand_word(stage.base, file.escape, globals);
     auto platform = expand_word(stage.from.flag("platform"), file.escape, globals);
     if (!base || !platform) return fail(wrap(place, base ? platform.error() : base.error()));
-    if (base->empty()) return fail(Code::kInvalid, place + ": base name (" + stage.base.substr(0, 128) + ") should not be blank");
+    if (base->empty())
+      return fail(Code::kInvalid,
+                  place + ": base name (" + stage.base.substr(0, 128) + ") should not be blank");
     plan.base = *base, plan.platform = *platform;
     for (size_t i = at; i-- > 0 && !plan.base_stage;)  // by name alone: "FROM 0" is an image
       if (!file.stages[i].name.empty() && file.stages[i].name == lower(plan.base)) plan.base_stage = i;
@@ -50,7 +53,8 @@ Result<BuildPlan> plan_build(const Dockerfile& file, const std::string& target, 
       if (step.word == Word::kCopy) need(plan, stage_named(file, step.flag("from"), at));
       if (step.word != Word::kRun) continue;
       for (const auto& [flag, value] : step.flags)
-        if (const auto mount = parse_run_mount(value); flag == "mount" && mount) need(plan, stage_named(file, mount->from, at));
+        if (const auto mount = parse_run_mount(value); flag == "mount" && mount)
+          need(plan, stage_named(file, mount->from, at));
     }
     open.insert(open.end(), plan.needs.begin(), plan.needs.end());
   }

@@ -24,7 +24,8 @@ struct BuildPlan {
 };
 
 /// `target`: a stage's name or number, "" for the last. `globals`: what may stand in FROM.
-Result<BuildPlan> plan_build(const Dockerfile& file, const std::string& target, const Variables& globals, std::string_view name);
+Result<BuildPlan> plan_build(const Dockerfile& file, const std::string& target, const Variables& globals,
+                             std::string_view name);
 /// The stage that --from names by name or number, among those before stage `at`; none: it is an image.
 std::optional<size_t> stage_named(const Dockerfile& file, const std::string& name, size_t at);
 

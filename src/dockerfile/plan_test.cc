@@ -9,12 +9,16 @@ namespace panal {
 static Result<BuildPlan> plan(std::string_view text, const std::string& target = "") {
   const auto file = parse_dockerfile(text);
   if (!file) FAIL(file.error().message);
-  const Variables globals = [](const std::string& name) { return name == "V" ? std::optional<std::string>("3") : std::nullopt; };
+  const Variables globals = [](const std::string& name) {
+    return name == "V" ? std::optional<std::string>("3") : std::nullopt;
+  };
   return plan_build(*file, target, globals, "Dockerfile");
 }
 
 TEST_CASE("only the stages that the target needs are built, and counted") {
-  const char* text = "ARG V\nFROM alpine:$V AS one\nRUN a\nFROM debian AS unused\nRUN b\nRUN c\nFROM one AS two\nCOPY --from=one /x /\nFROM scratch\nCOPY --from=2 /x /\nRUN --mount=from=one,target=/m d\n";
+  const char* text =
+      "ARG V\nFROM alpine:$V AS one\nRUN a\nFROM debian AS unused\nRUN b\nRUN c\nFROM one AS two\nCOPY "
+      "--from=one /x /\nFROM scratch\nCOPY --from=2 /x /\nRUN --mount=from=one,target=/m d\n";
   auto p = plan(text);
   REQUIRE(p.has_value());
   CHECK(p->target == 3);
@@ -44,15 +48,24 @@ TEST_CASE("a stage's name is an image's outside of what comes before it") {
 TEST_CASE("RUN --mount") {
   const auto bind = parse_run_mount("target=/src,from=base,source=/a");
   REQUIRE(bind.has_value());
-  CHECK((bind->type == RunMount::Type::kBind && bind->read_only && bind->from == "base" && bind->source == "/a" && bind->target == "/src"));
+  CHECK((bind->type == RunMount::Type::kBind && bind->read_only && bind->from == "base" &&
+         bind->source == "/a" && bind->target == "/src"));
   CHECK(!parse_run_mount("type=bind,target=/src,rw")->read_only);
-  const auto cache = parse_run_mount("type=cache,id=apt,dst=/var/cache/apt,sharing=locked,mode=0700,uid=3,gid=4");
+  const auto cache =
+      parse_run_mount("type=cache,id=apt,dst=/var/cache/apt,sharing=locked,mode=0700,uid=3,gid=4");
   REQUIRE(cache.has_value());
-  CHECK((cache->type == RunMount::Type::kCache && !cache->read_only && cache->sharing == RunMount::Sharing::kLocked && cache->mode == 0700u && cache->uid == 3 && cache->gid == 4 && cache->id == "apt"));
+  CHECK((cache->type == RunMount::Type::kCache && !cache->read_only &&
+         cache->sharing == RunMount::Sharing::kLocked && cache->mode == 0700u && cache->uid == 3 &&
+         cache->gid == 4 && cache->id == "apt"));
   CHECK(parse_run_mount("type=tmpfs,target=/t,size=1m")->size_bytes == 1 << 20);
   CHECK(parse_run_mount("type=secret,id=k,required=true")->required);
-  for (const auto& [text, message] : {std::pair{"type=odd,target=/a", "unsupported mount type \"odd\""}, {"type=bind", "invalid mount: target is required"}, {"type=tmpfs,target=/a,from=x", "unexpected key 'from' for this type of mount"},
-                                      {"target=/a,nonsense=1", "unexpected key 'nonsense' in 'nonsense=1'"}, {"type=cache,target=/a,sharing=odd", "unsupported sharing value \"odd\""}, {"type=cache,target=/a,mode=9", "invalid value for mode: 9"}})
+  for (const auto& [text, message] :
+       {std::pair{"type=odd,target=/a", "unsupported mount type \"odd\""},
+        {"type=bind", "invalid mount: target is required"},
+        {"type=tmpfs,target=/a,from=x", "unexpected key 'from' for this type of mount"},
+        {"target=/a,nonsense=1", "unexpected key 'nonsense' in 'nonsense=1'"},
+        {"type=cache,target=/a,sharing=odd", "unsupported sharing value \"odd\""},
+        {"type=cache,target=/a,mode=9", "invalid value for mode: 9"}})
     CHECK(parse_run_mount(text).error().message == message);
 }
 

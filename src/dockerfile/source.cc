@@ -30,7 +30,10 @@ static std::optional<std::pair<std::string, std::string>> directive(std::string_
   const size_t equals = line.find('=');
   if (equals == std::string_view::npos) return std::nullopt;
   const auto key = trim_right(line.substr(0, equals)), value = trim_left(line.substr(equals + 1));
-  if (key.empty() || value.empty() || !std::ranges::all_of(key, [](unsigned char c) { return std::isalnum(c); }) || std::isdigit(static_cast<unsigned char>(key[0]))) return std::nullopt;
+  if (key.empty() || value.empty() ||
+      !std::ranges::all_of(key, [](unsigned char c) { return std::isalnum(c); }) ||
+      std::isdigit(static_cast<unsigned char>(key[0])))
+    return std::nullopt;
   return std::pair{lower(key), std::string(value)};
 }
 
@@ -43,15 +46,20 @@ static bool continues(std::string_view& line, char escape) {
   return true;
 }
 
-// Advances past one word; quotes hold blanks together. The kinds of quote that were seen are added to `quotes`.
+// Advances past one word; quotes hold blanks together. The kinds of quote that were seen are added to
+// `quotes`.
 static size_t word_end(std::string_view text, size_t i, char escape) {
   char quote = 0;
   for (; i < text.size(); ++i) {
     const char c = text[i];
-    if (c == escape && quote != '\'' && i + 1 < text.size()) ++i;
-    else if (quote) quote = c == quote ? 0 : quote;
-    else if (c == '"' || c == '\'') quote = c;
-    else if (blank(c)) break;
+    if (c == escape && quote != '\'' && i + 1 < text.size())
+      ++i;
+    else if (quote)
+      quote = c == quote ? 0 : quote;
+    else if (c == '"' || c == '\'')
+      quote = c;
+    else if (blank(c))
+      break;
   }
   return i;
 }
@@ -83,12 +91,17 @@ static std::optional<Heredoc> heredoc_word(const std::string& word, bool& strip)
   if (strip) ++i;
   for (char quote = 0; i < word.size(); ++i) {
     const char c = word[i];
-    if (quote ? c == quote : c == '"' || c == '\'') quote = quote ? 0 : c, out.expand = false;
-    else if (!quote && c == '<') return std::nullopt;  // "<<<word" is the shell's
-    else if (!quote && c == '\\' && i + 1 < word.size()) out.name += word[++i], out.expand = false;
-    else out.name += c;
+    if (quote ? c == quote : c == '"' || c == '\'')
+      quote = quote ? 0 : c, out.expand = false;
+    else if (!quote && c == '<')
+      return std::nullopt;  // "<<<word" is the shell's
+    else if (!quote && c == '\\' && i + 1 < word.size())
+      out.name += word[++i], out.expand = false;
+    else
+      out.name += c;
   }
-  if (out.name.empty() || std::ranges::any_of(out.name, [](char c) { return c == '/' || c == '\n'; })) return std::nullopt;
+  if (out.name.empty() || std::ranges::any_of(out.name, [](char c) { return c == '/' || c == '\n'; }))
+    return std::nullopt;
   return out;
 }
 
@@ -104,7 +117,8 @@ static bool takes_heredocs(const std::vector<std::string>& words) {
 Result<DockerfileSource> read_dockerfile(std::string_view text, std::string_view name) {
   if (text.size() > kMostText) return fail(Code::kInvalid, std::string(name) + " is larger than 4 MiB");
   if (text.starts_with("\xEF\xBB\xBF")) text.remove_prefix(3);
-  if (text.find('\0') != std::string_view::npos) return fail(Code::kInvalid, std::string(name) + ": contains a NUL byte");
+  if (text.find('\0') != std::string_view::npos)
+    return fail(Code::kInvalid, std::string(name) + ": contains a NUL byte");
   std::vector<std::string_view> raw;
   for (size_t i = 0; i <= text.size();) {
     const size_t end = std::min(text.find('\n', i), text.size());
@@ -117,10 +131,12 @@ Result<DockerfileSource> read_dockerfile(std::string_view text, std::string_view
   for (std::vector<std::string> seen; i < raw.size(); ++i) {
     const auto found = directive(raw[i]);
     if (!found || (found->first != "escape" && found->first != "syntax" && found->first != "check")) break;
-    if (std::ranges::find(seen, found->first) != seen.end()) return fail(at(name, i + 1, "only one " + found->first + " parser directive can be used"));
+    if (std::ranges::find(seen, found->first) != seen.end())
+      return fail(at(name, i + 1, "only one " + found->first + " parser directive can be used"));
     seen.push_back(found->first);
     if (found->first != "escape") continue;
-    if (found->second != "\\" && found->second != "`") return fail(at(name, i + 1, "invalid ESCAPE '" + found->second + "'. Must be ` or \\"));
+    if (found->second != "\\" && found->second != "`")
+      return fail(at(name, i + 1, "invalid ESCAPE '" + found->second + "'. Must be ` or \\"));
     out.escape = found->second[0];
   }
   while (i < raw.size()) {
@@ -146,7 +162,8 @@ Result<DockerfileSource> read_dockerfile(std::string_view text, std::string_view
       bool strip = false;
       auto doc = heredoc_word(words[w], strip);
       if (!doc) continue;
-      if (line.heredocs.size() >= kMostHeredocs) return fail(at(name, static_cast<size_t>(line.line), "more than 64 heredocs"));
+      if (line.heredocs.size() >= kMostHeredocs)
+        return fail(at(name, static_cast<size_t>(line.line), "more than 64 heredocs"));
       bool closed = false;
       while (i < raw.size() && !closed) {
         auto content = raw[i++];
@@ -160,7 +177,8 @@ Result<DockerfileSource> read_dockerfile(std::string_view text, std::string_view
     }
     if (!trim(line.text).empty()) out.lines.push_back(std::move(line));
   }
-  if (out.lines.empty()) return fail(Code::kInvalid, "the Dockerfile (" + std::string(name) + ") cannot be empty");
+  if (out.lines.empty())
+    return fail(Code::kInvalid, "the Dockerfile (" + std::string(name) + ") cannot be empty");
   return out;
 }
 

@@ -1,5 +1,6 @@
-// A Dockerfile's text as logical lines: parser directives read, comments gone, continuations joined, here-documents taken out.
-// Source: the Dockerfile reference, "Format", "Parser directives", "Here-Documents".
+// A Dockerfile's text as logical lines: parser directives read, comments gone, continuations joined,
+// here-documents taken out. Source: the Dockerfile reference, "Format", "Parser directives",
+// "Here-Documents".
 #pragma once
 #include <string>
 #include <string_view>

@@ -1,4 +1,5 @@
-// --device and --device-cgroup-rule, and the numbers of block devices that limits name. The parsing is pure; node/ looks at /dev.
+// --device and --device-cgroup-rule, and the numbers of block devices that limits name. The parsing is pure;
+// node/ looks at /dev.
 #pragma once
 #include <cstdint>
 #include <map>

@@ -15,11 +15,14 @@ Result<Link> parse_link(const std::string& text) {
   Link link;
   link.target = parts[0].starts_with('/') ? parts[0].substr(1) : parts[0];
   link.alias = parts.size() == 2 ? parts[1].substr(parts[1].rfind('/') + 1) : link.target;
-  if (link.target.empty() || link.alias.empty() || link.alias.size() > 255 || link.alias.find('/') != std::string::npos) return fail(Code::kInvalid, "bad format for links: " + text.substr(0, 256));
+  if (link.target.empty() || link.alias.empty() || link.alias.size() > 255 ||
+      link.alias.find('/') != std::string::npos)
+    return fail(Code::kInvalid, "bad format for links: " + text.substr(0, 256));
   return link;
 }
 
-std::vector<std::string> link_variables(const std::string& name, const std::string& alias, const std::string& address, const ContainerConfig& other) {
+std::vector<std::string> link_variables(const std::string& name, const std::string& alias,
+                                        const std::string& address, const ContainerConfig& other) {
   std::string head;
   for (const char c : alias) head += c == '-' ? '_' : static_cast<char>(c >= 'a' && c <= 'z' ? c - 32 : c);
   struct Port {
@@ -32,10 +35,13 @@ std::vector<std::string> link_variables(const std::string& name, const std::stri
   for (const auto& [port, nothing] : other.exposed_ports) {
     const size_t slash = port.find('/');
     const std::string protocol = slash == std::string::npos ? "tcp" : port.substr(slash + 1);
-    if (const auto n = parse_int(port.substr(0, slash))) ports.insert({protocol != "tcp", protocol, static_cast<int>(*n)});
+    if (const auto n = parse_int(port.substr(0, slash)))
+      ports.insert({protocol != "tcp", protocol, static_cast<int>(*n)});
   }
   std::vector<std::string> out;
-  const auto url = [&](const Port& p) { return p.protocol + "://" + address + ":" + std::to_string(p.number); };
+  const auto url = [&](const Port& p) {
+    return p.protocol + "://" + address + ":" + std::to_string(p.number);
+  };
   const auto prefix = [&](const Port& p) {
     std::string upper;
     for (const char c : p.protocol) upper += static_cast<char>(c >= 'a' && c <= 'z' ? c - 32 : c);
@@ -44,7 +50,8 @@ std::vector<std::string> link_variables(const std::string& name, const std::stri
   if (!ports.empty()) out.push_back(head + "_PORT=" + url(*ports.begin()));
   for (const auto& p : ports) {
     out.push_back(prefix(p) + "=" + url(p)), out.push_back(prefix(p) + "_ADDR=" + address);
-    out.push_back(prefix(p) + "_PORT=" + std::to_string(p.number)), out.push_back(prefix(p) + "_PROTO=" + p.protocol);
+    out.push_back(prefix(p) + "_PORT=" + std::to_string(p.number)),
+        out.push_back(prefix(p) + "_PROTO=" + p.protocol);
   }
   out.push_back(head + "_NAME=/" + name + "/" + alias);
   for (const auto& e : other.env) {

@@ -16,6 +16,7 @@ struct Link {
 Result<Link> parse_link(const std::string& text);
 
 /// Variables of `other` at `address`, known as `alias` in the container called `name`.
-std::vector<std::string> link_variables(const std::string& name, const std::string& alias, const std::string& address, const ContainerConfig& other);
+std::vector<std::string> link_variables(const std::string& name, const std::string& alias,
+                                        const std::string& address, const ContainerConfig& other);
 
 }  // namespace panal

@@ -15,8 +15,9 @@ namespace {
 constexpr std::array<const char*, 5> kCommon = {"env", "env-regex", "labels", "labels-regex", "tag"};
 constexpr size_t kMaxPattern = 256;
 
-// regcomp(3) copies what `+`, `?` and {n,m} repeat, once more for each level: "a++++..." would fill the memory. What they could make of
-// the expression together is limited; two of them in a row are no expression in Go either.
+// regcomp(3) copies what `+`, `?` and {n,m} repeat, once more for each level: "a++++..." would fill the
+// memory. What they could make of the expression together is limited; two of them in a row are no expression
+// in Go either.
 bool is_bounded(const std::string& text) {
   size_t copies = 1;
   bool repeated = false;
@@ -25,11 +26,14 @@ bool is_bounded(const std::string& text) {
     const bool repeats = c == '*' || c == '+' || c == '?' || c == '{';
     if (repeats && repeated) return false;
     repeated = repeats;
-    if (c == '\\') ++i;
-    else if (c == '+' || c == '?') copies *= 2;
+    if (c == '\\')
+      ++i;
+    else if (c == '+' || c == '?')
+      copies *= 2;
     else if (c == '{') {
       const size_t end = text.find('}', i);
-      for (const auto& number : split(text.substr(i + 1, end == std::string::npos ? end : end - i - 1), ',')) copies *= static_cast<size_t>(std::clamp<int64_t>(parse_int(number).value_or(1), 1, 5000));
+      for (const auto& number : split(text.substr(i + 1, end == std::string::npos ? end : end - i - 1), ','))
+        copies *= static_cast<size_t>(std::clamp<int64_t>(parse_int(number).value_or(1), 1, 5000));
       if (end != std::string::npos) i = end;
     }
     if (copies > 4096) return false;
@@ -40,14 +44,18 @@ bool is_bounded(const std::string& text) {
 // An expression as `labels-regex` has it. Go's and POSIX's extended syntax agree on what people write there.
 class Pattern {
  public:
-  explicit Pattern(const std::string& text) : good_(text.size() <= kMaxPattern && is_bounded(text) && ::regcomp(&compiled_, text.c_str(), REG_EXTENDED | REG_NOSUB) == 0) {}
+  explicit Pattern(const std::string& text)
+      : good_(text.size() <= kMaxPattern && is_bounded(text) &&
+              ::regcomp(&compiled_, text.c_str(), REG_EXTENDED | REG_NOSUB) == 0) {}
   Pattern(const Pattern&) = delete;
   Pattern& operator=(const Pattern&) = delete;
   ~Pattern() {
     if (good_) ::regfree(&compiled_);
   }
   bool good() const { return good_; }
-  bool matches(const std::string& text) const { return good_ && ::regexec(&compiled_, text.c_str(), 0, nullptr, 0) == 0; }
+  bool matches(const std::string& text) const {
+    return good_ && ::regexec(&compiled_, text.c_str(), 0, nullptr, 0) == 0;
+  }
 
  private:
   regex_t compiled_{};
@@ -55,7 +63,8 @@ class Pattern {
 };
 
 Result<bool> parse_bool(const std::string& text) {
-  static const std::set<std::string> kTrue = {"1", "t", "T", "TRUE", "true", "True"}, kFalse = {"0", "f", "F", "FALSE", "false", "False"};
+  static const std::set<std::string> kTrue = {"1", "t", "T", "TRUE", "true", "True"},
+                                     kFalse = {"0", "f", "F", "FALSE", "false", "False"};
   if (kTrue.contains(text)) return true;
   if (kFalse.contains(text)) return false;
   return fail(Code::kInvalid, "strconv.ParseBool: parsing \"" + text + "\": invalid syntax");
@@ -65,21 +74,27 @@ Result<bool> parse_bool(const std::string& text) {
 Result<int64_t> parse_size(const std::string& text) {
   const std::string body = lower(trim(text));
   size_t digits = 0;
-  while (digits < body.size() && (body[digits] == '.' || (body[digits] >= '0' && body[digits] <= '9'))) ++digits;
+  while (digits < body.size() && (body[digits] == '.' || (body[digits] >= '0' && body[digits] <= '9')))
+    ++digits;
   std::string unit = body.substr(digits);
   if (unit.starts_with(' ')) unit.erase(0, 1);
-  if (unit.ends_with("ib")) unit.resize(unit.size() - 2);
-  else if (unit.ends_with("b")) unit.pop_back();
+  if (unit.ends_with("ib"))
+    unit.resize(unit.size() - 2);
+  else if (unit.ends_with("b"))
+    unit.pop_back();
   double scale = 1;
   for (const char u : {'k', 'm', 'g', 't', 'p'}) {
     scale *= 1000;
     if (unit == std::string(1, u)) break;
   }
-  if (unit.empty()) scale = 1;
-  else if (std::string("kmgtp").find(unit) == std::string::npos || unit.size() != 1) digits = 0;
+  if (unit.empty())
+    scale = 1;
+  else if (std::string("kmgtp").find(unit) == std::string::npos || unit.size() != 1)
+    digits = 0;
   char* end = nullptr;
   const double value = std::strtod(body.c_str(), &end);
-  if (digits == 0 || end != body.c_str() + digits || value * scale > 9e18) return fail(Code::kInvalid, "invalid size: '" + text + "'");
+  if (digits == 0 || end != body.c_str() + digits || value * scale > 9e18)
+    return fail(Code::kInvalid, "invalid size: '" + text + "'");
   return static_cast<int64_t>(value * scale);
 }
 
@@ -88,7 +103,8 @@ const std::string* option(const std::map<std::string, std::string>& options, con
   return it == options.end() ? nullptr : &it->second;
 }
 
-Result<LogLimits> read_limits(const std::string& driver, const std::map<std::string, std::string>& o, const char* prefix) {
+Result<LogLimits> read_limits(const std::string& driver, const std::map<std::string, std::string>& o,
+                              const char* prefix) {
   LogLimits limits;
   limits.compress = driver != "json-file";
   const std::string head = prefix;
@@ -102,14 +118,19 @@ Result<LogLimits> read_limits(const std::string& driver, const std::map<std::str
   if (const auto* text = option(o, head + "max-file")) {
     const auto n = parse_int(*text);
     if (!n) return fail(Code::kInvalid, "strconv.Atoi: parsing \"" + *text + "\": invalid syntax");
-    if (*n < 1 || *n > 1000) return fail(Code::kInvalid, *n < 1 ? "max-file cannot be less than 1" : "max-file cannot be more than 1000");
+    if (*n < 1 || *n > 1000)
+      return fail(Code::kInvalid,
+                  *n < 1 ? "max-file cannot be less than 1" : "max-file cannot be more than 1000");
     limits.max_files = static_cast<int>(*n);
   }
   const bool rotated = limits.max_files > 1 && limits.max_size_bytes > 0;
   if (const auto* text = option(o, head + "compress")) {
     TRY(limits.compress, parse_bool(*text));
     if (limits.compress && (!rotated || (driver == "json-file" && !option(o, "max-size"))))
-      return fail(Code::kInvalid, driver == "json-file" ? "compress cannot be true when max-file is less than 2 or max-size is not set" : "compression cannot be enabled when max file count is 1");
+      return fail(Code::kInvalid,
+                  driver == "json-file"
+                      ? "compress cannot be true when max-file is less than 2 or max-size is not set"
+                      : "compression cannot be enabled when max file count is 1");
   }
   limits.compress = limits.compress && rotated;
   return limits;
@@ -118,7 +139,9 @@ Result<LogLimits> read_limits(const std::string& driver, const std::map<std::str
 Result<> check_common(const LogConfig& config) {
   for (const char* key : {"labels-regex", "env-regex"})
     if (const auto* text = option(config.config, key); text && !text->empty() && !Pattern(*text).good())
-      return fail(Code::kInvalid, "log opt " + std::string(key) + ": not a regular expression, or too long: " + text->substr(0, kMaxPattern));
+      return fail(Code::kInvalid,
+                  "log opt " + std::string(key) +
+                      ": not a regular expression, or too long: " + text->substr(0, kMaxPattern));
   if (const auto* tag = option(config.config, "tag")) TRYV(log_tag(*tag, Container{}));
   return {};
 }
@@ -133,10 +156,14 @@ Result<LogPlan> log_plan(const LogConfig& config) {
     return plan;
   }
   const auto* mode = option(config.config, "mode");
-  if (mode && !mode->empty() && *mode != "blocking" && *mode != "non-blocking") return fail(Code::kInvalid, "logger: logging mode not supported: " + *mode);
+  if (mode && !mode->empty() && *mode != "blocking" && *mode != "non-blocking")
+    return fail(Code::kInvalid, "logger: logging mode not supported: " + *mode);
   if (const auto* buffer = option(config.config, "max-buffer-size")) {
-    if (!mode || *mode != "non-blocking") return fail(Code::kInvalid, "logger: max-buffer-size option is only supported with 'mode=non-blocking'");
-    if (!parse_bytes(*buffer)) return fail(Code::kInvalid, "error parsing option max-buffer-size: invalid size: '" + *buffer + "'");
+    if (!mode || *mode != "non-blocking")
+      return fail(Code::kInvalid,
+                  "logger: max-buffer-size option is only supported with 'mode=non-blocking'");
+    if (!parse_bytes(*buffer))
+      return fail(Code::kInvalid, "error parsing option max-buffer-size: invalid size: '" + *buffer + "'");
   }
   std::set<std::string> known(kCommon.begin(), kCommon.end());
   known.insert({"mode", "max-buffer-size"});
@@ -152,19 +179,25 @@ Result<LogPlan> log_plan(const LogConfig& config) {
     return fail(Code::kInvalid, "logger: no log driver named '" + driver + "' is registered");
   }
   for (const auto& [key, value] : config.config) {
-    if (driver == "syslog" && key.starts_with("syslog-tls-")) return fail(Code::kUnsupported, "log opt " + key + " is not supported yet");
+    if (driver == "syslog" && key.starts_with("syslog-tls-"))
+      return fail(Code::kUnsupported, "log opt " + key + " is not supported yet");
     if (!known.contains(key)) return fail(Code::kInvalid, "unknown log opt '" + key + "' " + unknown_of);
   }
   if (driver == "syslog") {
-    const auto value = [&](const char* key) { return option(config.config, key) ? *option(config.config, key) : std::string(); };
+    const auto value = [&](const char* key) {
+      return option(config.config, key) ? *option(config.config, key) : std::string();
+    };
     TRYV(parse_syslog_address(value("syslog-address")));
     TRYV(parse_syslog_facility(value("syslog-facility")));
     const std::string format = value("syslog-format");
-    if (!format.empty() && format != "rfc3164" && format != "rfc5424" && format != "rfc5424micro") return fail(Code::kInvalid, "Invalid syslog format");
+    if (!format.empty() && format != "rfc3164" && format != "rfc5424" && format != "rfc5424micro")
+      return fail(Code::kInvalid, "Invalid syslog format");
   }
   TRYV(check_common(config));
   if (const auto* off = option(config.config, "cache-disabled"))
-    if (*off != "false" && *off != "0") return fail(Code::kUnsupported, "log opt cache-disabled is not supported: entries are forwarded from that cache");
+    if (*off != "false" && *off != "0")
+      return fail(Code::kUnsupported,
+                  "log opt cache-disabled is not supported: entries are forwarded from that cache");
   TRY(plan.limits, read_limits(driver, config.config, plan.forward.empty() ? "" : "cache-"));
   return plan;
 }
@@ -174,22 +207,31 @@ Result<SyslogAddress> parse_syslog_address(const std::string& text) {
   const size_t colon = text.find("://");
   const std::string scheme = text.substr(0, colon == std::string::npos ? 0 : colon);
   std::string target = colon == std::string::npos ? "" : text.substr(colon + 3);
-  if (scheme == "tcp+tls") return fail(Code::kUnsupported, "log opt syslog-address: the scheme tcp+tls is not supported yet");
-  if (scheme != "unix" && scheme != "unixgram" && scheme != "udp" && scheme != "tcp") return fail(Code::kInvalid, "unsupported scheme: '" + scheme + "'");
-  if (target.empty() || target.size() > 255) return fail(Code::kInvalid, "log opt syslog-address: no address: '" + text + "'");
+  if (scheme == "tcp+tls")
+    return fail(Code::kUnsupported, "log opt syslog-address: the scheme tcp+tls is not supported yet");
+  if (scheme != "unix" && scheme != "unixgram" && scheme != "udp" && scheme != "tcp")
+    return fail(Code::kInvalid, "unsupported scheme: '" + scheme + "'");
+  if (target.empty() || target.size() > 255)
+    return fail(Code::kInvalid, "log opt syslog-address: no address: '" + text + "'");
   if (scheme.starts_with("unix")) {
-    if (target[0] != '/' || target.size() > 100) return fail(Code::kInvalid, "log opt syslog-address: not an absolute path of a socket: '" + target + "'");
+    if (target[0] != '/' || target.size() > 100)
+      return fail(Code::kInvalid,
+                  "log opt syslog-address: not an absolute path of a socket: '" + target + "'");
     return SyslogAddress{scheme, target};
   }
   const size_t port = target.rfind(':');
-  if (port == std::string::npos || target.find(']', port) != std::string::npos) target += ":514";
-  else if (const auto n = parse_int(target.substr(port + 1)); !n || *n < 1 || *n > 65535) return fail(Code::kInvalid, "log opt syslog-address: invalid port: '" + target + "'");
+  if (port == std::string::npos || target.find(']', port) != std::string::npos)
+    target += ":514";
+  else if (const auto n = parse_int(target.substr(port + 1)); !n || *n < 1 || *n > 65535)
+    return fail(Code::kInvalid, "log opt syslog-address: invalid port: '" + target + "'");
   return SyslogAddress{scheme, target};
 }
 
 Result<int> parse_syslog_facility(const std::string& text) {
-  static constexpr std::array<const char*, 24> kNames = {"kern", "user", "mail", "daemon", "auth", "syslog", "lpr", "news", "uucp", "cron", "authpriv", "ftp",
-                                                         "",     "",     "",     "",       "local0", "local1", "local2", "local3", "local4", "local5", "local6", "local7"};
+  static constexpr std::array<const char*, 24> kNames = {
+      "kern",   "user",   "mail",     "daemon", "auth",   "syslog", "lpr",    "news",
+      "uucp",   "cron",   "authpriv", "ftp",    "",       "",       "",       "",
+      "local0", "local1", "local2",   "local3", "local4", "local5", "local6", "local7"};
   if (text.empty()) return 3;
   for (size_t i = 0; i < kNames.size(); ++i)
     if (text == kNames[i]) return static_cast<int>(i);
@@ -202,17 +244,27 @@ Result<std::string> log_tag(const std::string& text, const Container& c) {
   const std::string image = c.image_id.starts_with("sha256:") ? c.image_id.substr(7) : c.image_id;
   std::string command = c.path;
   for (const auto& a : c.args) command += " " + a;
-  const std::map<std::string, std::string> values = {{".ID", c.id.substr(0, 12)}, {".FullID", c.id}, {".Name", c.name}, {".ImageID", image.substr(0, 12)}, {".ImageFullID", c.image_id},
-                                                     {".ImageName", c.image_ref}, {".Command", command}, {".DaemonName", "docker"}};
+  const std::map<std::string, std::string> values = {{".ID", c.id.substr(0, 12)},
+                                                     {".FullID", c.id},
+                                                     {".Name", c.name},
+                                                     {".ImageID", image.substr(0, 12)},
+                                                     {".ImageFullID", c.image_id},
+                                                     {".ImageName", c.image_ref},
+                                                     {".Command", command},
+                                                     {".DaemonName", "docker"}};
   std::string out;
   for (size_t at = 0;;) {
     const size_t open = text.find("{{", at), close = open == std::string::npos ? open : text.find("}}", open);
     out += text.substr(at, open == std::string::npos ? open : open - at);
     if (open == std::string::npos) return out;
-    if (close == std::string::npos) return fail(Code::kInvalid, "log opt tag: a template is not closed: '" + text + "'");
+    if (close == std::string::npos)
+      return fail(Code::kInvalid, "log opt tag: a template is not closed: '" + text + "'");
     const std::string field(trim(text.substr(open + 2, close - open - 2)));
     const auto value = values.find(field);
-    if (value == values.end()) return fail(Code::kUnsupported, "log opt tag: {{" + field + "}} is not supported: use .ID, .FullID, .Name, .ImageID, .ImageFullID, .ImageName, .Command or .DaemonName");
+    if (value == values.end())
+      return fail(Code::kUnsupported, "log opt tag: {{" + field +
+                                          "}} is not supported: use .ID, .FullID, .Name, .ImageID, "
+                                          ".ImageFullID, .ImageName, .Command or .DaemonName");
     out += value->second;
     at = close + 2;
   }
@@ -221,7 +273,8 @@ Result<std::string> log_tag(const std::string& text, const Container& c) {
 std::map<std::string, std::string> log_attributes(const Container& c) {
   std::map<std::string, std::string> out, env;
   for (const auto& e : c.config.env)
-    if (const size_t equals = e.find('='); equals != std::string::npos) env[e.substr(0, equals)] = e.substr(equals + 1);
+    if (const size_t equals = e.find('='); equals != std::string::npos)
+      env[e.substr(0, equals)] = e.substr(equals + 1);
   const auto& options = c.host.log_config.config;
   const auto choose = [&](const char* key, const std::map<std::string, std::string>& from) {
     if (const auto* names = option(options, key))
@@ -235,7 +288,8 @@ std::map<std::string, std::string> log_attributes(const Container& c) {
   };
   choose("labels", c.config.labels);
   choose("env", env);
-  if (const auto* tag = option(options, "tag"); tag && !tag->empty()) out["tag"] = log_tag(*tag, c).value_or("");
+  if (const auto* tag = option(options, "tag"); tag && !tag->empty())
+    out["tag"] = log_tag(*tag, c).value_or("");
   return out;
 }
 
@@ -246,7 +300,8 @@ std::string details_text(const std::map<std::string, std::string>& attributes) {
     return out.substr(1);
   };
   std::string out;
-  for (const auto& [key, value] : attributes) out += (out.empty() ? "" : ",") + escaped(key) + "=" + escaped(value);
+  for (const auto& [key, value] : attributes)
+    out += (out.empty() ? "" : ",") + escaped(key) + "=" + escaped(value);
   return out;
 }
 

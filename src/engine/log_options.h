@@ -1,7 +1,8 @@
 // --log-driver and --log-opt: what Docker refuses, with its words, and what they come to. Pure.
 //
-// Whatever the driver (but "none"), a container's output is kept in files that `docker logs` reads: Docker keeps such a cache, too, beside
-// drivers that cannot be read. Nothing is unbounded unless asked for (max-size=-1).
+// Whatever the driver (but "none"), a container's output is kept in files that `docker logs` reads: Docker
+// keeps such a cache, too, beside drivers that cannot be read. Nothing is unbounded unless asked for
+// (max-size=-1).
 #pragma once
 #include <map>
 #include <optional>

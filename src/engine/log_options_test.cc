@@ -10,7 +10,9 @@ std::string refusal(const std::string& driver, Options options) {
   const auto plan = log_plan({driver, std::move(options)});
   return plan ? "" : plan.error().message;
 }
-LogLimits limits(const std::string& driver, Options options) { return log_plan({driver, std::move(options)}).value().limits; }
+LogLimits limits(const std::string& driver, Options options) {
+  return log_plan({driver, std::move(options)}).value().limits;
+}
 
 }  // namespace
 
@@ -34,7 +36,9 @@ TEST_CASE("log options: sizes are decimal, as Docker's for logs") {
   CHECK(limits("json-file", {{"max-size", "1m"}}).max_files == 1);
   CHECK(limits("json-file", {{"max-size", "1m"}, {"max-file", "3"}, {"compress", "true"}}).compress);
   CHECK(limits("journald", {{"cache-max-size", "1m"}, {"cache-max-file", "2"}}).max_size_bytes == 1'000'000);
-  for (const auto* text : {"", "x", "1x", "m", "1mm", "1 2"}) CHECK_MESSAGE(refusal("json-file", {{"max-size", text}}) == "invalid size: '" + std::string(text) + "'", std::string(text));
+  for (const auto* text : {"", "x", "1x", "m", "1mm", "1 2"})
+    CHECK_MESSAGE(refusal("json-file", {{"max-size", text}}) == "invalid size: '" + std::string(text) + "'",
+                  std::string(text));
 }
 
 TEST_CASE("log options: refused with Docker's words") {
@@ -45,16 +49,22 @@ TEST_CASE("log options: refused with Docker's words") {
   CHECK(refusal("json-file", {{"max-size", "0"}}) == "max-size must be a positive number");
   CHECK(refusal("json-file", {{"max-file", "0"}}) == "max-file cannot be less than 1");
   CHECK(refusal("json-file", {{"max-file", "x"}}) == "strconv.Atoi: parsing \"x\": invalid syntax");
-  CHECK(refusal("json-file", {{"compress", "true"}}) == "compress cannot be true when max-file is less than 2 or max-size is not set");
-  CHECK(refusal("json-file", {{"compress", "maybe"}}) == "strconv.ParseBool: parsing \"maybe\": invalid syntax");
+  CHECK(refusal("json-file", {{"compress", "true"}}) ==
+        "compress cannot be true when max-file is less than 2 or max-size is not set");
+  CHECK(refusal("json-file", {{"compress", "maybe"}}) ==
+        "strconv.ParseBool: parsing \"maybe\": invalid syntax");
   CHECK(refusal("json-file", {{"mode", "sometimes"}}) == "logger: logging mode not supported: sometimes");
-  CHECK(refusal("json-file", {{"max-buffer-size", "1m"}}) == "logger: max-buffer-size option is only supported with 'mode=non-blocking'");
+  CHECK(refusal("json-file", {{"max-buffer-size", "1m"}}) ==
+        "logger: max-buffer-size option is only supported with 'mode=non-blocking'");
   CHECK(refusal("json-file", {{"mode", "non-blocking"}, {"max-buffer-size", "1m"}}) == "");
   CHECK(refusal("syslog", {{"syslog-address", "http://x"}}) == "unsupported scheme: 'http'");
   CHECK(refusal("syslog", {{"syslog-facility", "nope"}}) == "invalid syslog facility");
   CHECK(refusal("syslog", {{"syslog-format", "nope"}}) == "Invalid syslog format");
-  for (const char* bad : {"(", "a++", "a+++++++++++++++++++++++++++++++", "((((((((((((((a+)+)+)+)+)+)+)+)+)+)+)+)+)+", "(a{1000}){1000}", "a{,5000}"})
-    CHECK_MESSAGE(refusal("json-file", {{"labels-regex", bad}}).starts_with("log opt labels-regex: not a regular expression"), std::string(bad));
+  for (const char* bad : {"(", "a++", "a+++++++++++++++++++++++++++++++",
+                          "((((((((((((((a+)+)+)+)+)+)+)+)+)+)+)+)+)+", "(a{1000}){1000}", "a{,5000}"})
+    CHECK_MESSAGE(refusal("json-file", {{"labels-regex", bad}})
+                      .starts_with("log opt labels-regex: not a regular expression"),
+                  std::string(bad));
   CHECK(refusal("json-file", {{"labels-regex", "^(prod|test)[a-z]+-[0-9]{1,3}\\.?.*$"}}) == "");
   CHECK(refusal("json-file", {{"tag", "{{.Nope}}"}}).starts_with("log opt tag: {{.Nope}} is not supported"));
 }
@@ -75,12 +85,24 @@ TEST_CASE("syslog addresses and facilities") {
 
 TEST_CASE("attributes of a log: what labels, env, their expressions and tag choose") {
   Container c;
-  c.id = std::string(64, 'a'), c.name = "web", c.image_ref = "nginx", c.image_id = "sha256:" + std::string(64, 'b'), c.path = "sh", c.args = {"-c", "x"};
-  c.config.labels = {{"team", "red"}, {"prod.a", "1"}, {"prod.b", "2"}}, c.config.env = {"HOME=/", "LANG=C", "OS=x y"};
-  c.host.log_config.config = {{"labels", "team,none"}, {"labels-regex", "^prod"}, {"env", "OS"}, {"env-regex", "^LA"}, {"tag", "{{.Name}}/{{ .ImageName }}/{{.ID}}"}};
-  CHECK(log_attributes(c) == Options{{"team", "red"}, {"prod.a", "1"}, {"prod.b", "2"}, {"OS", "x y"}, {"LANG", "C"}, {"tag", "web/nginx/aaaaaaaaaaaa"}});
+  c.id = std::string(64, 'a'), c.name = "web", c.image_ref = "nginx",
+  c.image_id = "sha256:" + std::string(64, 'b'), c.path = "sh", c.args = {"-c", "x"};
+  c.config.labels = {{"team", "red"}, {"prod.a", "1"}, {"prod.b", "2"}},
+  c.config.env = {"HOME=/", "LANG=C", "OS=x y"};
+  c.host.log_config.config = {{"labels", "team,none"},
+                              {"labels-regex", "^prod"},
+                              {"env", "OS"},
+                              {"env-regex", "^LA"},
+                              {"tag", "{{.Name}}/{{ .ImageName }}/{{.ID}}"}};
+  CHECK(log_attributes(c) == Options{{"team", "red"},
+                                     {"prod.a", "1"},
+                                     {"prod.b", "2"},
+                                     {"OS", "x y"},
+                                     {"LANG", "C"},
+                                     {"tag", "web/nginx/aaaaaaaaaaaa"}});
   CHECK(details_text({{"a", "x y"}, {"b/c", "1"}}) == "a=x+y,b%2fc=1");
-  CHECK(log_tag("{{.FullID}}-{{.ImageID}} {{.Command}} {{.DaemonName}}", c).value() == c.id + "-bbbbbbbbbbbb sh -c x docker");
+  CHECK(log_tag("{{.FullID}}-{{.ImageID}} {{.Command}} {{.DaemonName}}", c).value() ==
+        c.id + "-bbbbbbbbbbbb sh -c x docker");
   CHECK(!log_tag("{{.ID", c));
 }
 

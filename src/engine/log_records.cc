@@ -21,8 +21,10 @@ static std::string tag_of(const Container& c) {
 static std::string field_name(const std::string& text) {
   std::string out;
   for (char ch : text) {
-    if (ch >= 'a' && ch <= 'z') ch = static_cast<char>(ch - 32);
-    else if (!((ch >= 'A' && ch <= 'Z') || (ch >= '0' && ch <= '9'))) ch = '_';
+    if (ch >= 'a' && ch <= 'z')
+      ch = static_cast<char>(ch - 32);
+    else if (!((ch >= 'A' && ch <= 'Z') || (ch >= '0' && ch <= '9')))
+      ch = '_';
     if (!out.empty() || ch != '_') out += ch;
   }
   return out.substr(0, 64);
@@ -33,7 +35,12 @@ std::map<std::string, std::string> journal_fields(const Container& c) {
   for (const auto& [key, value] : log_attributes(c))
     if (key != "tag" && !field_name(key).empty()) out[field_name(key)] = value;
   const std::string tag = tag_of(c);
-  for (const auto& [key, value] : {std::pair<const char*, const std::string&>{"CONTAINER_ID_FULL", c.id}, {"CONTAINER_NAME", c.name}, {"CONTAINER_TAG", tag}, {"SYSLOG_IDENTIFIER", tag}, {"IMAGE_NAME", c.image_ref}}) out[key] = value;
+  for (const auto& [key, value] : {std::pair<const char*, const std::string&>{"CONTAINER_ID_FULL", c.id},
+                                   {"CONTAINER_NAME", c.name},
+                                   {"CONTAINER_TAG", tag},
+                                   {"SYSLOG_IDENTIFIER", tag},
+                                   {"IMAGE_NAME", c.image_ref}})
+    out[key] = value;
   out["CONTAINER_ID"] = c.id.substr(0, 12);
   return out;
 }
@@ -59,7 +66,8 @@ std::string journal_record(const std::map<std::string, std::string>& fields, con
 }
 
 SyslogStyle syslog_style(const Container& c, const std::string& hostname, int pid) {
-  return {option(c, "syslog-format"), parse_syslog_facility(option(c, "syslog-facility")).value_or(3), pid, tag_of(c), hostname};
+  return {option(c, "syslog-format"), parse_syslog_facility(option(c, "syslog-facility")).value_or(3), pid,
+          tag_of(c), hostname};
 }
 
 std::string syslog_record(const SyslogStyle& s, const LogEntry& entry) {
@@ -73,11 +81,14 @@ std::string syslog_record(const SyslogStyle& s, const LogEntry& entry) {
   };
   std::string zone = stamp("%z");
   if (zone.size() == 5) zone.insert(3, ":");
-  const std::string head = "<" + std::to_string(s.facility * 8 + (entry.is_error ? 3 : 6)) + ">", pid = std::to_string(s.pid);
+  const std::string head = "<" + std::to_string(s.facility * 8 + (entry.is_error ? 3 : 6)) + ">",
+                    pid = std::to_string(s.pid);
   if (s.format.starts_with("rfc5424")) {
     char micro[16] = "";
-    if (s.format == "rfc5424micro") std::snprintf(micro, sizeof micro, ".%06d", static_cast<int>(ns % 1'000'000'000 / 1000));
-    return head + "1 " + stamp("%Y-%m-%dT%H:%M:%S") + micro + zone + " " + s.hostname + " " + s.tag + " " + pid + " " + s.tag + " - " + entry.text;
+    if (s.format == "rfc5424micro")
+      std::snprintf(micro, sizeof micro, ".%06d", static_cast<int>(ns % 1'000'000'000 / 1000));
+    return head + "1 " + stamp("%Y-%m-%dT%H:%M:%S") + micro + zone + " " + s.hostname + " " + s.tag + " " +
+           pid + " " + s.tag + " - " + entry.text;
   }
   const std::string host = s.format == "rfc3164" ? " " + s.hostname : "";
   return head + stamp("%b %e %H:%M:%S") + host + " " + s.tag + "[" + pid + "]: " + entry.text;

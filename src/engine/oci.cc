@@ -1,7 +1,7 @@
 #include "engine/oci.h"
 
-#include <array>
 #include <algorithm>
+#include <array>
 #include <set>
 
 #include "base/json.h"
@@ -12,12 +12,16 @@
 namespace panal {
 
 static constexpr std::array<const char*, 14> kDefaultCapabilities = {
-    "CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FSETID", "CAP_FOWNER", "CAP_MKNOD", "CAP_NET_RAW", "CAP_SETGID",
-    "CAP_SETUID", "CAP_SETFCAP", "CAP_SETPCAP", "CAP_NET_BIND_SERVICE", "CAP_SYS_CHROOT", "CAP_KILL", "CAP_AUDIT_WRITE"};
+    "CAP_CHOWN",   "CAP_DAC_OVERRIDE", "CAP_FSETID",           "CAP_FOWNER",
+    "CAP_MKNOD",   "CAP_NET_RAW",      "CAP_SETGID",           "CAP_SETUID",
+    "CAP_SETFCAP", "CAP_SETPCAP",      "CAP_NET_BIND_SERVICE", "CAP_SYS_CHROOT",
+    "CAP_KILL",    "CAP_AUDIT_WRITE"};
 static constexpr std::array<const char*, 11> kMaskedPaths = {
-    "/proc/asound", "/proc/acpi", "/proc/interrupts", "/proc/kcore", "/proc/keys", "/proc/latency_stats", "/proc/timer_list",
-    "/proc/timer_stats", "/proc/sched_debug", "/proc/scsi", "/sys/firmware"};
-static constexpr std::array<const char*, 5> kReadonlyPaths = {"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"};
+    "/proc/asound",      "/proc/acpi",          "/proc/interrupts", "/proc/kcore",
+    "/proc/keys",        "/proc/latency_stats", "/proc/timer_list", "/proc/timer_stats",
+    "/proc/sched_debug", "/proc/scsi",          "/sys/firmware"};
+static constexpr std::array<const char*, 5> kReadonlyPaths = {"/proc/bus", "/proc/fs", "/proc/irq",
+                                                              "/proc/sys", "/proc/sysrq-trigger"};
 
 static std::string cap_name(const std::string& name) {
   std::string upper;
@@ -26,12 +30,48 @@ static std::string cap_name(const std::string& name) {
 }
 
 bool known_capability(const std::string& name) {
-  static constexpr std::array<std::string_view, 42> kAll = {
-      "ALL", "CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_DAC_READ_SEARCH", "CAP_FOWNER", "CAP_FSETID", "CAP_KILL", "CAP_SETGID", "CAP_SETUID", "CAP_SETPCAP",
-      "CAP_LINUX_IMMUTABLE", "CAP_NET_BIND_SERVICE", "CAP_NET_BROADCAST", "CAP_NET_ADMIN", "CAP_NET_RAW", "CAP_IPC_LOCK", "CAP_IPC_OWNER", "CAP_SYS_MODULE",
-      "CAP_SYS_RAWIO", "CAP_SYS_CHROOT", "CAP_SYS_PTRACE", "CAP_SYS_PACCT", "CAP_SYS_ADMIN", "CAP_SYS_BOOT", "CAP_SYS_NICE", "CAP_SYS_RESOURCE", "CAP_SYS_TIME",
-      "CAP_SYS_TTY_CONFIG", "CAP_MKNOD", "CAP_LEASE", "CAP_AUDIT_WRITE", "CAP_AUDIT_CONTROL", "CAP_SETFCAP", "CAP_MAC_OVERRIDE", "CAP_MAC_ADMIN", "CAP_SYSLOG",
-      "CAP_WAKE_ALARM", "CAP_BLOCK_SUSPEND", "CAP_AUDIT_READ", "CAP_PERFMON", "CAP_BPF", "CAP_CHECKPOINT_RESTORE"};
+  static constexpr std::array<std::string_view, 42> kAll = {"ALL",
+                                                            "CAP_CHOWN",
+                                                            "CAP_DAC_OVERRIDE",
+                                                            "CAP_DAC_READ_SEARCH",
+                                                            "CAP_FOWNER",
+                                                            "CAP_FSETID",
+                                                            "CAP_KILL",
+                                                            "CAP_SETGID",
+                                                            "CAP_SETUID",
+                                                            "CAP_SETPCAP",
+                                                            "CAP_LINUX_IMMUTABLE",
+                                                            "CAP_NET_BIND_SERVICE",
+                                                            "CAP_NET_BROADCAST",
+                                                            "CAP_NET_ADMIN",
+                                                            "CAP_NET_RAW",
+                                                            "CAP_IPC_LOCK",
+                                                            "CAP_IPC_OWNER",
+                                                            "CAP_SYS_MODULE",
+                                                            "CAP_SYS_RAWIO",
+                                                            "CAP_SYS_CHROOT",
+                                                            "CAP_SYS_PTRACE",
+                                                            "CAP_SYS_PACCT",
+                                                            "CAP_SYS_ADMIN",
+                                                            "CAP_SYS_BOOT",
+                                                            "CAP_SYS_NICE",
+                                                            "CAP_SYS_RESOURCE",
+                                                            "CAP_SYS_TIME",
+                                                            "CAP_SYS_TTY_CONFIG",
+                                                            "CAP_MKNOD",
+                                                            "CAP_LEASE",
+                                                            "CAP_AUDIT_WRITE",
+                                                            "CAP_AUDIT_CONTROL",
+                                                            "CAP_SETFCAP",
+                                                            "CAP_MAC_OVERRIDE",
+                                                            "CAP_MAC_ADMIN",
+                                                            "CAP_SYSLOG",
+                                                            "CAP_WAKE_ALARM",
+                                                            "CAP_BLOCK_SUSPEND",
+                                                            "CAP_AUDIT_READ",
+                                                            "CAP_PERFMON",
+                                                            "CAP_BPF",
+                                                            "CAP_CHECKPOINT_RESTORE"};
   return std::ranges::find(kAll, std::string_view(cap_name(name))) != kAll.end();
 }
 
@@ -41,8 +81,10 @@ std::vector<std::string> capability_set(const HostConfig& host, const std::vecto
   const auto named = [](const std::vector<std::string>& list, const std::string& name) {
     return std::ranges::any_of(list, [&](const std::string& item) { return cap_name(item) == name; });
   };
-  if (host.privileged || named(host.cap_add, "ALL")) out = have;
-  else if (!named(host.cap_drop, "ALL")) out.insert(kDefaultCapabilities.begin(), kDefaultCapabilities.end());
+  if (host.privileged || named(host.cap_add, "ALL"))
+    out = have;
+  else if (!named(host.cap_drop, "ALL"))
+    out.insert(kDefaultCapabilities.begin(), kDefaultCapabilities.end());
   for (const auto& add : host.cap_add) out.insert(cap_name(add));
   if (!host.privileged)
     for (const auto& drop : host.cap_drop)
@@ -68,8 +110,10 @@ void set_env(std::vector<std::string>& env, const std::string& entry, bool repla
   env.push_back(entry);
 }
 
-std::vector<std::string> process_env(const Container& c, const ResolvedUser& user, const std::vector<std::string>& link_env) {
-  std::vector<std::string> env = {"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOSTNAME=" + c.hostname};
+std::vector<std::string> process_env(const Container& c, const ResolvedUser& user,
+                                     const std::vector<std::string>& link_env) {
+  std::vector<std::string> env = {"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+                                  "HOSTNAME=" + c.hostname};
   if (c.config.tty) env.push_back("TERM=xterm");
   env.insert(env.end(), link_env.begin(), link_env.end());
   for (const auto& e : c.config.env)
@@ -101,12 +145,18 @@ static Json capabilities_json(const std::vector<std::string>& caps, bool root) {
   return out;
 }
 
-static Json mount(std::string_view destination, std::string_view type, std::string_view source, std::initializer_list<std::string_view> options) {
-  return JsonObject{{"destination", destination}, {"type", type}, {"source", source}, {"options", strings(std::vector<std::string>(options.begin(), options.end()))}};
+static Json mount(std::string_view destination, std::string_view type, std::string_view source,
+                  std::initializer_list<std::string_view> options) {
+  return JsonObject{{"destination", destination},
+                    {"type", type},
+                    {"source", source},
+                    {"options", strings(std::vector<std::string>(options.begin(), options.end()))}};
 }
 
-static Json bind(const std::string& destination, const std::string& source, std::vector<std::string> options) {
-  return JsonObject{{"destination", destination}, {"type", "bind"}, {"source", source}, {"options", strings(options)}};
+static Json bind(const std::string& destination, const std::string& source,
+                 std::vector<std::string> options) {
+  return JsonObject{
+      {"destination", destination}, {"type", "bind"}, {"source", source}, {"options", strings(options)}};
 }
 
 static JsonArray mounts_json(const Container& c, const OciInputs& in) {
@@ -114,24 +164,32 @@ static JsonArray mounts_json(const Container& c, const OciInputs& in) {
   JsonArray out;
   out.push_back(mount("/proc", "proc", "proc", {"nosuid", "noexec", "nodev"}));
   out.push_back(mount("/dev", "tmpfs", "tmpfs", {"nosuid", "strictatime", "mode=755", "size=65536k"}));
-  out.push_back(mount("/dev/pts", "devpts", "devpts", {"nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"}));
+  out.push_back(mount("/dev/pts", "devpts", "devpts",
+                      {"nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"}));
   out.push_back(mount("/sys", "sysfs", "sysfs", {"nosuid", "noexec", "nodev", privileged ? "rw" : "ro"}));
-  out.push_back(mount("/sys/fs/cgroup", "cgroup", "cgroup", {privileged ? "rw" : "ro", "nosuid", "noexec", "nodev"}));
+  out.push_back(
+      mount("/sys/fs/cgroup", "cgroup", "cgroup", {privileged ? "rw" : "ro", "nosuid", "noexec", "nodev"}));
   out.push_back(mount("/dev/mqueue", "mqueue", "mqueue", {"nosuid", "noexec", "nodev"}));
   if (!in.shm_source.empty()) {
     out.push_back(bind("/dev/shm", in.shm_source, {"rbind", "rprivate", "nosuid", "noexec", "nodev"}));
   } else if (c.host.ipc_mode != "none") {
     const int64_t shm = c.host.shm_size > 0 ? c.host.shm_size : 64 << 20;
-    out.push_back(mount("/dev/shm", "tmpfs", "shm", {"nosuid", "noexec", "nodev", "mode=1777", "size=" + std::to_string(shm)}));
+    out.push_back(mount("/dev/shm", "tmpfs", "shm",
+                        {"nosuid", "noexec", "nodev", "mode=1777", "size=" + std::to_string(shm)}));
   }
   // Docker's own files lie under what the user mounts: a user's /etc wins, a user's /etc/hosts too.
   std::set<std::string> taken;
   for (const auto& m : c.mounts) taken.insert(m.destination);
-  for (const auto& [path, file] : {std::pair<const char*, const std::string&>{"/etc/resolv.conf", in.resolv_file}, {"/etc/hostname", in.hostname_file}, {"/etc/hosts", in.hosts_file}})
-    if (!file.empty() && !taken.contains(path)) out.push_back(bind(path, file, {"rbind", "rprivate", c.host.readonly_rootfs ? "ro" : "rw"}));
+  for (const auto& [path, file] :
+       {std::pair<const char*, const std::string&>{"/etc/resolv.conf", in.resolv_file},
+        {"/etc/hostname", in.hostname_file},
+        {"/etc/hosts", in.hosts_file}})
+    if (!file.empty() && !taken.contains(path))
+      out.push_back(bind(path, file, {"rbind", "rprivate", c.host.readonly_rootfs ? "ro" : "rw"}));
   std::vector<const MountPoint*> ordered;
   for (const auto& m : c.mounts) ordered.push_back(&m);
-  std::ranges::stable_sort(ordered, {}, [](const MountPoint* m) { return std::ranges::count(m->destination, '/'); });
+  std::ranges::stable_sort(ordered, {},
+                           [](const MountPoint* m) { return std::ranges::count(m->destination, '/'); });
   for (const MountPoint* m : ordered) {
     if (m->type == "tmpfs") {
       std::vector<std::string> options = {"nosuid", "nodev", "noexec"};
@@ -147,31 +205,47 @@ static JsonArray mounts_json(const Container& c, const OciInputs& in) {
         options.push_back(octal);
       }
       if (!m->rw) options.push_back("ro");
-      out.push_back(JsonObject{{"destination", m->destination}, {"type", "tmpfs"}, {"source", "tmpfs"}, {"options", strings(options)}});
+      out.push_back(JsonObject{{"destination", m->destination},
+                               {"type", "tmpfs"},
+                               {"source", "tmpfs"},
+                               {"options", strings(options)}});
     } else {
       const auto other = in.sources.find(m->destination);
       std::string propagation = m->propagation.empty() ? "rprivate" : m->propagation;
-      if (!m->recursive && propagation[0] == 'r') propagation.erase(0, 1);  // crun takes the one for the other
-      out.push_back(bind(m->destination, other == in.sources.end() ? m->source : other->second, {m->recursive ? "rbind" : "bind", propagation, m->rw ? "rw" : m->ro_recursive ? "rro" : "ro"}));
+      if (!m->recursive && propagation[0] == 'r')
+        propagation.erase(0, 1);  // crun takes the one for the other
+      out.push_back(bind(m->destination, other == in.sources.end() ? m->source : other->second,
+                         {m->recursive ? "rbind" : "bind", propagation,
+                          m->rw             ? "rw"
+                          : m->ro_recursive ? "rro"
+                                            : "ro"}));
     }
   }
   return out;
 }
 
-static JsonArray device_rules_json(bool privileged, const std::vector<DeviceNode>& nodes, const std::vector<std::string>& rules) {
+static JsonArray device_rules_json(bool privileged, const std::vector<DeviceNode>& nodes,
+                                   const std::vector<std::string>& rules) {
   JsonArray devices;
   if (privileged) {
     devices.push_back(JsonObject{{"allow", true}, {"access", "rwm"}});
   } else {
     devices.push_back(JsonObject{{"allow", false}, {"access", "rwm"}});
-    for (const char type : {'c', 'b'}) devices.push_back(JsonObject{{"allow", true}, {"type", std::string(1, type)}, {"access", "m"}});
+    for (const char type : {'c', 'b'})
+      devices.push_back(JsonObject{{"allow", true}, {"type", std::string(1, type)}, {"access", "m"}});
     struct Known {
       int64_t major, minor;
     };
     for (const Known d : {Known{1, 3}, {1, 5}, {1, 7}, {1, 8}, {1, 9}, {5, 0}, {5, 2}})
-      devices.push_back(JsonObject{{"allow", true}, {"type", "c"}, {"major", d.major}, {"minor", d.minor}, {"access", "rwm"}});
+      devices.push_back(JsonObject{
+          {"allow", true}, {"type", "c"}, {"major", d.major}, {"minor", d.minor}, {"access", "rwm"}});
     devices.push_back(JsonObject{{"allow", true}, {"type", "c"}, {"major", 136}, {"access", "rwm"}});
-    for (const auto& d : nodes) devices.push_back(JsonObject{{"allow", true}, {"type", std::string(1, d.type)}, {"major", d.major}, {"minor", d.minor}, {"access", d.access}});
+    for (const auto& d : nodes)
+      devices.push_back(JsonObject{{"allow", true},
+                                   {"type", std::string(1, d.type)},
+                                   {"major", d.major},
+                                   {"minor", d.minor},
+                                   {"access", d.access}});
     for (const auto& text : rules) {
       const auto rule = parse_device_rule(text);
       if (!rule) continue;
@@ -197,7 +271,9 @@ static JsonArray namespaces_json(const Container& c, const OciInputs& in) {
   add("pid", in.pid_ns);
   add("ipc", in.ipc_ns);
   add("uts", in.uts_ns);
-  if (c.host.cgroupns_mode == "private" || (in.cgroup_v2 && c.host.cgroupns_mode.empty() && !c.host.privileged)) add("cgroup", "");
+  if (c.host.cgroupns_mode == "private" ||
+      (in.cgroup_v2 && c.host.cgroupns_mode.empty() && !c.host.privileged))
+    add("cgroup", "");
   return out;
 }
 
@@ -228,7 +304,9 @@ std::string oci_config(const Container& c, const OciInputs& in) {
   if (c.host.init.value_or(false)) args.insert(args.begin(), {"/sbin/docker-init", "--"});
   const auto caps = capability_set(c.host, in.held_capabilities);
   process["terminal"] = c.config.tty;
-  if (c.config.tty && c.host.console_size.size() == 2) process["consoleSize"] = JsonObject{{"height", c.host.console_size[0]}, {"width", c.host.console_size[1]}};
+  if (c.config.tty && c.host.console_size.size() == 2)
+    process["consoleSize"] =
+        JsonObject{{"height", c.host.console_size[0]}, {"width", c.host.console_size[1]}};
   process["user"] = user_json(in.user);
   process["args"] = strings(args);
   process["env"] = strings(process_env(c, in.user, in.link_env));
@@ -242,11 +320,19 @@ std::string oci_config(const Container& c, const OciInputs& in) {
   JsonObject linux_part;
   linux_part["cgroupsPath"] = in.cgroup;
   linux_part["resources"] = resources_json(c.host, in.cgroup_v2, in.block_devices);
-  linux_part["resources"].get_object()["devices"] = device_rules_json(c.host.privileged, in.devices, c.host.device_cgroup_rules);
-  if (const std::string propagation = rootfs_propagation(c); !propagation.empty()) linux_part["rootfsPropagation"] = propagation;
+  linux_part["resources"].get_object()["devices"] =
+      device_rules_json(c.host.privileged, in.devices, c.host.device_cgroup_rules);
+  if (const std::string propagation = rootfs_propagation(c); !propagation.empty())
+    linux_part["rootfsPropagation"] = propagation;
   JsonArray devices;
   for (const auto& d : in.devices)
-    devices.push_back(JsonObject{{"path", d.path}, {"type", std::string(1, d.type)}, {"major", d.major}, {"minor", d.minor}, {"fileMode", d.mode}, {"uid", d.uid}, {"gid", d.gid}});
+    devices.push_back(JsonObject{{"path", d.path},
+                                 {"type", std::string(1, d.type)},
+                                 {"major", d.major},
+                                 {"minor", d.minor},
+                                 {"fileMode", d.mode},
+                                 {"uid", d.uid},
+                                 {"gid", d.gid}});
   if (!devices.empty()) linux_part["devices"] = devices;
   linux_part["namespaces"] = namespaces_json(c, in);
   JsonObject sysctl;
@@ -255,7 +341,8 @@ std::string oci_config(const Container& c, const OciInputs& in) {
   if (!sysctl.empty()) linux_part["sysctl"] = sysctl;
   if (!c.host.privileged) {
     linux_part["maskedPaths"] = c.host.masked_paths ? strings(*c.host.masked_paths) : strings(kMaskedPaths);
-    linux_part["readonlyPaths"] = c.host.readonly_paths ? strings(*c.host.readonly_paths) : strings(kReadonlyPaths);
+    linux_part["readonlyPaths"] =
+        c.host.readonly_paths ? strings(*c.host.readonly_paths) : strings(kReadonlyPaths);
   }
   if (!in.seccomp.empty()) linux_part["seccomp"] = parse_json(in.seccomp).value();
   JsonArray mounts = mounts_json(c, in);
@@ -271,14 +358,17 @@ std::string oci_config(const Container& c, const OciInputs& in) {
   return dump(config);
 }
 
-std::string oci_process(const Container& c, const ExecConfig& exec, const ResolvedUser& user, const std::vector<std::string>& held, int rows, int columns,
+std::string oci_process(const Container& c, const ExecConfig& exec, const ResolvedUser& user,
+                        const std::vector<std::string>& held, int rows, int columns,
                         const std::vector<std::string>& link_env) {
   JsonObject process;
   std::vector<std::string> env = process_env(c, user, link_env);
   if (exec.tty) set_env(env, "TERM=xterm", false);
   for (const auto& e : exec.env) {
-    if (e.find('=') != std::string::npos) set_env(env, e, true);
-    else std::erase_if(env, [&](const std::string& old) { return old.starts_with(e + "="); });
+    if (e.find('=') != std::string::npos)
+      set_env(env, e, true);
+    else
+      std::erase_if(env, [&](const std::string& old) { return old.starts_with(e + "="); });
   }
   HostConfig host = c.host;
   if (exec.privileged) host.privileged = true;
@@ -287,7 +377,9 @@ std::string oci_process(const Container& c, const ExecConfig& exec, const Resolv
   process["user"] = user_json(user);
   process["args"] = strings(exec.cmd);
   process["env"] = strings(env);
-  process["cwd"] = !exec.working_dir.empty() ? exec.working_dir : c.config.working_dir.empty() ? "/" : c.config.working_dir;
+  process["cwd"] = !exec.working_dir.empty()      ? exec.working_dir
+                   : c.config.working_dir.empty() ? "/"
+                                                  : c.config.working_dir;
   process["capabilities"] = capabilities_json(capability_set(host, held), user.uid == 0);
   process["noNewPrivileges"] = no_new_privileges(c.host.security_opt);
   set_rlimits(process, c);
@@ -295,9 +387,10 @@ std::string oci_process(const Container& c, const ExecConfig& exec, const Resolv
 }
 
 Result<int> parse_signal(const std::string& text) {
-  static constexpr std::array<const char*, 32> kNames = {"",     "HUP",  "INT",  "QUIT", "ILL",  "TRAP", "ABRT", "BUS",  "FPE",  "KILL", "USR1",
-                                                         "SEGV", "USR2", "PIPE", "ALRM", "TERM", "STKFLT", "CHLD", "CONT", "STOP", "TSTP", "TTIN",
-                                                         "TTOU", "URG",  "XCPU", "XFSZ", "VTALRM", "PROF", "WINCH", "IO",  "PWR",  "SYS"};
+  static constexpr std::array<const char*, 32> kNames = {
+      "",     "HUP",  "INT",  "QUIT", "ILL",    "TRAP",   "ABRT",  "BUS",  "FPE",  "KILL", "USR1",
+      "SEGV", "USR2", "PIPE", "ALRM", "TERM",   "STKFLT", "CHLD",  "CONT", "STOP", "TSTP", "TTIN",
+      "TTOU", "URG",  "XCPU", "XFSZ", "VTALRM", "PROF",   "WINCH", "IO",   "PWR",  "SYS"};
   if (auto n = parse_int(text)) {
     if (*n >= 1 && *n <= 64) return static_cast<int>(*n);
     return fail(Code::kInvalid, "invalid signal: " + text);

@@ -1,5 +1,5 @@
-#include <set>
 #include "engine/oci.h"
+#include <set>
 
 #include <doctest/doctest.h>
 
@@ -22,7 +22,8 @@ Container container() {
   return c;
 }
 Json config(const Container& c, OciInputs in = {}) {
-  in.rootfs = "/root", in.ns_path = "/run/ns", in.held_capabilities = kHeld, in.hosts_file = "/h", in.resolv_file = "/r", in.hostname_file = "/n";
+  in.rootfs = "/root", in.ns_path = "/run/ns", in.held_capabilities = kHeld, in.hosts_file = "/h",
+  in.resolv_file = "/r", in.hostname_file = "/n";
   return parse_json(oci_config(c, in)).value();
 }
 
@@ -44,9 +45,12 @@ TEST_CASE("environment: Docker's first, then the image's and the user's") {
   Container c = container();
   ResolvedUser u;
   u.home = "/home/u";
-  CHECK(process_env(c, u) == Words{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOSTNAME=host", "HOME=/home/u"});
-  c.config.tty = true, c.config.env = {"PATH=/bin", "A=1", "A=2", "EMPTY=", "NOVALUE", "AB=3", "HOME=/x", "TERM=vt100"};
-  CHECK(process_env(c, u) == Words{"PATH=/bin", "HOSTNAME=host", "TERM=vt100", "A=2", "EMPTY=", "AB=3", "HOME=/x"});
+  CHECK(process_env(c, u) == Words{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+                                   "HOSTNAME=host", "HOME=/home/u"});
+  c.config.tty = true,
+  c.config.env = {"PATH=/bin", "A=1", "A=2", "EMPTY=", "NOVALUE", "AB=3", "HOME=/x", "TERM=vt100"};
+  CHECK(process_env(c, u) ==
+        Words{"PATH=/bin", "HOSTNAME=host", "TERM=vt100", "A=2", "EMPTY=", "AB=3", "HOME=/x"});
 }
 
 TEST_CASE("signals by name and number") {
@@ -54,7 +58,8 @@ TEST_CASE("signals by name and number") {
   CHECK(parse_signal("KILL").value() == 9);
   CHECK(parse_signal("SIGRTMIN+3").value() == 37);
   CHECK(parse_signal("64").value() == 64);
-  for (const auto* text : {"", "0", "65", "-9", "SIG", "SIGFOO", "9x", "SIGSIGTERM"}) CHECK_MESSAGE(!parse_signal(text).has_value(), std::string(text));
+  for (const auto* text : {"", "0", "65", "-9", "SIG", "SIGFOO", "9x", "SIGSIGTERM"})
+    CHECK_MESSAGE(!parse_signal(text).has_value(), std::string(text));
 }
 
 TEST_CASE("the runtime's configuration isolates as Docker does") {
@@ -68,7 +73,8 @@ TEST_CASE("the runtime's configuration isolates as Docker does") {
   CHECK(j.at_pointer("/root/readonly") == false);
   std::set<std::string> namespaces;
   for (const auto& n : j.at_pointer("/linux/namespaces").get_array()) namespaces.insert(str(n.at("type")));
-  for (const auto* type : {"mount", "network", "pid", "ipc", "uts"}) CHECK_MESSAGE(namespaces.contains(type), std::string(type));
+  for (const auto* type : {"mount", "network", "pid", "ipc", "uts"})
+    CHECK_MESSAGE(namespaces.contains(type), std::string(type));
   for (const auto& m : j.at_pointer("/mounts").get_array())
     if (m.at("destination") == "/sys") CHECK(m.at_pointer("/options/3") == "ro");
 }
@@ -79,7 +85,8 @@ TEST_CASE("privileged, read-only, limits and host namespaces") {
   CHECK(!config(c).at("linux").get_object().contains("maskedPaths"));
   CHECK(config(c).at_pointer("/linux/resources/devices/0/allow") == true);
   c = container();
-  c.host.readonly_rootfs = true, c.host.memory = 64 << 20, c.host.nano_cpus = 1'500'000'000, c.host.pids_limit = 100, c.host.security_opt = {"no-new-privileges"};
+  c.host.readonly_rootfs = true, c.host.memory = 64 << 20, c.host.nano_cpus = 1'500'000'000,
+  c.host.pids_limit = 100, c.host.security_opt = {"no-new-privileges"};
   const Json j = config(c);
   CHECK(j.at_pointer("/root/readonly") == true);
   CHECK(j.at_pointer("/linux/resources/memory/limit") == (64 << 20));
@@ -109,8 +116,11 @@ TEST_CASE("an unprivileged user has no effective capabilities") {
 TEST_CASE("mounts lie in order of depth, and a user's file wins over Docker's") {
   Container c = container();
   MountPoint deep, top, hosts, tmp;
-  deep.type = top.type = hosts.type = "bind", deep.destination = "/a/b", deep.source = "/1", top.destination = "/a", top.source = "/2", top.rw = false, hosts.destination = "/etc/hosts", hosts.source = "/mine";
-  tmp.type = "tmpfs", tmp.destination = "/t", tmp.mode = "exec", tmp.tmpfs_size_bytes = 5, tmp.tmpfs_mode = 0700;
+  deep.type = top.type = hosts.type = "bind", deep.destination = "/a/b", deep.source = "/1",
+  top.destination = "/a", top.source = "/2", top.rw = false, hosts.destination = "/etc/hosts",
+  hosts.source = "/mine";
+  tmp.type = "tmpfs", tmp.destination = "/t", tmp.mode = "exec", tmp.tmpfs_size_bytes = 5,
+  tmp.tmpfs_mode = 0700;
   c.mounts = {deep, top, hosts, tmp};
   size_t at_top = 0, at_deep = 0, n = 0, etc_hosts = 0;
   for (const auto& m : config(c).at("mounts").get_array()) {
@@ -121,7 +131,8 @@ TEST_CASE("mounts lie in order of depth, and a user's file wins over Docker's") 
       ++etc_hosts;
       CHECK(m.at("source") == "/mine");
     }
-    if (m.at("destination") == "/t") CHECK(m.at("options") == Json{"nosuid", "nodev", "exec", "size=5", "mode=700"});
+    if (m.at("destination") == "/t")
+      CHECK(m.at("options") == Json{"nosuid", "nodev", "exec", "size=5", "mode=700"});
   }
   CHECK(at_top < at_deep);
   CHECK(etc_hosts == 1);
@@ -130,16 +141,25 @@ TEST_CASE("mounts lie in order of depth, and a user's file wins over Docker's") 
 TEST_CASE("devices, their rules, profile, annotations' neighbours and what is bound in a mount's stead") {
   Container c = container();
   MountPoint sub;
-  sub.type = "volume", sub.destination = "/m", sub.source = "/volume", sub.subpath = "a", sub.recursive = false;
+  sub.type = "volume", sub.destination = "/m", sub.source = "/volume", sub.subpath = "a",
+  sub.recursive = false;
   c.mounts = {sub};
   c.host.device_cgroup_rules = {"c 10:* rw"}, c.host.oom_score_adj = -5;
   OciInputs in;
-  in.devices = {{"/dev/x", 'b', 8, 1, 0660, 0, 6, "r"}}, in.cgroup = "/parent/id", in.apparmor = "mine", in.sources = {{"/m", "/bound"}}, in.link_env = {"DB_NAME=/web/db"};
+  in.devices = {{"/dev/x", 'b', 8, 1, 0660, 0, 6, "r"}}, in.cgroup = "/parent/id", in.apparmor = "mine",
+  in.sources = {{"/m", "/bound"}}, in.link_env = {"DB_NAME=/web/db"};
   const Json j = config(c, in);
   CHECK(j.at_pointer("/linux/cgroupsPath") == "/parent/id");
-  CHECK(j.at_pointer("/linux/devices") == Json{{{"path", "/dev/x"}, {"type", "b"}, {"major", 8}, {"minor", 1}, {"fileMode", 0660}, {"uid", 0}, {"gid", 6}}});
+  CHECK(j.at_pointer("/linux/devices") == Json{{{"path", "/dev/x"},
+                                                {"type", "b"},
+                                                {"major", 8},
+                                                {"minor", 1},
+                                                {"fileMode", 0660},
+                                                {"uid", 0},
+                                                {"gid", 6}}});
   const auto& rules = j.at_pointer("/linux/resources/devices").get_array();
-  CHECK(rules[rules.size() - 2] == Json{{"allow", true}, {"type", "b"}, {"major", 8}, {"minor", 1}, {"access", "r"}});
+  CHECK(rules[rules.size() - 2] ==
+        Json{{"allow", true}, {"type", "b"}, {"major", 8}, {"minor", 1}, {"access", "r"}});
   CHECK(rules.back() == Json{{"allow", true}, {"type", "c"}, {"access", "rw"}, {"major", 10}});
   CHECK(j.at_pointer("/process/apparmorProfile") == "mine");
   CHECK(j.at_pointer("/process/oomScoreAdj") == -5);

@@ -1,4 +1,5 @@
-// Limits of a container's CPU, memory and processes: what Docker refuses, with its words, and what an update may change. Pure.
+// Limits of a container's CPU, memory and processes: what Docker refuses, with its words, and what an update
+// may change. Pure.
 #pragma once
 #include <set>
 

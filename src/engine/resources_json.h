@@ -1,4 +1,5 @@
-// The OCI runtime's form of a container's limits (runtime-spec config-linux.md, "resources"). Include in .cc files only.
+// The OCI runtime's form of a container's limits (runtime-spec config-linux.md, "resources"). Include in .cc
+// files only.
 #pragma once
 #include "base/json.h"
 #include "engine/devices.h"

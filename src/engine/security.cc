@@ -22,7 +22,8 @@ static std::optional<bool> parse_bool(const std::string& text) {
 bool no_new_privileges(const std::vector<std::string>& options) {
   bool out = false;
   for (const auto& option : options)
-    if (const auto [key, value] = key_and_value(option); key == "no-new-privileges") out = !value || parse_bool(*value).value_or(true);
+    if (const auto [key, value] = key_and_value(option); key == "no-new-privileges")
+      out = !value || parse_bool(*value).value_or(true);
   return out;
 }
 
@@ -31,9 +32,11 @@ Result<SecurityOptions> parse_security_options(const std::vector<std::string>& o
   for (const auto& option : options) {
     const auto [key, value] = key_and_value(option);
     if (key == "no-new-privileges") {
-      if (value && !parse_bool(*value)) return fail(Code::kInvalid, "invalid --security-opt: \"" + option.substr(0, 256) + "\"");
+      if (value && !parse_bool(*value))
+        return fail(Code::kInvalid, "invalid --security-opt: \"" + option.substr(0, 256) + "\"");
     } else if (key == "seccomp" && value) {
-      if (*value != "unconfined" && *value != "builtin") TRYV(seccomp_config(*value, SeccompKind::kAsWritten, {}, {}));
+      if (*value != "unconfined" && *value != "builtin")
+        TRYV(seccomp_config(*value, SeccompKind::kAsWritten, {}, {}));
       out.seccomp = *value;
     } else if (key == "apparmor" && value) {
       out.apparmor = *value == "unconfined" ? "" : *value;
@@ -45,27 +48,35 @@ Result<SecurityOptions> parse_security_options(const std::vector<std::string>& o
   return out;
 }
 
-SeccompDefault::SeccompDefault(std::string setting, Result<std::string> builtin, Result<std::string> text, SeccompMachine machine)
-    : setting_(std::move(setting)), builtin_(std::move(builtin)), text_(std::move(text)), machine_(std::move(machine)) {}
+SeccompDefault::SeccompDefault(std::string setting, Result<std::string> builtin, Result<std::string> text,
+                               SeccompMachine machine)
+    : setting_(std::move(setting)),
+      builtin_(std::move(builtin)),
+      text_(std::move(text)),
+      machine_(std::move(machine)) {}
 
 Result<> SeccompDefault::check() const {
   if (setting_ == "unconfined") return {};
   const auto& text = setting_ == "builtin" ? builtin_ : text_;
   if (!text) return std::unexpected(text.error());
-  TRYV(seccomp_config(*text, setting_ == "builtin" ? SeccompKind::kDebian : SeccompKind::kAsWritten, {}, machine_));
+  TRYV(seccomp_config(*text, setting_ == "builtin" ? SeccompKind::kDebian : SeccompKind::kAsWritten, {},
+                      machine_));
   return {};
 }
 
-Result<std::string> SeccompDefault::config(const SecurityOptions& options, bool privileged, const std::vector<std::string>& capabilities) {
+Result<std::string> SeccompDefault::config(const SecurityOptions& options, bool privileged,
+                                           const std::vector<std::string>& capabilities) {
   const std::string wish = !options.seccomp.empty() ? options.seccomp : privileged ? "unconfined" : setting_;
   if (wish == "unconfined") return std::string();
-  if (!options.seccomp.empty() && wish != "builtin") return seccomp_config(options.seccomp, SeccompKind::kAsWritten, capabilities, machine_);
+  if (!options.seccomp.empty() && wish != "builtin")
+    return seccomp_config(options.seccomp, SeccompKind::kAsWritten, capabilities, machine_);
   const bool builtin = wish == "builtin";
   const auto& text = builtin ? builtin_ : text_;
   if (!text) return std::unexpected(text.error());
   const std::pair key{builtin, capabilities};
   if (auto it = translated_.find(key); it != translated_.end()) return it->second;
-  TRY(std::string made, seccomp_config(*text, builtin ? SeccompKind::kDebian : SeccompKind::kAsWritten, capabilities, machine_));
+  TRY(std::string made, seccomp_config(*text, builtin ? SeccompKind::kDebian : SeccompKind::kAsWritten,
+                                       capabilities, machine_));
   if (translated_.size() >= 64) translated_.clear();
   return translated_[key] = std::move(made);
 }

@@ -11,13 +11,16 @@ using Words = std::vector<std::string>;
 const SeccompMachine kAmd{"amd64", 6, 1};
 
 // name -> {action, errno, arguments as text}, one entry per rule
-std::multimap<std::string, std::string> rules(const std::string& profile, SeccompKind kind, const Words& caps, const SeccompMachine& machine = kAmd) {
+std::multimap<std::string, std::string> rules(const std::string& profile, SeccompKind kind, const Words& caps,
+                                              const SeccompMachine& machine = kAmd) {
   std::multimap<std::string, std::string> out;
   const Json j = parse_json(seccomp_config(profile, kind, caps, machine).value()).value();
   for (const auto& rule : j.at("syscalls").get_array())
     for (const auto& name : rule.at("names").get_array()) {
       const auto& r = rule.get_object();
-      out.emplace(str(name), str(r.at("action")).substr(9) + (r.contains("errnoRet") ? dump(r.at("errnoRet")) : "") + (r.contains("args") ? dump(r.at("args")) : ""));
+      out.emplace(str(name), str(r.at("action")).substr(9) +
+                                 (r.contains("errnoRet") ? dump(r.at("errnoRet")) : "") +
+                                 (r.contains("args") ? dump(r.at("args")) : ""));
     }
   return out;
 }
@@ -26,7 +29,8 @@ std::string refusal(const std::string& profile) {
   return made ? "" : made.error().message;
 }
 
-constexpr const char* kConditional = R"({"defaultAction": "SCMP_ACT_ERRNO", "defaultErrnoRet": 38, "defaultErrno": "ENOSYS",
+constexpr const char* kConditional =
+    R"({"defaultAction": "SCMP_ACT_ERRNO", "defaultErrnoRet": 38, "defaultErrno": "ENOSYS",
   "archMap": [{"architecture": "SCMP_ARCH_X86_64", "subArchitectures": ["SCMP_ARCH_X86", "SCMP_ARCH_X32"]}, {"architecture": "SCMP_ARCH_AARCH64", "subArchitectures": ["SCMP_ARCH_ARM"]}],
   "syscalls": [
     {"names": ["read", "mount", "clone", "clone3", "keyctl", "reboot"], "action": "SCMP_ACT_ALLOW", "args": [], "includes": {}, "excludes": {}, "comment": ""},
@@ -47,7 +51,8 @@ TEST_CASE("rules hold for architecture, kernel and capabilities") {
   CHECK(!plain.contains("arm_only"));
   CHECK(plain.contains("new"));
   CHECK(!plain.contains("newer"));
-  CHECK(plain.find("one")->second == R"(TRACE[{"index":1,"value":4294967295,"valueTwo":0,"op":"SCMP_CMP_EQ"}])");
+  CHECK(plain.find("one")->second ==
+        R"(TRACE[{"index":1,"value":4294967295,"valueTwo":0,"op":"SCMP_CMP_EQ"}])");
   auto admin = rules(kConditional, SeccompKind::kAsWritten, {"CAP_KILL", "CAP_SYS_ADMIN"});
   CHECK(admin.find("bpf")->second == "ALLOW");
   CHECK(admin.contains("both"));
@@ -61,14 +66,18 @@ TEST_CASE("rules hold for architecture, kernel and capabilities") {
 TEST_CASE("Debian's profile is narrowed to Docker's") {
   auto plain = rules(kConditional, SeccompKind::kDebian, {"CAP_CHOWN"});
   CHECK(plain.find("read")->second == "ALLOW");
-  for (const auto* name : {"mount", "keyctl", "reboot"}) CHECK_MESSAGE(plain.find(name)->second == "ERRNO1", std::string(name));
+  for (const auto* name : {"mount", "keyctl", "reboot"})
+    CHECK_MESSAGE(plain.find(name)->second == "ERRNO1", std::string(name));
   CHECK(plain.count("clone") == 8);  // each namespace flag refused, none of them allowed
   CHECK(plain.find("clone3")->second == "ERRNO38");
   bool threads = false;
-  for (auto [it, end] = plain.equal_range("clone"); it != end; ++it) threads |= it->second == R"(ALLOW[{"index":0,"value":2114060288,"valueTwo":0,"op":"SCMP_CMP_MASKED_EQ"}])";
+  for (auto [it, end] = plain.equal_range("clone"); it != end; ++it)
+    threads |=
+        it->second == R"(ALLOW[{"index":0,"value":2114060288,"valueTwo":0,"op":"SCMP_CMP_MASKED_EQ"}])";
   CHECK(threads);
   auto admin = rules(kConditional, SeccompKind::kDebian, {"CAP_SYS_ADMIN", "CAP_SYS_BOOT"});
-  for (const auto* name : {"mount", "clone", "clone3", "reboot"}) CHECK_MESSAGE(admin.find(name)->second == "ALLOW", std::string(name));
+  for (const auto* name : {"mount", "clone", "clone3", "reboot"})
+    CHECK_MESSAGE(admin.find(name)->second == "ALLOW", std::string(name));
   CHECK(admin.find("keyctl")->second == "ERRNO1");
 }
 
@@ -76,27 +85,45 @@ TEST_CASE("profiles that cannot be used are refused with their fault") {
   CHECK(refusal(R"({"defaultAction":"SCMP_ACT_ALLOW"})") == "");
   CHECK(refusal("nonsense").starts_with("Decoding seccomp profile failed: "));
   CHECK(refusal("{}") == "invalid seccomp profile: unknown action \"\"");
-  CHECK(refusal(R"({"defaultAction":"SCMP_ACT_ALLOW","syscalls":[{"names":["a"],"action":"NO"}]})") == "invalid seccomp profile: unknown action \"NO\"");
-  CHECK(refusal(R"({"defaultAction":"SCMP_ACT_ALLOW","syscalls":[{"name":"b","names":["a"],"action":"SCMP_ACT_LOG"}]})").find("use either 'name' or 'names'") != std::string::npos);
-  CHECK(refusal(R"({"defaultAction":"SCMP_ACT_ALLOW","architectures":["SCMP_ARCH_X86"],"archMap":[{"architecture":"SCMP_ARCH_X86_64"}]})").find("use either 'architectures' or 'archMap'") != std::string::npos);
-  CHECK(refusal(R"({"defaultAction":"SCMP_ACT_ALLOW","syscalls":[{"names":["a"],"action":"SCMP_ACT_LOG","args":[{"index":6,"op":"SCMP_CMP_EQ"}]}]})") != "");
+  CHECK(refusal(R"({"defaultAction":"SCMP_ACT_ALLOW","syscalls":[{"names":["a"],"action":"NO"}]})") ==
+        "invalid seccomp profile: unknown action \"NO\"");
+  CHECK(
+      refusal(
+          R"({"defaultAction":"SCMP_ACT_ALLOW","syscalls":[{"name":"b","names":["a"],"action":"SCMP_ACT_LOG"}]})")
+          .find("use either 'name' or 'names'") != std::string::npos);
+  CHECK(
+      refusal(
+          R"({"defaultAction":"SCMP_ACT_ALLOW","architectures":["SCMP_ARCH_X86"],"archMap":[{"architecture":"SCMP_ARCH_X86_64"}]})")
+          .find("use either 'architectures' or 'archMap'") != std::string::npos);
+  CHECK(
+      refusal(
+          R"({"defaultAction":"SCMP_ACT_ALLOW","syscalls":[{"names":["a"],"action":"SCMP_ACT_LOG","args":[{"index":6,"op":"SCMP_CMP_EQ"}]}]})") !=
+      "");
   CHECK(refusal(R"({"defaultAction":"SCMP_ACT_ALLOW","flags":["X"]})") != "");
-  CHECK(refusal(R"({"defaultAction":"SCMP_ACT_ALLOW","listenerPath":"/x"})").find("listenerPath") != std::string::npos);
+  CHECK(refusal(R"({"defaultAction":"SCMP_ACT_ALLOW","listenerPath":"/x"})").find("listenerPath") !=
+        std::string::npos);
 }
 
 TEST_CASE("security options") {
   CHECK(parse_security_options({"no-new-privileges"}).value().no_new_privileges);
   CHECK(!parse_security_options({"no-new-privileges", "no-new-privileges:false"}).value().no_new_privileges);
-  CHECK(parse_security_options({"no-new-privileges=1", "apparmor=unconfined", "label:disable"}).value().no_new_privileges);
+  CHECK(parse_security_options({"no-new-privileges=1", "apparmor=unconfined", "label:disable"})
+            .value()
+            .no_new_privileges);
   CHECK(parse_security_options({"apparmor=mine"}).value().apparmor == "mine");
   CHECK(parse_security_options({"apparmor=unconfined"}).value().apparmor.empty());
   CHECK(parse_security_options({"seccomp:unconfined"}).value().seccomp == "unconfined");
-  CHECK(parse_security_options({"seccomp={\"defaultAction\":\"SCMP_ACT_ALLOW\"}"}).value().seccomp.starts_with("{"));
-  for (const auto* text : {"no-new-privileges=maybe", "seccomp", "seccomp={}", "label=type:x", "nonsense", ""}) CHECK_MESSAGE(!parse_security_options({text}), std::string(text));
+  CHECK(parse_security_options({"seccomp={\"defaultAction\":\"SCMP_ACT_ALLOW\"}"})
+            .value()
+            .seccomp.starts_with("{"));
+  for (const auto* text :
+       {"no-new-privileges=maybe", "seccomp", "seccomp={}", "label=type:x", "nonsense", ""})
+    CHECK_MESSAGE(!parse_security_options({text}), std::string(text));
 }
 
 TEST_CASE("which profile a container gets") {
-  const std::string mine = R"({"defaultAction":"SCMP_ACT_LOG"})", file = R"({"defaultAction":"SCMP_ACT_TRAP"})";
+  const std::string mine = R"({"defaultAction":"SCMP_ACT_LOG"})",
+                    file = R"({"defaultAction":"SCMP_ACT_TRAP"})";
   const auto with = [](std::string seccomp) { return SecurityOptions{false, std::move(seccomp)}; };
   SeccompDefault builtin("builtin", std::string(kConditional), std::string(), kAmd);
   CHECK(builtin.check());

@@ -25,8 +25,11 @@ Result<std::vector<std::string>> ps_words(const std::string& ps_args) {
     const size_t equals = words[i].find('=');
     if (i == 0 || equals == std::string::npos) continue;
     const std::string column = words[i].substr(0, equals);
-    const std::string title = equals + 1 < words[i].size() ? words[i].substr(equals + 1) : i + 1 < words.size() ? words[i + 1] : "";
-    if (title.starts_with("PID") && column != "pid") return fail(Code::kInvalid, "specifying \"" + column + "=" + title + "\" is not allowed");
+    const std::string title = equals + 1 < words[i].size() ? words[i].substr(equals + 1)
+                              : i + 1 < words.size()       ? words[i + 1]
+                                                           : "";
+    if (title.starts_with("PID") && column != "pid")
+      return fail(Code::kInvalid, "specifying \"" + column + "=" + title + "\" is not allowed");
   }
   return words;
 }
@@ -44,7 +47,9 @@ Result<ProcessTable> parse_ps(const std::string& output, const std::set<int>& pi
     if (words.size() <= column) continue;
     if (words[column] != "-") {
       const auto pid = parse_int(words[column]);
-      if (!pid) return fail(Code::kInternal, "Unexpected pid '" + words[column] + "': strconv.Atoi: parsing \"" + words[column] + "\": invalid syntax");
+      if (!pid)
+        return fail(Code::kInternal, "Unexpected pid '" + words[column] + "': strconv.Atoi: parsing \"" +
+                                         words[column] + "\": invalid syntax");
       ours = pids.contains(static_cast<int>(*pid));
     }
     if (!ours) continue;

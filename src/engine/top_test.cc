@@ -13,9 +13,14 @@ TEST_CASE("ps: words, and columns that are only called PID") {
 }
 
 TEST_CASE("ps: the container's processes, whole commands, threads with their process") {
-  const auto table = parse_ps("UID  PID PPID CMD\nroot 1 0 /sbin/init splash\nroot 7 1 sleep 1000\nroot - - -\nroot 8 1 sh -c 'x  y'\nroot - - -\n", {7}).value();
+  const auto table = parse_ps(
+                         "UID  PID PPID CMD\nroot 1 0 /sbin/init splash\nroot 7 1 sleep 1000\nroot - - "
+                         "-\nroot 8 1 sh -c 'x  y'\nroot - - -\n",
+                         {7})
+                         .value();
   CHECK(table.titles == std::vector<std::string>{"UID", "PID", "PPID", "CMD"});
-  CHECK(table.rows == std::vector<std::vector<std::string>>{{"root", "7", "1", "sleep 1000"}, {"root", "-", "-", "-"}});
+  CHECK(table.rows ==
+        std::vector<std::vector<std::string>>{{"root", "7", "1", "sleep 1000"}, {"root", "-", "-", "-"}});
   CHECK(parse_ps("A B\n1 2\n", {1}).error().message == "Couldn't find PID field in ps output");
   CHECK(!parse_ps("PID\nx\n", {1}));
   CHECK(parse_ps("", {}).error().message == "Couldn't find PID field in ps output");

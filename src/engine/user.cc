@@ -18,35 +18,42 @@ static std::optional<uint32_t> number(const std::string& text) {
   return n && *n >= 0 && *n <= 0x7fffffff ? std::optional<uint32_t>(static_cast<uint32_t>(*n)) : std::nullopt;
 }
 
-static Result<uint32_t> find_group(const std::vector<std::vector<std::string>>& groups, const std::string& name) {
+static Result<uint32_t> find_group(const std::vector<std::vector<std::string>>& groups,
+                                   const std::string& name) {
   for (const auto& row : groups)
     if (row[0] == name) return number(row[2]).value_or(0);
   if (auto id = number(name)) return *id;
   return fail(Code::kInvalid, "Unable to find group " + name);
 }
 
-Result<ResolvedUser> resolve_user(const std::string& text, const std::vector<std::string>& extra_groups, const std::string& passwd, const std::string& group) {
+Result<ResolvedUser> resolve_user(const std::string& text, const std::vector<std::string>& extra_groups,
+                                  const std::string& passwd, const std::string& group) {
   const auto users = rows(passwd, 6), groups = rows(group, 3);
   const size_t colon = text.find(':');
-  std::string user = text.substr(0, colon), wanted_group = colon == std::string::npos ? "" : text.substr(colon + 1);
+  std::string user = text.substr(0, colon),
+              wanted_group = colon == std::string::npos ? "" : text.substr(colon + 1);
   if (user.empty()) user = "0";
   ResolvedUser out;
   std::string name;
   bool found = false;
   for (const auto& row : users)
     if (row[0] == user || (number(user) && row[2] == user)) {
-      out.uid = number(row[2]).value_or(0), out.gid = number(row[3]).value_or(0), out.home = row[5].empty() ? "/" : row[5], name = row[0];
+      out.uid = number(row[2]).value_or(0), out.gid = number(row[3]).value_or(0),
+      out.home = row[5].empty() ? "/" : row[5], name = row[0];
       found = true;
       break;
     }
   if (!found) {
     const auto id = number(user);
-    if (!id) return fail(Code::kInvalid, "unable to find user " + user + ": no matching entries in passwd file");
+    if (!id)
+      return fail(Code::kInvalid, "unable to find user " + user + ": no matching entries in passwd file");
     out.uid = *id;
   }
   if (!wanted_group.empty()) {
     auto id = find_group(groups, wanted_group);
-    if (!id) return fail(Code::kInvalid, "unable to find group " + wanted_group + ": no matching entries in group file");
+    if (!id)
+      return fail(Code::kInvalid,
+                  "unable to find group " + wanted_group + ": no matching entries in group file");
     out.gid = *id;
   } else if (!name.empty()) {
     for (const auto& row : groups) {

@@ -25,25 +25,31 @@ struct ConfigFile {
 };
 template <class A>
 void fields(A& a, ConfigFile& c) {
-  a("architecture", c.architecture), a("os", c.os), a.opt("variant", c.variant), a.opt("author", c.author), a.opt("created", c.created);
+  a("architecture", c.architecture), a("os", c.os), a.opt("variant", c.variant), a.opt("author", c.author),
+      a.opt("created", c.created);
   a.opt("comment", c.comment), a("config", c.config), a("rootfs", c.rootfs), a.opt("history", c.history);
 }
 
-Result<Image> image_from_config(const std::string& config_json, const std::string& digest, const Layers& hasher) {
+Result<Image> image_from_config(const std::string& config_json, const std::string& digest,
+                                const Layers& hasher) {
   auto parsed = from_text<ConfigFile>(config_json);
   if (!parsed) return fail(wrap("image config", parsed.error()));
   ConfigFile& c = *parsed;
   Image image;
   image.id = digest, image.config_json = config_json;
-  image.architecture = c.architecture, image.os = c.os.empty() ? "linux" : c.os, image.variant = c.variant, image.author = c.author;
+  image.architecture = c.architecture, image.os = c.os.empty() ? "linux" : c.os, image.variant = c.variant,
+  image.author = c.author;
   image.created = c.created, image.comment = c.comment, image.config = c.config, image.history = c.history;
-  if (image.os != "linux") return fail(Code::kInvalid, "image operating system \"" + image.os + "\" cannot be used on this platform");
+  if (image.os != "linux")
+    return fail(Code::kInvalid,
+                "image operating system \"" + image.os + "\" cannot be used on this platform");
   image.diff_ids = c.rootfs.diff_ids;
   if (image.diff_ids.size() > 127) return fail(Code::kInvalid, "max depth exceeded");
   // chain id: OCI image-spec config.md, "Layer ChainID"
   for (const auto& diff : image.diff_ids) {
     if (!diff.starts_with("sha256:")) return fail(Code::kInvalid, "image config: invalid diff id " + diff);
-    image.chain_ids.push_back(image.chain_ids.empty() ? diff : hasher.sha256(image.chain_ids.back() + " " + diff));
+    image.chain_ids.push_back(image.chain_ids.empty() ? diff
+                                                      : hasher.sha256(image.chain_ids.back() + " " + diff));
   }
   return image;
 }
@@ -65,7 +71,8 @@ struct Manifest {
 };
 template <class A>
 void fields(A& a, Manifest& m) {
-  a("schemaVersion", m.schemaVersion), a("mediaType", m.mediaType), a.opt("config", m.config), a.opt("layers", m.layers), a.opt("manifests", m.manifests);
+  a("schemaVersion", m.schemaVersion), a("mediaType", m.mediaType), a.opt("config", m.config),
+      a.opt("layers", m.layers), a.opt("manifests", m.manifests);
 }
 
 PackedLayer packed_layer(const std::string& file, std::string digest, int64_t size_bytes) {
@@ -73,14 +80,20 @@ PackedLayer packed_layer(const std::string& file, std::string digest, int64_t si
   std::string head(4, '\0');
   in.read(head.data(), static_cast<std::streamsize>(head.size()));
   head.resize(static_cast<size_t>(in.gcount()));
-  return {std::move(digest), size_bytes, head.starts_with("\x1f\x8b") ? "+gzip" : head == "\x28\xb5\x2f\xfd" ? "+zstd" : ""};
+  return {std::move(digest), size_bytes,
+          head.starts_with("\x1f\x8b") ? "+gzip"
+          : head == "\x28\xb5\x2f\xfd" ? "+zstd"
+                                       : ""};
 }
 
-std::string make_manifest(const std::string& config_digest, size_t config_size, const std::vector<PackedLayer>& layers) {
+std::string make_manifest(const std::string& config_digest, size_t config_size,
+                          const std::vector<PackedLayer>& layers) {
   Manifest m;
   m.mediaType = "application/vnd.oci.image.manifest.v1+json";
-  m.config = {"application/vnd.oci.image.config.v1+json", config_digest, static_cast<int64_t>(config_size), {}};
-  for (const auto& l : layers) m.layers.push_back({"application/vnd.oci.image.layer.v1.tar" + l.packing, l.digest, l.size_bytes, {}});
+  m.config = {
+      "application/vnd.oci.image.config.v1+json", config_digest, static_cast<int64_t>(config_size), {}};
+  for (const auto& l : layers)
+    m.layers.push_back({"application/vnd.oci.image.layer.v1.tar" + l.packing, l.digest, l.size_bytes, {}});
   return to_text(m);
 }
 
@@ -127,10 +140,14 @@ class Finder {
     }
     return nullptr;
   }
-  const ArchiveFile* blob(const std::string& digest) const { return valid(digest) ? find("blobs/sha256/" + digest.substr(7)) : nullptr; }
+  const ArchiveFile* blob(const std::string& digest) const {
+    return valid(digest) ? find("blobs/sha256/" + digest.substr(7)) : nullptr;
+  }
 
  private:
-  static bool valid(const std::string& digest) { return digest.size() == 71 && digest.starts_with("sha256:"); }
+  static bool valid(const std::string& digest) {
+    return digest.size() == 71 && digest.starts_with("sha256:");
+  }
   std::map<std::string, const ArchiveFile*> by_path_;
 };
 
@@ -141,15 +158,19 @@ static Result<ArchiveFile> need(const ArchiveFile* file, const std::string& name
   return *file;
 }
 
-static Result<ArchiveImage> from_oci_manifest(const Finder& finder, const Descriptor& descriptor, const std::optional<ImagePlatform>& platform, int depth) {
+static Result<ArchiveImage> from_oci_manifest(const Finder& finder, const Descriptor& descriptor,
+                                              const std::optional<ImagePlatform>& platform, int depth) {
   TRY(const ArchiveFile file, need(finder.blob(descriptor.digest), descriptor.digest));
   TRY(const std::string text, read_file(file.file, 4 << 20));
   TRY(const auto entries, parse_index(text));
   if (entries && depth < 3) {
     const IndexEntry* best = choose_platform(*entries, platform.value_or(host_platform()));
     if (!best && !platform && entries->size() == 1) best = &entries->front();
-    if (!best) return fail(Code::kNotFound, "no suitable image for platform " + platform.value_or(host_platform()).text() + " in the archive");
-    return from_oci_manifest(finder, {best->media_type, best->digest, best->size_bytes, {}}, platform, depth + 1);
+    if (!best)
+      return fail(Code::kNotFound, "no suitable image for platform " +
+                                       platform.value_or(host_platform()).text() + " in the archive");
+    return from_oci_manifest(finder, {best->media_type, best->digest, best->size_bytes, {}}, platform,
+                             depth + 1);
   }
   TRY(const ManifestParts parts, parse_manifest(text));
   ArchiveImage image;
@@ -162,7 +183,8 @@ static Result<ArchiveImage> from_oci_manifest(const Finder& finder, const Descri
   return image;
 }
 
-static Result<std::vector<ArchiveImage>> from_oci_layout(const Finder& finder, const ArchiveFile& index, const std::optional<ImagePlatform>& platform) {
+static Result<std::vector<ArchiveImage>> from_oci_layout(const Finder& finder, const ArchiveFile& index,
+                                                         const std::optional<ImagePlatform>& platform) {
   TRY(const std::string text, read_file(index.file, 4 << 20));
   TRY(const auto parsed, from_text<Manifest>(text));
   std::vector<ArchiveImage> out;
@@ -175,7 +197,8 @@ static Result<std::vector<ArchiveImage>> from_oci_layout(const Finder& finder, c
     }
     auto& tags = out[at->second].tags;
     for (const char* key : {"io.containerd.image.name", "org.opencontainers.image.ref.name"})
-      if (auto it = descriptor.annotations.find(key); it != descriptor.annotations.end() && it->second.find_first_of(":/") != std::string::npos) {
+      if (auto it = descriptor.annotations.find(key);
+          it != descriptor.annotations.end() && it->second.find_first_of(":/") != std::string::npos) {
         tags.push_back(it->second);
         break;
       }
@@ -183,7 +206,8 @@ static Result<std::vector<ArchiveImage>> from_oci_layout(const Finder& finder, c
   return out;
 }
 
-Result<std::vector<ArchiveImage>> images_in_archive(const std::vector<ArchiveFile>& files, const std::optional<ImagePlatform>& platform) {
+Result<std::vector<ArchiveImage>> images_in_archive(const std::vector<ArchiveFile>& files,
+                                                    const std::optional<ImagePlatform>& platform) {
   const Finder finder(files);
   const ArchiveFile *list = finder.find("manifest.json"), *index = finder.find("index.json");
   if (!list && !index) return fail(Code::kInvalid, "invalid archive: does not contain a manifest.json");
@@ -209,9 +233,12 @@ Result<std::vector<ArchiveImage>> images_in_archive(const std::vector<ArchiveFil
   return out;
 }
 
-std::string import_config(const std::string& diff_id, const ContainerConfig& config, const std::string& message, const std::string& created, const ImagePlatform& platform) {
+std::string import_config(const std::string& diff_id, const ContainerConfig& config,
+                          const std::string& message, const std::string& created,
+                          const ImagePlatform& platform) {
   ConfigFile c;
-  c.architecture = platform.architecture, c.os = platform.os, c.variant = platform.variant, c.created = created, c.comment = message, c.config = config;
+  c.architecture = platform.architecture, c.os = platform.os, c.variant = platform.variant,
+  c.created = created, c.comment = message, c.config = config;
   c.rootfs = {"layers", {diff_id}};
   c.history.push_back({created, "", "", message, false});
   return to_text(c);
@@ -219,7 +246,8 @@ std::string import_config(const std::string& diff_id, const ContainerConfig& con
 
 std::string commit_config(CommitParts p) {
   ConfigFile c;
-  c.architecture = p.platform.architecture, c.os = p.platform.os, c.variant = p.platform.variant, c.author = p.entry.author, c.created = p.entry.created, c.comment = p.entry.comment;
+  c.architecture = p.platform.architecture, c.os = p.platform.os, c.variant = p.platform.variant,
+  c.author = p.entry.author, c.created = p.entry.created, c.comment = p.entry.comment;
   c.config = std::move(p.config);
   c.rootfs = {"layers", std::move(p.diff_ids)};
   c.history = std::move(p.history);

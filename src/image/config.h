@@ -9,8 +9,10 @@
 
 namespace panal {
 
-/// Fills what an Image takes from its config blob: platform, runtime config, history, diff ids and chain ids. `digest` is the blob's.
-Result<Image> image_from_config(const std::string& config_json, const std::string& digest, const Layers& hasher);
+/// Fills what an Image takes from its config blob: platform, runtime config, history, diff ids and chain ids.
+/// `digest` is the blob's.
+Result<Image> image_from_config(const std::string& config_json, const std::string& digest,
+                                const Layers& hasher);
 /// A layer's blob. `packing`: "+gzip", "+zstd" or nothing, as media types end.
 struct PackedLayer {
   std::string digest;
@@ -20,7 +22,8 @@ struct PackedLayer {
 /// Looks at the file's first bytes.
 PackedLayer packed_layer(const std::string& file, std::string digest, int64_t size_bytes);
 /// OCI image manifest for a config and its layers.
-std::string make_manifest(const std::string& config_digest, size_t config_size, const std::vector<PackedLayer>& layers);
+std::string make_manifest(const std::string& config_digest, size_t config_size,
+                          const std::vector<PackedLayer>& layers);
 
 struct ManifestParts {
   std::string config_digest, config_media_type;
@@ -37,11 +40,15 @@ struct ArchiveImage {
   std::vector<std::string> tags;
   std::string manifest;  // as it stands in the archive; empty: there is none
 };
-/// docker save's manifest.json, or an OCI layout's index.json. `platform`: of an index within; without one this machine's, or the only one.
-Result<std::vector<ArchiveImage>> images_in_archive(const std::vector<ArchiveFile>& files, const std::optional<ImagePlatform>& platform = std::nullopt);
+/// docker save's manifest.json, or an OCI layout's index.json. `platform`: of an index within; without one
+/// this machine's, or the only one.
+Result<std::vector<ArchiveImage>> images_in_archive(
+    const std::vector<ArchiveFile>& files, const std::optional<ImagePlatform>& platform = std::nullopt);
 
 /// A config for `docker import`: one layer.
-std::string import_config(const std::string& diff_id, const ContainerConfig& config, const std::string& message, const std::string& created, const ImagePlatform& platform);
+std::string import_config(const std::string& diff_id, const ContainerConfig& config,
+                          const std::string& message, const std::string& created,
+                          const ImagePlatform& platform);
 
 /// A config for `docker commit`: what the container had, and one more layer.
 struct CommitParts {

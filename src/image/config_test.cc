@@ -12,7 +12,8 @@ namespace panal {
 static std::string digest(char c) { return "sha256:" + std::string(64, c); }
 
 TEST_CASE("a manifest comes back from its text") {
-  const auto m = parse_manifest(make_manifest(digest('a'), 12, {{digest('b'), 3}, {digest('c'), 4, "+gzip"}}));
+  const auto m =
+      parse_manifest(make_manifest(digest('a'), 12, {{digest('b'), 3}, {digest('c'), 4, "+gzip"}}));
   REQUIRE(m.has_value());
   CHECK(m->config_digest == digest('a'));
   CHECK(m->config_size == 12);
@@ -36,8 +37,10 @@ TEST_CASE("archives: docker save, OCI layouts, links, and what is missing") {
     REQUIRE(write_file(real, text).has_value());
     return ArchiveFile{path, "", real, digest('e'), static_cast<int64_t>(text.size())};
   };
-  const auto saved = images_in_archive({file("manifest.json", "[{\"Config\":\"c.json\",\"RepoTags\":[\"a:1\"],\"Layers\":[\"x/layer.tar\",\"y/layer.tar\"]}]"), file("c.json", "{}"), file("x/layer.tar", "x"),
-                                        ArchiveFile{"y/layer.tar", "x/layer.tar", "", "", 0}});
+  const auto saved = images_in_archive(
+      {file("manifest.json",
+            "[{\"Config\":\"c.json\",\"RepoTags\":[\"a:1\"],\"Layers\":[\"x/layer.tar\",\"y/layer.tar\"]}]"),
+       file("c.json", "{}"), file("x/layer.tar", "x"), ArchiveFile{"y/layer.tar", "x/layer.tar", "", "", 0}});
   REQUIRE_MESSAGE(saved.has_value(), saved.error().message);
   REQUIRE(saved->size() == 1);
   CHECK(saved->at(0).tags == std::vector<std::string>{"a:1"});
@@ -47,8 +50,12 @@ TEST_CASE("archives: docker save, OCI layouts, links, and what is missing") {
   CHECK(!images_in_archive({file("manifest.json", "[{\"Config\":\"gone\"}]")}).has_value());
   CHECK(!images_in_archive({ArchiveFile{"manifest.json", "manifest.json", "", "", 0}}).has_value());
   const auto oci = images_in_archive(
-      {file("index.json", "{\"manifests\":[{\"digest\":\"" + digest('1') + "\",\"annotations\":{\"io.containerd.image.name\":\"docker.io/library/a:1\"}}]}"),
-       file("blobs/sha256/" + std::string(64, '1'), make_manifest(digest('2'), 2, {{digest('3'), 1}})), file("blobs/sha256/" + std::string(64, '2'), "{}"), file("blobs/sha256/" + std::string(64, '3'), "l")});
+      {file("index.json",
+            "{\"manifests\":[{\"digest\":\"" + digest('1') +
+                "\",\"annotations\":{\"io.containerd.image.name\":\"docker.io/library/a:1\"}}]}"),
+       file("blobs/sha256/" + std::string(64, '1'), make_manifest(digest('2'), 2, {{digest('3'), 1}})),
+       file("blobs/sha256/" + std::string(64, '2'), "{}"),
+       file("blobs/sha256/" + std::string(64, '3'), "l")});
   REQUIRE_MESSAGE(oci.has_value(), oci.error().message);
   CHECK(oci->at(0).tags == std::vector<std::string>{"docker.io/library/a:1"});
   CHECK(oci->at(0).layers.size() == 1);

@@ -1,5 +1,6 @@
-// What the daemon asks of panal-unpack's verbs `digest` and `copy`, on standard input because here-documents may be large, and what
-// `digest` answers. The trees themselves are the binds of the TreeJob: copy_tree_at(n), and kCopyBase, the root file system below.
+// What the daemon asks of panal-unpack's verbs `digest` and `copy`, on standard input because here-documents
+// may be large, and what `digest` answers. The trees themselves are the binds of the TreeJob:
+// copy_tree_at(n), and kCopyBase, the root file system below.
 #pragma once
 #include <cstdint>
 #include <optional>
@@ -52,8 +53,10 @@ struct CopyJob {
 };
 template <class A>
 void fields(A& a, CopyJob& j) {
-  a("trees", j.trees), a("sources", j.sources), a("texts", j.texts), a("destination", j.destination), a.opt("exclude", j.exclude), a.opt("parents", j.parents);
-  a.opt("owned", j.owned), a.opt("uid", j.uid), a.opt("gid", j.gid), a.opt("mode", j.mode), a.opt("epoch", j.epoch), a.opt("now", j.now);
+  a("trees", j.trees), a("sources", j.sources), a("texts", j.texts), a("destination", j.destination),
+      a.opt("exclude", j.exclude), a.opt("parents", j.parents);
+  a.opt("owned", j.owned), a.opt("uid", j.uid), a.opt("gid", j.gid), a.opt("mode", j.mode),
+      a.opt("epoch", j.epoch), a.opt("now", j.now);
 }
 
 struct CopyDigestLine {

@@ -8,7 +8,9 @@
 
 namespace panal {
 
-std::string ImagePlatform::text() const { return os + "/" + architecture + (variant.empty() ? "" : "/" + variant); }
+std::string ImagePlatform::text() const {
+  return os + "/" + architecture + (variant.empty() ? "" : "/" + variant);
+}
 
 ImagePlatform host_platform() {
 #if defined(__x86_64__)
@@ -25,11 +27,13 @@ ImagePlatform normal_platform(ImagePlatform p) {
   if (p.os == "macos") p.os = "darwin";
   if (p.architecture == "x86_64" || p.architecture == "x86-64") p.architecture = "amd64";
   if (p.architecture == "aarch64") p.architecture = "arm64";
-  if (p.architecture == "i386" || p.architecture == "i486" || p.architecture == "i686") p.architecture = "386";
+  if (p.architecture == "i386" || p.architecture == "i486" || p.architecture == "i686")
+    p.architecture = "386";
   if (p.architecture == "armhf") p.architecture = "arm", p.variant = "v7";
   if (p.architecture == "armel") p.architecture = "arm", p.variant = "v6";
   if (!p.variant.empty() && p.variant[0] >= '0' && p.variant[0] <= '9') p.variant = "v" + p.variant;
-  if ((p.architecture == "arm64" && p.variant == "v8") || (p.architecture == "amd64" && p.variant == "v1")) p.variant.clear();
+  if ((p.architecture == "arm64" && p.variant == "v8") || (p.architecture == "amd64" && p.variant == "v1"))
+    p.variant.clear();
   if (p.architecture == "arm" && p.variant.empty()) p.variant = "v7";
   return p;
 }
@@ -38,15 +42,23 @@ Result<ImagePlatform> parse_platform(std::string_view text) {
   const ImagePlatform host = host_platform();
   if (text.empty()) return host;
   const auto parts = split(text, '/');
-  const auto invalid = [&] { return fail(Code::kInvalid, "\"" + std::string(text) + "\": unknown operating system or architecture: invalid argument"); };
+  const auto invalid = [&] {
+    return fail(Code::kInvalid,
+                "\"" + std::string(text) + "\": unknown operating system or architecture: invalid argument");
+  };
   for (const auto& part : parts)
-    if (part.empty() || part.size() > 64 || std::ranges::any_of(part, [](char c) { return !((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-' || c == '.'); })) return invalid();
+    if (part.empty() || part.size() > 64 || std::ranges::any_of(part, [](char c) {
+          return !((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
+                   c == '-' || c == '.');
+        }))
+      return invalid();
   if (parts.size() > 3) return invalid();
   if (parts.size() > 1) return normal_platform({parts[0], parts[1], parts.size() > 2 ? parts[2] : ""});
   for (const char* os : {"linux", "windows", "darwin", "freebsd"})
     if (lower(parts[0]) == os) return normal_platform({os, host.architecture, host.variant});
   const ImagePlatform named = normal_platform({host.os, parts[0], ""});
-  for (const char* known : {"amd64", "arm64", "arm", "386", "ppc64le", "s390x", "riscv64", "mips64le", "mips64", "loong64"})
+  for (const char* known :
+       {"amd64", "arm64", "arm", "386", "ppc64le", "s390x", "riscv64", "mips64le", "mips64", "loong64"})
     if (named.architecture == known) return named;
   return invalid();
 }
@@ -56,7 +68,8 @@ static int fitness(const ImagePlatform& given, const ImagePlatform& wanted) {
   const ImagePlatform have = normal_platform(given), want = normal_platform(wanted);
   if (have.os != want.os || have.architecture != want.architecture) return 0;
   if (have.variant == want.variant) return 100;
-  if (want.architecture == "arm" && have.variant < want.variant) return have.variant.size() > 1 ? have.variant[1] - '0' : 1;
+  if (want.architecture == "arm" && have.variant < want.variant)
+    return have.variant.size() > 1 ? have.variant[1] - '0' : 1;
   if (have.variant.empty() && want.architecture != "arm") return 50;
   return want.variant.empty() && want.architecture != "amd64" ? 10 : 0;
 }
@@ -89,7 +102,8 @@ struct IndexPart {
 };
 template <class A>
 void fields(A& a, IndexPart& i) {
-  a("schemaVersion", i.schema), a("mediaType", i.media_type), a("manifests", i.manifests), a("layers", i.layers), a("fsLayers", i.fs_layers);
+  a("schemaVersion", i.schema), a("mediaType", i.media_type), a("manifests", i.manifests),
+      a("layers", i.layers), a("fsLayers", i.fs_layers);
 }
 
 }  // namespace
@@ -97,22 +111,29 @@ void fields(A& a, IndexPart& i) {
 std::string manifest_media_type(std::string_view json) {
   const auto parsed = from_text<IndexPart>(json);
   if (parsed && !parsed->media_type.empty()) return parsed->media_type;
-  return parsed && parsed->manifests ? "application/vnd.oci.image.index.v1+json" : "application/vnd.oci.image.manifest.v1+json";
+  return parsed && parsed->manifests ? "application/vnd.oci.image.index.v1+json"
+                                     : "application/vnd.oci.image.manifest.v1+json";
 }
 
 Result<std::optional<std::vector<IndexEntry>>> parse_index(std::string_view json) {
   TRY(const auto parsed, from_text<IndexPart>(json));
   if (parsed.schema == 1 || !parsed.fs_layers.is_null())
-    return fail(Code::kUnsupported, "Docker Image Format v1 and Docker Image manifest version 2, schema 1 are not supported: the image must be pushed again by a newer client");
-  if (parsed.schema != 2) return fail(Code::kInvalid, "unsupported manifest schema version " + std::to_string(parsed.schema));
+    return fail(Code::kUnsupported,
+                "Docker Image Format v1 and Docker Image manifest version 2, schema 1 are not supported: the "
+                "image must be pushed again by a newer client");
+  if (parsed.schema != 2)
+    return fail(Code::kInvalid, "unsupported manifest schema version " + std::to_string(parsed.schema));
   if (!parsed.manifests) return std::optional<std::vector<IndexEntry>>();
-  if (!parsed.layers.is_null()) return fail(Code::kInvalid, "the manifest is an index and an image at once");  // CVE-2021-41190
+  if (!parsed.layers.is_null())
+    return fail(Code::kInvalid, "the manifest is an index and an image at once");  // CVE-2021-41190
   std::vector<IndexEntry> out;
   for (const auto& e : *parsed.manifests) {
     if (!valid_digest(e.digest)) return fail(Code::kInvalid, "image index: invalid digest");
     IndexEntry entry{e.media_type, e.digest, e.size, {}};
-    if (e.platform) entry.platform = {e.platform->os, e.platform->architecture, e.platform->variant};
-    else entry.platform = host_platform();
+    if (e.platform)
+      entry.platform = {e.platform->os, e.platform->architecture, e.platform->variant};
+    else
+      entry.platform = host_platform();
     if (entry.platform.os == "unknown") continue;  // attestations
     out.push_back(std::move(entry));
   }

@@ -28,14 +28,16 @@ struct IndexEntry {
   int64_t size_bytes = 0;
   ImagePlatform platform;
 };
-/// Entries of an index that are images (no attestations); none when the text is a manifest of one image. Schema 1 is refused.
+/// Entries of an index that are images (no attestations); none when the text is a manifest of one image.
+/// Schema 1 is refused.
 Result<std::optional<std::vector<IndexEntry>>> parse_index(std::string_view json);
 /// The best entry for a platform; null when there is none.
 const IndexEntry* choose_platform(const std::vector<IndexEntry>& entries, const ImagePlatform& want);
 
 /// What is accepted where a manifest is asked for.
 inline constexpr const char* kManifestTypes =
-    "application/vnd.docker.distribution.manifest.v2+json, application/vnd.docker.distribution.manifest.list.v2+json, "
+    "application/vnd.docker.distribution.manifest.v2+json, "
+    "application/vnd.docker.distribution.manifest.list.v2+json, "
     "application/vnd.oci.image.manifest.v1+json, application/vnd.oci.image.index.v1+json";
 /// The media type that a manifest says it has, or its form tells.
 std::string manifest_media_type(std::string_view json);

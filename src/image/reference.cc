@@ -11,7 +11,9 @@ static bool is_hex(std::string_view text) {
   return !text.empty();
 }
 
-bool valid_digest(std::string_view digest) { return digest.size() == 71 && digest.starts_with("sha256:") && is_hex(digest.substr(7)); }
+bool valid_digest(std::string_view digest) {
+  return digest.size() == 71 && digest.starts_with("sha256:") && is_hex(digest.substr(7));
+}
 bool looks_like_id(std::string_view text) {
   if (text.starts_with("sha256:")) text.remove_prefix(7);
   return text.size() <= 64 && is_hex(text);
@@ -39,11 +41,14 @@ static bool valid_domain(std::string_view domain) {
   const size_t colon = domain.rfind(':');
   if (colon != std::string_view::npos && domain.find(']') == std::string_view::npos) {
     const std::string_view port = domain.substr(colon + 1);
-    if (port.empty() || port.size() > 5 || port.find_first_not_of("0123456789") != std::string_view::npos) return false;
+    if (port.empty() || port.size() > 5 || port.find_first_not_of("0123456789") != std::string_view::npos)
+      return false;
     domain = domain.substr(0, colon);
   }
   for (const char c : domain)
-    if (!(lower_or_digit(c) || (c >= 'A' && c <= 'Z') || c == '.' || c == '-' || c == '[' || c == ']' || c == ':')) return false;
+    if (!(lower_or_digit(c) || (c >= 'A' && c <= 'Z') || c == '.' || c == '-' || c == '[' || c == ']' ||
+          c == ':'))
+      return false;
   return !domain.empty();
 }
 
@@ -64,15 +69,17 @@ Result<ImageRef> parse_reference(std::string_view text) {
     text = text.substr(0, at);
   }
   const size_t slash = text.rfind('/');
-  if (const size_t colon = text.rfind(':'); colon != std::string_view::npos && (slash == std::string_view::npos || colon > slash)) {
+  if (const size_t colon = text.rfind(':');
+      colon != std::string_view::npos && (slash == std::string_view::npos || colon > slash)) {
     ref.tag = std::string(text.substr(colon + 1));
     if (!valid_tag(ref.tag)) return invalid();
     text = text.substr(0, colon);
   }
   const size_t first = text.find('/');
   const std::string_view head = text.substr(0, first);
-  const bool has_domain = first != std::string_view::npos &&
-                          (head.find_first_of(".:") != std::string_view::npos || head == "localhost" || lower(head) != head);
+  const bool has_domain =
+      first != std::string_view::npos &&
+      (head.find_first_of(".:") != std::string_view::npos || head == "localhost" || lower(head) != head);
   if (has_domain) {
     ref.domain = std::string(head);
     ref.path = std::string(text.substr(first + 1));
@@ -82,12 +89,17 @@ Result<ImageRef> parse_reference(std::string_view text) {
     ref.path = std::string(text);
   }
   if (ref.domain == "docker.io" && ref.path.find('/') == std::string::npos) ref.path = "library/" + ref.path;
-  if (ref.domain.size() + 1 + ref.path.size() > 255) return fail(Code::kInvalid, "repository name must not be more than 255 characters");
+  if (ref.domain.size() + 1 + ref.path.size() > 255)
+    return fail(Code::kInvalid, "repository name must not be more than 255 characters");
   if (!valid_domain(ref.domain)) return invalid();
-  if (lower(ref.path) != ref.path) return fail(Code::kInvalid, "invalid reference format: repository name (" + ref.path + ") must be lowercase");
+  if (lower(ref.path) != ref.path)
+    return fail(Code::kInvalid,
+                "invalid reference format: repository name (" + ref.path + ") must be lowercase");
   for (const auto& part : split(ref.path, '/'))
     if (!valid_component(part)) return invalid();
-  if (is_hex(text) && text.size() == 64) return fail(Code::kInvalid, "invalid repository name (" + std::string(text) + "), cannot specify 64-byte hexadecimal strings");
+  if (is_hex(text) && text.size() == 64)
+    return fail(Code::kInvalid, "invalid repository name (" + std::string(text) +
+                                    "), cannot specify 64-byte hexadecimal strings");
   return ref;
 }
 
@@ -101,7 +113,11 @@ std::string ImageRef::familiar_name() const {
   if (domain != "docker.io") return domain + "/" + path;
   return path.starts_with("library/") && path.find('/', 8) == std::string::npos ? path.substr(8) : path;
 }
-std::string ImageRef::familiar() const { return familiar_name() + (tag.empty() ? "" : ":" + tag) + (digest.empty() ? "" : "@" + digest); }
-std::string ImageRef::full() const { return domain + "/" + path + (tag.empty() ? "" : ":" + tag) + (digest.empty() ? "" : "@" + digest); }
+std::string ImageRef::familiar() const {
+  return familiar_name() + (tag.empty() ? "" : ":" + tag) + (digest.empty() ? "" : "@" + digest);
+}
+std::string ImageRef::full() const {
+  return domain + "/" + path + (tag.empty() ? "" : ":" + tag) + (digest.empty() ? "" : "@" + digest);
+}
 
 }  // namespace panal

@@ -1,4 +1,5 @@
-// Image references: [domain/]path[:tag][@digest], the grammar and the familiar forms of distribution/reference.
+// Image references: [domain/]path[:tag][@digest], the grammar and the familiar forms of
+// distribution/reference.
 #pragma once
 #include <optional>
 #include <string_view>
@@ -8,7 +9,8 @@
 
 namespace panal {
 
-/// "alpine" -> docker.io/library/alpine, tag and digest empty where not given. The error is Docker's "invalid reference format".
+/// "alpine" -> docker.io/library/alpine, tag and digest empty where not given. The error is Docker's "invalid
+/// reference format".
 Result<ImageRef> parse_reference(std::string_view text);
 /// As above, with the tag "latest" when neither tag nor digest is given.
 Result<ImageRef> parse_tagged(std::string_view text);

@@ -34,7 +34,8 @@ TEST_CASE("familiar names drop what everybody knows") {
 
 TEST_CASE("what is printed reads back as the same") {
   for (const auto* text : {"alpine", "a/b", "a.b/c", "localhost/x", "h:1/a/b:t", "a__b", "a--b.c_d"})
-    for (const auto& form : {parse_reference(text)->full(), parse_reference(text)->familiar()}) CHECK(full(form) == full(text));
+    for (const auto& form : {parse_reference(text)->full(), parse_reference(text)->familiar()})
+      CHECK(full(form) == full(text));
 }
 
 TEST_CASE("only Docker's own images lose their library/") {
@@ -42,7 +43,9 @@ TEST_CASE("only Docker's own images lose their library/") {
 }
 
 TEST_CASE("bad references get Docker's words") {
-  for (const auto* text : {"", ":tag", "a:", "a@sha256:12", "a@", "a//b", "/a", "a/", "-a", "a-", "a..b", "a___b", "a._b", "a b", "a:t ag", "a:.x", "host:port/a", "host:-5/a", "a/b:c/d", "@" , "\xff"})
+  for (const auto* text : {"",       ":tag", "a:",          "a@sha256:12", "a@",      "a//b", "/a",
+                           "a/",     "-a",   "a-",          "a..b",        "a___b",   "a._b", "a b",
+                           "a:t ag", "a:.x", "host:port/a", "host:-5/a",   "a/b:c/d", "@",    "\xff"})
     CHECK_MESSAGE(full(text) == "invalid reference format", std::string(text) << " gave " << full(text));
   CHECK(full("Alpine") == "invalid reference format: repository name (library/Alpine) must be lowercase");
   CHECK(full(std::string(64, 'a')).starts_with("invalid repository name"));

@@ -17,7 +17,9 @@ namespace panal {
 static constexpr const char* kHub = "registry-1.docker.io";
 
 std::string host_part(std::string_view domain) {
-  if (domain.starts_with('[')) return std::string(domain.substr(1, domain.find(']') == std::string_view::npos ? std::string_view::npos : domain.find(']') - 1));
+  if (domain.starts_with('['))
+    return std::string(domain.substr(
+        1, domain.find(']') == std::string_view::npos ? std::string_view::npos : domain.find(']') - 1));
   return std::string(domain.substr(0, domain.find(':')));
 }
 
@@ -47,12 +49,15 @@ bool contains(const Network& outer, const Network& inner) {
   if (outer.family != inner.family) return false;
   for (int bit = 0; bit < outer.prefix; ++bit) {
     const int shift = 7 - bit % 8;
-    if ((outer.bytes[static_cast<size_t>(bit / 8)] >> shift & 1) != (inner.bytes[static_cast<size_t>(bit / 8)] >> shift & 1)) return false;
+    if ((outer.bytes[static_cast<size_t>(bit / 8)] >> shift & 1) !=
+        (inner.bytes[static_cast<size_t>(bit / 8)] >> shift & 1))
+      return false;
   }
   return true;
 }
 
-bool is_insecure(const RegistryOptions& options, const std::string& domain, std::vector<std::string> addresses) {
+bool is_insecure(const RegistryOptions& options, const std::string& domain,
+                 std::vector<std::string> addresses) {
   const std::string host = host_part(domain);
   if (parse_network(host)) addresses.push_back(host);
   if (host == "localhost") addresses.emplace_back("127.0.0.1");
@@ -61,12 +66,17 @@ bool is_insecure(const RegistryOptions& options, const std::string& domain, std:
   for (const auto& entry : networks) {
     if (entry == domain) return true;
     const auto network = entry.find('/') == std::string::npos ? std::nullopt : parse_network(entry);
-    if (network && std::ranges::any_of(addresses, [&](const std::string& a) { const auto one = parse_network(a); return one && contains(*network, *one); })) return true;
+    if (network && std::ranges::any_of(addresses, [&](const std::string& a) {
+          const auto one = parse_network(a);
+          return one && contains(*network, *one);
+        }))
+      return true;
   }
   return false;
 }
 
-void add_both_ways(std::vector<RegistryEndpoint>& out, const RegistryOptions& options, const std::string& host, bool insecure) {
+void add_both_ways(std::vector<RegistryEndpoint>& out, const RegistryOptions& options,
+                   const std::string& host, bool insecure) {
   out.push_back({"https://" + host, false, insecure, options.certs_dir + "/" + host});
   if (insecure) out.push_back({"http://" + host, false, false, ""});
 }
@@ -75,22 +85,33 @@ void add_both_ways(std::vector<RegistryEndpoint>& out, const RegistryOptions& op
 
 Result<> check_registry_options(const RegistryOptions& options) {
   for (const auto& mirror : options.registry_mirrors) {
-    const auto invalid = [&](const std::string& why) { return fail(Code::kInvalid, "invalid mirror: " + why); };
+    const auto invalid = [&](const std::string& why) {
+      return fail(Code::kInvalid, "invalid mirror: " + why);
+    };
     const size_t scheme = mirror.find("://");
-    if (!mirror.starts_with("http://") && !mirror.starts_with("https://")) return invalid("no scheme specified for \"" + mirror + "\": must use either 'https://' or 'http://'");
-    if (mirror.find_first_of("?#") != std::string::npos) return invalid("query or fragment at end of the URI \"" + mirror + "\"");
-    if (mirror.find('@') != std::string::npos) return invalid("username/password not allowed in URI \"" + mirror + "\"");
-    if (mirror.size() <= scheme + 3 || mirror[scheme + 3] == '/') return invalid("no host in \"" + mirror + "\"");
+    if (!mirror.starts_with("http://") && !mirror.starts_with("https://"))
+      return invalid("no scheme specified for \"" + mirror + "\": must use either 'https://' or 'http://'");
+    if (mirror.find_first_of("?#") != std::string::npos)
+      return invalid("query or fragment at end of the URI \"" + mirror + "\"");
+    if (mirror.find('@') != std::string::npos)
+      return invalid("username/password not allowed in URI \"" + mirror + "\"");
+    if (mirror.size() <= scheme + 3 || mirror[scheme + 3] == '/')
+      return invalid("no host in \"" + mirror + "\"");
   }
   for (const auto& entry : options.insecure_registries) {
     const bool network = entry.find('/') != std::string::npos;
-    if (entry.find("://") != std::string::npos) return fail(Code::kInvalid, "insecure registry " + entry + " should not contain '://'");
-    if (entry.empty() || (network && !parse_network(entry))) return fail(Code::kInvalid, "insecure registry " + entry + " is not valid: must be HOST[:PORT] or a CIDR");
+    if (entry.find("://") != std::string::npos)
+      return fail(Code::kInvalid, "insecure registry " + entry + " should not contain '://'");
+    if (entry.empty() || (network && !parse_network(entry)))
+      return fail(Code::kInvalid,
+                  "insecure registry " + entry + " is not valid: must be HOST[:PORT] or a CIDR");
   }
   return {};
 }
 
-std::vector<RegistryEndpoint> registry_endpoints(const RegistryOptions& options, const std::string& domain, const std::vector<std::string>& addresses, bool with_mirrors) {
+std::vector<RegistryEndpoint> registry_endpoints(const RegistryOptions& options, const std::string& domain,
+                                                 const std::vector<std::string>& addresses,
+                                                 bool with_mirrors) {
   std::vector<RegistryEndpoint> out;
   if (domain != "docker.io") {
     add_both_ways(out, options, domain, is_insecure(options, domain, addresses));
@@ -99,7 +120,8 @@ std::vector<RegistryEndpoint> registry_endpoints(const RegistryOptions& options,
   if (with_mirrors)
     for (std::string url : options.registry_mirrors) {
       while (url.ends_with('/')) url.pop_back();
-      const std::string host = url.substr(url.find("://") + 3, url.find('/', url.find("://") + 3) - url.find("://") - 3);
+      const std::string host =
+          url.substr(url.find("://") + 3, url.find('/', url.find("://") + 3) - url.find("://") - 3);
       out.push_back({url, true, is_insecure(options, host, {}), options.certs_dir + "/" + host});
     }
   out.push_back({std::string("https://") + kHub, false, false, options.certs_dir + "/docker.io"});
@@ -111,7 +133,8 @@ std::vector<RegistryEndpoint> registry_endpoints(const RegistryOptions& options,
 template <class A>
 void fields(A& a, RegistryAuth& r) {
   std::string both;  // "auth": base64 of user:password, as the CLI's file has it
-  a("username", r.username), a("password", r.password), a("auth", both), a("serveraddress", r.server_address), a("identitytoken", r.identity_token), a("registrytoken", r.registry_token);
+  a("username", r.username), a("password", r.password), a("auth", both), a("serveraddress", r.server_address),
+      a("identitytoken", r.identity_token), a("registrytoken", r.registry_token);
   if (A::kReading && r.username.empty() && !both.empty()) {
     const std::string plain = unbase64(both).value_or("");
     r.username = plain.substr(0, plain.find(':'));
@@ -136,7 +159,9 @@ Result<RegistryAuth> parse_registry_auth(std::string_view header) {
 std::vector<Challenge> parse_challenges(std::string_view text) {
   std::vector<Challenge> out;
   size_t at = 0;
-  const auto skip = [&](std::string_view what) { while (at < text.size() && what.find(text[at]) != std::string_view::npos) ++at; };
+  const auto skip = [&](std::string_view what) {
+    while (at < text.size() && what.find(text[at]) != std::string_view::npos) ++at;
+  };
   const auto token = [&] {
     const size_t begin = at;
     while (at < text.size() && std::string_view(" \t,=\"").find(text[at]) == std::string_view::npos) ++at;
@@ -170,17 +195,25 @@ std::vector<Challenge> parse_challenges(std::string_view text) {
   return out;
 }
 
-std::string repository_scope(const std::string& path, bool push) { return "repository:" + path + (push ? ":pull,push" : ":pull"); }
+std::string repository_scope(const std::string& path, bool push) {
+  return "repository:" + path + (push ? ":pull,push" : ":pull");
+}
 
 static constexpr const char* kClient = "docker";
 
-Result<TokenRequest> token_request(const Challenge& bearer, const std::vector<std::string>& scopes, const RegistryAuth& auth, bool offline) {
-  const auto parameter = [&](const char* name) { auto it = bearer.parameters.find(name); return it == bearer.parameters.end() ? std::string() : it->second; };
+Result<TokenRequest> token_request(const Challenge& bearer, const std::vector<std::string>& scopes,
+                                   const RegistryAuth& auth, bool offline) {
+  const auto parameter = [&](const char* name) {
+    auto it = bearer.parameters.find(name);
+    return it == bearer.parameters.end() ? std::string() : it->second;
+  };
   const std::string realm = parameter("realm"), service = parameter("service");
-  if (!realm.starts_with("https://") && !realm.starts_with("http://")) return fail(Code::kInvalid, "invalid token auth challenge realm: " + realm);
+  if (!realm.starts_with("https://") && !realm.starts_with("http://"))
+    return fail(Code::kInvalid, "invalid token auth challenge realm: " + realm);
   TokenRequest out{realm, "", false};
   if (!auth.identity_token.empty()) {
-    out.form = "grant_type=refresh_token&client_id=" + std::string(kClient) + "&service=" + url_encode(service) + "&refresh_token=" + url_encode(auth.identity_token);
+    out.form = "grant_type=refresh_token&client_id=" + std::string(kClient) +
+               "&service=" + url_encode(service) + "&refresh_token=" + url_encode(auth.identity_token);
     if (!scopes.empty()) out.form += "&scope=" + url_encode(join(scopes, " "));
     return out;
   }
@@ -202,8 +235,10 @@ void fields(A& a, TokenBody& t) {
 Result<RegistryToken> parse_token(std::string_view json) {
   TRY(auto body, from_text<TokenBody>(json));
   const std::string& access = body.token.empty() ? body.access_token : body.token;
-  if (access.empty()) return fail(Code::kInvalid, "authorization server did not include a token in the response");
-  if ((access + body.refresh_token).find_first_of("\r\n") != std::string::npos) return fail(Code::kInvalid, "authorization server sent an invalid token");
+  if (access.empty())
+    return fail(Code::kInvalid, "authorization server did not include a token in the response");
+  if ((access + body.refresh_token).find_first_of("\r\n") != std::string::npos)
+    return fail(Code::kInvalid, "authorization server sent an invalid token");
   return RegistryToken{access, body.refresh_token};
 }
 
@@ -224,15 +259,18 @@ std::string registry_error_text(std::string_view body) {
     const Json *code = e.get_object().if_contains("code"), *message = e.get_object().if_contains("message");
     std::string word = lower(code ? str(*code) : "");
     std::ranges::replace(word, '_', ' ');
-    if (!word.empty())
-      out += (out.empty() ? "" : "\n") + word + ": " + (message ? str(*message) : word);
+    if (!word.empty()) out += (out.empty() ? "" : "\n") + word + ": " + (message ? str(*message) : word);
   }
   return out;
 }
 
 Error registry_error(int status, std::string_view body, const std::string& call) {
   const std::string said = registry_error_text(body);
-  const Code code = status == 401 ? Code::kUnauthorized : status == 403 ? Code::kForbidden : status == 404 ? Code::kNotFound : status == 429 || status >= 500 ? Code::kUnavailable : Code::kInternal;
+  const Code code = status == 401                    ? Code::kUnauthorized
+                    : status == 403                  ? Code::kForbidden
+                    : status == 404                  ? Code::kNotFound
+                    : status == 429 || status >= 500 ? Code::kUnavailable
+                                                     : Code::kInternal;
   if (!said.empty()) return {code, said};
   if (status == 401) return {code, call + ": unauthorized: authentication required"};
   if (status == 429) return {code, "toomanyrequests: the registry wants fewer requests"};
@@ -259,9 +297,11 @@ std::string origin_of(std::string_view url) {
   const size_t scheme = url.find("://");
   if (scheme == std::string_view::npos) return "";
   std::string out = lower(url.substr(0, url.find_first_of("/?#", scheme + 3)));
-  if (const size_t at = out.find('@'); at != std::string::npos) out = out.substr(0, scheme + 3) + out.substr(at + 1);
+  if (const size_t at = out.find('@'); at != std::string::npos)
+    out = out.substr(0, scheme + 3) + out.substr(at + 1);
   const size_t colon = out.rfind(':');
-  if (colon == scheme || out.find(']', colon) != std::string::npos) out += out.starts_with("https:") ? ":443" : ":80";
+  if (colon == scheme || out.find(']', colon) != std::string::npos)
+    out += out.starts_with("https:") ? ":443" : ":80";
   return out;
 }
 

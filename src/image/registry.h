@@ -1,5 +1,6 @@
 // The Registry API v2 without its I/O: where to ask, how to prove who asks, what an error says.
-// Documents: distribution-spec (manifests, blobs, uploads), distribution's docs/spec/auth (Bearer tokens), RFC 9110 section 11 (challenges).
+// Documents: distribution-spec (manifests, blobs, uploads), distribution's docs/spec/auth (Bearer tokens),
+// RFC 9110 section 11 (challenges).
 #pragma once
 #include <map>
 #include <string>
@@ -34,8 +35,11 @@ struct RegistryEndpoint {
   bool mirror = false, skip_verify = false;
   std::string certs_dir;
 };
-/// Where to ask for a repository of `domain`, in this order. `addresses`: of the domain's host, for CIDRs; may be empty.
-std::vector<RegistryEndpoint> registry_endpoints(const RegistryOptions& options, const std::string& domain, const std::vector<std::string>& addresses, bool with_mirrors);
+/// Where to ask for a repository of `domain`, in this order. `addresses`: of the domain's host, for CIDRs;
+/// may be empty.
+std::vector<RegistryEndpoint> registry_endpoints(const RegistryOptions& options, const std::string& domain,
+                                                 const std::vector<std::string>& addresses,
+                                                 bool with_mirrors);
 /// "host" of "host:port"; what stands in brackets without them.
 std::string host_part(std::string_view domain);
 
@@ -52,7 +56,8 @@ struct TokenRequest {
   std::string url, form;  // form: body of a POST; empty: GET
   bool with_basic = false;
 };
-Result<TokenRequest> token_request(const Challenge& bearer, const std::vector<std::string>& scopes, const RegistryAuth& auth, bool offline);
+Result<TokenRequest> token_request(const Challenge& bearer, const std::vector<std::string>& scopes,
+                                   const RegistryAuth& auth, bool offline);
 struct RegistryToken {
   std::string access, refresh;
 };
@@ -60,7 +65,8 @@ Result<RegistryToken> parse_token(std::string_view json);
 
 /// "manifest unknown: manifest unknown" of {"errors": [...]}; empty when it is none.
 std::string registry_error_text(std::string_view body);
-/// Docker's error for a status that is no success. `what`: "manifest for alpine:1"; `call`: "Get \"https://...\"".
+/// Docker's error for a status that is no success. `what`: "manifest for alpine:1"; `call`: "Get
+/// \"https://...\"".
 Error registry_error(int status, std::string_view body, const std::string& call);
 
 /// Names of GET /v2/NAME/tags/list.

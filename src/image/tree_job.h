@@ -1,4 +1,5 @@
-// What the daemon asks of panal-unpack about a container's files: one JSON argument. The path is another: it may be no UTF-8.
+// What the daemon asks of panal-unpack about a container's files: one JSON argument. The path is another: it
+// may be no UTF-8.
 #pragma once
 #include <cstdint>
 #include <optional>
@@ -27,7 +28,8 @@ struct TreeJob {
 };
 template <class A>
 void fields(A& a, TreeJob& j) {
-  a("root", j.root), a("read_only", j.read_only), a("binds", j.binds), a("keep_kinds", j.keep_kinds), a("set_owner", j.set_owner);
+  a("root", j.root), a("read_only", j.read_only), a("binds", j.binds), a("keep_kinds", j.keep_kinds),
+      a("set_owner", j.set_owner);
   a("uid", j.uid), a("gid", j.gid), a("layers", j.layers), a.opt("epoch", j.epoch);
 }
 

@@ -42,18 +42,21 @@ static void end_process(int pid, uint64_t start, int signal) {
   }
 }
 
-Lab::Lab(std::string name, std::string bin_dir) : name_(std::move(name)), bin_(std::move(bin_dir)), dir_("/var/lib/panal-lab/" + name_) {}
+Lab::Lab(std::string name, std::string bin_dir)
+    : name_(std::move(name)), bin_(std::move(bin_dir)), dir_("/var/lib/panal-lab/" + name_) {}
 
 bool Lab::alive(const LabNode& n) const { return is_alive(n.daemon, n.daemon_start); }
 
 template <class A>
 void fields(A& a, LabNode& n) {
-  a("Number", n.number), a("Name", n.name), a("Manager", n.manager), a("Holder", n.holder), a("Daemon", n.daemon), a("HolderStart", n.holder_start), a("DaemonStart", n.daemon_start);
+  a("Number", n.number), a("Name", n.name), a("Manager", n.manager), a("Holder", n.holder),
+      a("Daemon", n.daemon), a("HolderStart", n.holder_start), a("DaemonStart", n.daemon_start);
 }
 
 Result<> Lab::load() {
   auto text = read_file(dir_ + "/lab.json");
-  if (!text) return fail(Code::kNotFound, "there is no playground \"" + name_ + "\": start one with `panal lab up`");
+  if (!text)
+    return fail(Code::kNotFound, "there is no playground \"" + name_ + "\": start one with `panal lab up`");
   TRY(nodes_, from_text<std::vector<LabNode>>(*text));
   return {};
 }
@@ -69,7 +72,8 @@ Result<> Lab::make_switch() {
   TRYV(make_dirs(kNamespaces, 0755));
   TRYV(create_net_namespace(kNamespaces + ns_name("switch")));
   TRY(auto inside, InNamespace::enter(kNamespaces + ns_name("switch")));
-  for (const char* table : {"iptables", "ip6tables", "arptables"}) (void)write_file(std::string("/proc/sys/net/bridge/bridge-nf-call-") + table, "0");
+  for (const char* table : {"iptables", "ip6tables", "arptables"})
+    (void)write_file(std::string("/proc/sys/net/bridge/bridge-nf-call-") + table, "0");
   TRY(auto rtnl, Rtnl::open());
   TRYV(rtnl.set_up("lo"));
   TRYV(rtnl.add_bridge("lab0", 0, 1500));
@@ -108,7 +112,8 @@ Result<> Lab::spawn_holder(LabNode& n) {
     ::setsid();
     auto prepare = [&]() -> Result<> {
       if (::unshare(CLONE_NEWNS) != 0) return fail(sys_error(errno, "unshare"));
-      if (::mount(nullptr, "/", nullptr, MS_REC | MS_SLAVE, nullptr) != 0) return fail(sys_error(errno, "mount", "/"));
+      if (::mount(nullptr, "/", nullptr, MS_REC | MS_SLAVE, nullptr) != 0)
+        return fail(sys_error(errno, "mount", "/"));
       Fd ns(::open((kNamespaces + ns_name(n.name)).c_str(), O_RDONLY | O_CLOEXEC));
       if (!ns || ::setns(ns.get(), CLONE_NEWNET) != 0) return fail(sys_error(errno, "setns"));
       // panald's cgroup view is made here once, so that each life of it finds the same.
@@ -117,14 +122,17 @@ Result<> Lab::spawn_holder(LabNode& n) {
       if (hybrid) {
         const std::string t = dir_ + "/" + n.name + "/cgroup";
         TRYV(make_dirs(t, 0755));
-        if (::mount("cgroup", t.c_str(), "tmpfs", 0, "mode=755,size=1m") != 0) return fail(sys_error(errno, "mount", t));
+        if (::mount("cgroup", t.c_str(), "tmpfs", 0, "mode=755,size=1m") != 0)
+          return fail(sys_error(errno, "mount", t));
         for (const auto& entry : std::filesystem::directory_iterator("/sys/fs/cgroup")) {
           const std::string controller = entry.path().filename();
           if (controller == "unified" || !entry.is_directory() || entry.is_symlink()) continue;
           TRYV(make_dirs(t + "/" + controller, 0755));
-          if (::mount(entry.path().c_str(), (t + "/" + controller).c_str(), nullptr, MS_BIND, nullptr) != 0) return fail(sys_error(errno, "mount", controller));
+          if (::mount(entry.path().c_str(), (t + "/" + controller).c_str(), nullptr, MS_BIND, nullptr) != 0)
+            return fail(sys_error(errno, "mount", controller));
         }
-        if (::mount(t.c_str(), "/sys/fs/cgroup", nullptr, MS_MOVE, nullptr) != 0) return fail(sys_error(errno, "mount", "/sys/fs/cgroup"));
+        if (::mount(t.c_str(), "/sys/fs/cgroup", nullptr, MS_MOVE, nullptr) != 0)
+          return fail(sys_error(errno, "mount", "/sys/fs/cgroup"));
       }
       return {};
     };
@@ -147,7 +155,8 @@ Result<> Lab::spawn_holder(LabNode& n) {
   }
   ready.second.reset();
   TRY(const std::string answer, read_all(ready.first.get(), 4096));
-  if (answer != "ok") return fail(Code::kInternal, n.name + ": " + (answer.empty() ? "its holder ended" : answer));
+  if (answer != "ok")
+    return fail(Code::kInternal, n.name + ": " + (answer.empty() ? "its holder ended" : answer));
   n.holder = pid, n.holder_start = start_time(pid);
   return save();
 }
@@ -160,7 +169,8 @@ Result<> Lab::spawn_daemon(LabNode& n) {
     const std::string base = dir_ + "/" + n.name;
     Fd mnt(::open(("/proc/" + std::to_string(n.holder) + "/ns/mnt").c_str(), O_RDONLY | O_CLOEXEC));
     Fd net(::open((kNamespaces + ns_name(n.name)).c_str(), O_RDONLY | O_CLOEXEC));
-    if (!mnt || !net || ::setns(net.get(), CLONE_NEWNET) != 0 || ::setns(mnt.get(), CLONE_NEWNS) != 0) ::_exit(1);
+    if (!mnt || !net || ::setns(net.get(), CLONE_NEWNET) != 0 || ::setns(mnt.get(), CLONE_NEWNS) != 0)
+      ::_exit(1);
     const pid_t pid = ::fork();
     if (pid != 0) {  // the middle ends: the daemon belongs to init
       const std::string text = std::to_string(pid);
@@ -168,10 +178,13 @@ Result<> Lab::spawn_daemon(LabNode& n) {
       ::_exit(0);
     }
     ::setsid();
-    const int log = ::open((base + "/log").c_str(), O_WRONLY | O_CREAT | O_APPEND, 0600), null = ::open("/dev/null", O_RDONLY);
+    const int log = ::open((base + "/log").c_str(), O_WRONLY | O_CREAT | O_APPEND, 0600),
+              null = ::open("/dev/null", O_RDONLY);
     ::dup2(null, 0), ::dup2(log, 1), ::dup2(log, 2);
-    const std::string program = bin_ + "/panald", data = base + "/data", run = base + "/run", host = "unix://" + base + "/docker.sock";
-    ::execl(program.c_str(), "panald", "--config-file", "/dev/null", "--node-name", n.name.c_str(), "--data-root", data.c_str(), "--exec-root", run.c_str(), "-H", host.c_str(), nullptr);
+    const std::string program = bin_ + "/panald", data = base + "/data", run = base + "/run",
+                      host = "unix://" + base + "/docker.sock";
+    ::execl(program.c_str(), "panald", "--config-file", "/dev/null", "--node-name", n.name.c_str(),
+            "--data-root", data.c_str(), "--exec-root", run.c_str(), "-H", host.c_str(), nullptr);
     ::_exit(127);
   }
   report.second.reset();
@@ -191,20 +204,27 @@ Result<> Lab::wait_ready(const LabNode& n) {
     ::usleep(20'000);
   }
   auto text = read_file(log(n));
-  return fail(Code::kInternal, n.name + " did not come up: " + std::string(trim(text ? text->substr(text->size() > 400 ? text->size() - 400 : 0) : "")));
+  return fail(Code::kInternal,
+              n.name + " did not come up: " +
+                  std::string(trim(text ? text->substr(text->size() > 400 ? text->size() - 400 : 0) : "")));
 }
 
 Result<> Lab::form_swarm() {
   const LabNode& first = nodes_.at(0);
   ApiClient leader({.host = "unix://" + socket(first)});
-  TRYV(leader.call("POST", "/swarm/init", dump(JsonObject{{"ListenAddr", "0.0.0.0:2377"}, {"AdvertiseAddr", address(first)}})));
+  TRYV(leader.call("POST", "/swarm/init",
+                   dump(JsonObject{{"ListenAddr", "0.0.0.0:2377"}, {"AdvertiseAddr", address(first)}})));
   TRY(const std::string swarm, leader.call("GET", "/swarm"));
   TRY(const Json json, parse_json(swarm));
   for (size_t i = 1; i < nodes_.size(); ++i) {
     const auto& tokens = json.as_object().at("JoinTokens").as_object();
     const std::string token = str(tokens.at(nodes_[i].manager ? "Manager" : "Worker"));
     ApiClient api({.host = "unix://" + socket(nodes_[i])});
-    auto joined = api.call("POST", "/swarm/join", dump(JsonObject{{"ListenAddr", "0.0.0.0:2377"}, {"AdvertiseAddr", address(nodes_[i])}, {"RemoteAddrs", JsonArray{Json(address(first) + ":2377")}}, {"JoinToken", token}}));
+    auto joined = api.call("POST", "/swarm/join",
+                           dump(JsonObject{{"ListenAddr", "0.0.0.0:2377"},
+                                           {"AdvertiseAddr", address(nodes_[i])},
+                                           {"RemoteAddrs", JsonArray{Json(address(first) + ":2377")}},
+                                           {"JoinToken", token}}));
     if (!joined) return fail(wrap(nodes_[i].name, joined.error()));
   }
   for (int tries = 0; tries < 500; ++tries) {  // every node ready, every manager reachable
@@ -212,7 +232,8 @@ Result<> Lab::form_swarm() {
     size_t ready = 0;
     if (list)
       if (auto nodes = parse_json(*list); nodes && nodes->is_array())
-        for (const auto& n : nodes->get_array()) ready += str(n.as_object().at("Status").as_object().at("State")) == "ready";
+        for (const auto& n : nodes->get_array())
+          ready += str(n.as_object().at("Status").as_object().at("State")) == "ready";
     if (ready == nodes_.size()) return {};
     ::usleep(20'000);
   }
@@ -220,15 +241,20 @@ Result<> Lab::form_swarm() {
 }
 
 Result<> Lab::up(int managers, int workers) {
-  if (managers < 1 || workers < 0 || managers + workers > 60) return fail(Code::kInvalid, "a playground has at least one manager and at most 60 nodes");
+  if (managers < 1 || workers < 0 || managers + workers > 60)
+    return fail(Code::kInvalid, "a playground has at least one manager and at most 60 nodes");
   if (load()) {
     for (const auto& n : nodes_)
-      if (alive(n)) return fail(Code::kConflict, "the playground \"" + name_ + "\" is up already: `panal lab ls` shows it, `panal lab down` ends it");
+      if (alive(n))
+        return fail(Code::kConflict,
+                    "the playground \"" + name_ +
+                        "\" is up already: `panal lab ls` shows it, `panal lab down` ends it");
   }
   TRYV(down());  // what an earlier life left
   TRYV(make_dirs(dir_, 0700));
   nodes_.clear();
-  for (int k = 1; k <= managers + workers; ++k) nodes_.push_back({k, "node" + std::to_string(k), k <= managers});
+  for (int k = 1; k <= managers + workers; ++k)
+    nodes_.push_back({k, "node" + std::to_string(k), k <= managers});
   TRYV(save());
   auto work = [&]() -> Result<> {
     TRYV(make_switch());
@@ -245,7 +271,9 @@ Result<> Lab::up(int managers, int workers) {
 void Lab::kill_containers(const LabNode& n) {
   std::vector<std::string> ids;
   std::error_code error;
-  for (const auto& entry : std::filesystem::directory_iterator(dir_ + "/" + n.name + "/data/containers", error)) ids.push_back(entry.path().filename());
+  for (const auto& entry :
+       std::filesystem::directory_iterator(dir_ + "/" + n.name + "/data/containers", error))
+    ids.push_back(entry.path().filename());
   const auto ours = [&](const std::string& text) {
     for (const auto& id : ids)
       if (text.find("/panal/" + id) != std::string::npos || text.find(id) != std::string::npos) return true;
@@ -258,8 +286,11 @@ void Lab::kill_containers(const LabNode& n) {
       const std::string file = pass == 0 ? "/cmdline" : "/cgroup";
       auto text = read_file("/proc/" + name + file, 1 << 20);
       if (!text) continue;
-      const bool monitor = pass == 0 && text->find("conmon") != std::string::npos && text->find(dir_ + "/") != std::string::npos;
-      if ((pass == 0 && monitor && ours(*text)) || (pass == 1 && text->find("/panal/") != std::string::npos && ours(*text))) ::kill(std::atoi(name.c_str()), SIGKILL);
+      const bool monitor = pass == 0 && text->find("conmon") != std::string::npos &&
+                           text->find(dir_ + "/") != std::string::npos;
+      if ((pass == 0 && monitor && ours(*text)) ||
+          (pass == 1 && text->find("/panal/") != std::string::npos && ours(*text)))
+        ::kill(std::atoi(name.c_str()), SIGKILL);
     }
   ::usleep(20'000);
   for (const auto& controller : std::filesystem::directory_iterator("/sys/fs/cgroup", error))
@@ -279,7 +310,8 @@ Result<> Lab::down() {
     if (name.starts_with("panal-" + name_ + "-")) (void)remove_net_namespace(entry.path());
   }
   Result<> removed;
-  for (int tries = 0; tries < 50; ++tries) {  // the last processes of a namespace may still be on their way out
+  for (int tries = 0; tries < 50;
+       ++tries) {  // the last processes of a namespace may still be on their way out
     removed = remove_tree(dir_);
     if (removed) break;
     ::usleep(50'000);
@@ -320,7 +352,8 @@ Result<int> Lab::exec(const std::string& name, const std::vector<std::string>& w
   const pid_t pid = ::fork();
   if (pid < 0) return fail(sys_error(errno, "fork"));
   if (pid == 0) {
-    Fd net(::open(ns.c_str(), O_RDONLY | O_CLOEXEC)), mnt(holder.empty() ? -1 : ::open(("/proc/" + holder + "/ns/mnt").c_str(), O_RDONLY | O_CLOEXEC));
+    Fd net(::open(ns.c_str(), O_RDONLY | O_CLOEXEC)),
+        mnt(holder.empty() ? -1 : ::open(("/proc/" + holder + "/ns/mnt").c_str(), O_RDONLY | O_CLOEXEC));
     if (!net || ::setns(net.get(), CLONE_NEWNET) != 0 || (mnt && ::setns(mnt.get(), CLONE_NEWNS) != 0)) {
       std::perror("panal lab exec");
       ::_exit(126);

@@ -1,6 +1,7 @@
-// The playground: several nodes on this machine, each a panald in network and mount namespaces of its own, on a switch that has no
-// way out. State stands in a folder, so that any later call finds the nodes, and an `up` after a kill -9 of an earlier one
-// cleans up first. Nothing of the machine's own network namespace is touched.
+// The playground: several nodes on this machine, each a panald in network and mount namespaces of its own, on
+// a switch that has no way out. State stands in a folder, so that any later call finds the nodes, and an `up`
+// after a kill -9 of an earlier one cleans up first. Nothing of the machine's own network namespace is
+// touched.
 #pragma once
 #include <string>
 #include <vector>
@@ -11,7 +12,7 @@ namespace panal {
 
 struct LabNode {
   int number = 0;
-  std::string name;     // "node1"
+  std::string name;  // "node1"
   bool manager = false;
   int holder = 0, daemon = 0;  // pids: keeper of the mount namespace, panald
   uint64_t holder_start = 0, daemon_start = 0;
@@ -27,7 +28,8 @@ class Lab {
   Result<> start(const std::string& node);
   Result<> stop(const std::string& node, int signal);
   Result<> link(const std::string& node, bool up);
-  /// Runs a program inside a node ("switch": on the switch, as a client of the published ports would); its exit status.
+  /// Runs a program inside a node ("switch": on the switch, as a client of the published ports would); its
+  /// exit status.
   Result<int> exec(const std::string& node, const std::vector<std::string>& words);
 
   const std::vector<LabNode>& nodes() const { return nodes_; }

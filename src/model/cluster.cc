@@ -26,8 +26,9 @@ static bool lookup(const std::array<std::string_view, N>& names, std::string_vie
 static constexpr std::array<std::string_view, 2> kRoles = {"worker", "manager"};
 static constexpr std::array<std::string_view, 3> kAvailabilities = {"active", "pause", "drain"};
 static constexpr std::array<std::string_view, 4> kNodeStates = {"unknown", "down", "ready", "disconnected"};
-static constexpr std::array<std::string_view, 14> kTaskStates = {"new", "pending", "assigned", "accepted", "preparing", "ready", "starting",
-                                                                 "running", "complete", "shutdown", "failed", "rejected", "remove", "orphaned"};
+static constexpr std::array<std::string_view, 14> kTaskStates = {
+    "new",     "pending",  "assigned", "accepted", "preparing", "ready",  "starting",
+    "running", "complete", "shutdown", "failed",   "rejected",  "remove", "orphaned"};
 
 std::string_view name_of(NodeRole v) { return kRoles[static_cast<size_t>(v)]; }
 bool from_name(std::string_view n, NodeRole& v) { return lookup(kRoles, n, v); }

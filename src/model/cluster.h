@@ -1,5 +1,5 @@
-// The cluster's objects. A spec is the user's and never altered by the system; everything else is the system's.
-// Field names and defaults: Docker Engine API v1.51; the task's life: SwarmKit's task model.
+// The cluster's objects. A spec is the user's and never altered by the system; everything else is the
+// system's. Field names and defaults: Docker Engine API v1.51; the task's life: SwarmKit's task model.
 #pragma once
 #include "model/container.h"
 #include "model/image.h"
@@ -12,8 +12,8 @@ struct Meta {
   std::string id;
   uint64_t version = 0;  // index of the write that last changed the object
   WallTime created, updated;
-  uint64_t asked = 0;    // index of the last write that a user asked for: what a stale reader is judged by
-  uint64_t born = 0;     // index of the write that made it: what is older does not hang on a clock
+  uint64_t asked = 0;  // index of the last write that a user asked for: what a stale reader is judged by
+  uint64_t born = 0;   // index of the write that made it: what is older does not hang on a clock
 };
 
 // ---- nodes
@@ -159,7 +159,8 @@ struct ServiceSpec {
 };
 
 struct UpdateStatus {
-  std::string state, message;  // updating, paused, completed, rollback_started, rollback_paused, rollback_completed
+  std::string state,
+      message;  // updating, paused, completed, rollback_started, rollback_paused, rollback_completed
   WallTime started, completed;
 };
 
@@ -172,7 +173,8 @@ struct Service {
   Meta meta;
   ServiceSpec spec;
   std::optional<ServiceSpec> previous;
-  std::string registry_auth, previous_auth;  // X-Registry-Auth of the one who wrote the spec; only for pulls, never shown
+  std::string registry_auth,
+      previous_auth;          // X-Registry-Auth of the one who wrote the spec; only for pulls, never shown
   uint64_t spec_version = 0;  // counts what tasks must be replaced for
   std::vector<VirtualIp> vips;
   std::vector<PortConfig> ports;  // as published, with chosen numbers
@@ -182,7 +184,20 @@ struct Service {
 // ---- tasks
 
 enum class TaskState {
-  kNew, kPending, kAssigned, kAccepted, kPreparing, kReady, kStarting, kRunning, kComplete, kShutdown, kFailed, kRejected, kRemove, kOrphaned
+  kNew,
+  kPending,
+  kAssigned,
+  kAccepted,
+  kPreparing,
+  kReady,
+  kStarting,
+  kRunning,
+  kComplete,
+  kShutdown,
+  kFailed,
+  kRejected,
+  kRemove,
+  kOrphaned
 };
 std::string_view name_of(TaskState);
 bool from_name(std::string_view, TaskState&);
@@ -196,7 +211,7 @@ struct TaskStatus {
   std::string container_id;
   int pid = 0;
   std::optional<int> exit_code;
-  bool healthy = false;  // no health check, or it passed
+  bool healthy = false;           // no health check, or it passed
   std::vector<PortConfig> ports;  // of the node, with the numbers it chose
   bool operator==(const TaskStatus&) const = default;
 };
@@ -217,12 +232,13 @@ struct ClusterTask {
   TaskState desired = TaskState::kRunning;
   std::vector<TaskNetwork> networks;
   std::vector<PortConfig> ports;
-  WallTime not_before;  // restart delay
-  uint64_t attempt = 0; // restarts of its slot before it, within the policy's window
-  bool serving = true;  // false: out of the endpoint tables, on its way to stop
+  WallTime not_before;   // restart delay
+  uint64_t attempt = 0;  // restarts of its slot before it, within the policy's window
+  bool serving = true;   // false: out of the endpoint tables, on its way to stop
 };
 
-/// The place of a plain container on an attachable network: a task without a service, on the node that asked for it.
+/// The place of a plain container on an attachable network: a task without a service, on the node that asked
+/// for it.
 constexpr const char* kAttachmentRuntime = "attachment";
 inline bool is_attachment(const ClusterTask& t) { return t.spec.runtime == kAttachmentRuntime; }
 

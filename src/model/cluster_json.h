@@ -1,5 +1,5 @@
-// JSON of model/cluster.h: specs with the specification's names (they are also what is stored), the rest with Panal's.
-// Include in .cc files only.
+// JSON of model/cluster.h: specs with the specification's names (they are also what is stored), the rest with
+// Panal's. Include in .cc files only.
 #pragma once
 #include "base/text.h"
 #include "model/cluster.h"
@@ -52,11 +52,16 @@ void fields(A& a, DnsPart& d) {
 template <class A>
 void fields(A& a, ContainerSpec& c) {
   DnsPart dns{c};
-  a("Image", c.image), a.opt("Labels", c.labels), a.opt("Command", c.command), a.opt("Args", c.args), a.opt("Hostname", c.hostname), a.opt("Env", c.env);
-  a.opt("Dir", c.dir), a.opt("User", c.user), a.opt("Groups", c.groups), a.opt("TTY", c.tty), a.opt("OpenStdin", c.open_stdin), a.opt("ReadOnly", c.read_only);
-  a.opt("Mounts", c.mounts), a.opt("StopSignal", c.stop_signal), a.opt("StopGracePeriod", c.stop_grace_period), a.opt("Healthcheck", c.health), a.opt("Hosts", c.hosts);
-  a.opt("DNSConfig", dns), references<SecretReference>(a, "Secrets", c.secrets), references<ConfigReference>(a, "Configs", c.configs);
-  a.opt("Isolation", c.isolation), a.opt("Init", c.init), a.opt("Sysctls", c.sysctls), a.opt("CapabilityAdd", c.cap_add), a.opt("CapabilityDrop", c.cap_drop), a.opt("Ulimits", c.ulimits);
+  a("Image", c.image), a.opt("Labels", c.labels), a.opt("Command", c.command), a.opt("Args", c.args),
+      a.opt("Hostname", c.hostname), a.opt("Env", c.env);
+  a.opt("Dir", c.dir), a.opt("User", c.user), a.opt("Groups", c.groups), a.opt("TTY", c.tty),
+      a.opt("OpenStdin", c.open_stdin), a.opt("ReadOnly", c.read_only);
+  a.opt("Mounts", c.mounts), a.opt("StopSignal", c.stop_signal),
+      a.opt("StopGracePeriod", c.stop_grace_period), a.opt("Healthcheck", c.health), a.opt("Hosts", c.hosts);
+  a.opt("DNSConfig", dns), references<SecretReference>(a, "Secrets", c.secrets),
+      references<ConfigReference>(a, "Configs", c.configs);
+  a.opt("Isolation", c.isolation), a.opt("Init", c.init), a.opt("Sysctls", c.sysctls),
+      a.opt("CapabilityAdd", c.cap_add), a.opt("CapabilityDrop", c.cap_drop), a.opt("Ulimits", c.ulimits);
   a.refuse("Privileges"), a.refuse("OomScoreAdj");
 }
 
@@ -103,7 +108,8 @@ template <class A>
 void fields(A& a, Placement& p) {
   std::vector<Preference> preferences;
   for (auto& s : p.spread) preferences.push_back({{s}});
-  a.opt("Constraints", p.constraints), a.opt("Preferences", preferences), a.opt("MaxReplicas", p.max_replicas), a.opt("Platforms", p.platforms);
+  a.opt("Constraints", p.constraints), a.opt("Preferences", preferences),
+      a.opt("MaxReplicas", p.max_replicas), a.opt("Platforms", p.platforms);
   p.spread.clear();
   for (auto& s : preferences) p.spread.push_back(s.spread.descriptor);
 }
@@ -119,17 +125,20 @@ void fields(A& a, LogDriver& l) {
 template <class A>
 void fields(A& a, TaskSpec& t) {
   ResourcePart resources{t};
-  a("ContainerSpec", t.container), a("Resources", resources), a("RestartPolicy", t.restart), a("Placement", t.placement), a("ForceUpdate", t.force_update);
+  a("ContainerSpec", t.container), a("Resources", resources), a("RestartPolicy", t.restart),
+      a("Placement", t.placement), a("ForceUpdate", t.force_update);
   a.opt("Networks", t.networks), a.opt("LogDriver", t.log_driver), a.opt("Runtime", t.runtime);
   a.refuse("PluginSpec"), a.refuse("NetworkAttachmentSpec");
 }
 template <class A>
 void fields(A& a, UpdateConfig& u) {
-  a("Parallelism", u.parallelism), a.opt("Delay", u.delay), a("FailureAction", u.failure_action), a("Monitor", u.monitor), a("MaxFailureRatio", u.max_failure_ratio), a("Order", u.order);
+  a("Parallelism", u.parallelism), a.opt("Delay", u.delay), a("FailureAction", u.failure_action),
+      a("Monitor", u.monitor), a("MaxFailureRatio", u.max_failure_ratio), a("Order", u.order);
 }
 template <class A>
 void fields(A& a, PortConfig& p) {
-  a.opt("Name", p.name), a("Protocol", p.protocol), a("TargetPort", p.target), a.opt("PublishedPort", p.published), a("PublishMode", p.mode);
+  a.opt("Name", p.name), a("Protocol", p.protocol), a("TargetPort", p.target),
+      a.opt("PublishedPort", p.published), a("PublishMode", p.mode);
 }
 struct ReplicatedPart {
   std::optional<uint64_t> replicas;
@@ -163,13 +172,18 @@ template <class A>
 void fields(A& a, ServiceSpec& s) {
   EndpointPart endpoint{s};
   ModePart mode;
-  if (A::kReading) mode = {};
-  else if (s.mode == ServiceMode::kGlobal) mode.global.emplace();
-  else mode.replicated = ReplicatedPart{s.replicas};
-  a("Name", s.name), a("Labels", s.labels), a("TaskTemplate", s.task), a("Mode", mode), a.opt("UpdateConfig", s.update), a.opt("RollbackConfig", s.rollback), a("EndpointSpec", endpoint);
+  if (A::kReading)
+    mode = {};
+  else if (s.mode == ServiceMode::kGlobal)
+    mode.global.emplace();
+  else
+    mode.replicated = ReplicatedPart{s.replicas};
+  a("Name", s.name), a("Labels", s.labels), a("TaskTemplate", s.task), a("Mode", mode),
+      a.opt("UpdateConfig", s.update), a.opt("RollbackConfig", s.rollback), a("EndpointSpec", endpoint);
   if constexpr (A::kReading) {
     s.mode = mode.global && !mode.replicated ? ServiceMode::kGlobal : ServiceMode::kReplicated;
-    if (s.mode == ServiceMode::kReplicated) s.replicas = mode.replicated ? mode.replicated->replicas.value_or(1) : 1;
+    if (s.mode == ServiceMode::kReplicated)
+      s.replicas = mode.replicated ? mode.replicated->replicas.value_or(1) : 1;
     std::vector<NetworkAttachment> old;  // before API 1.29
     a("Networks", old);
     if (s.task.networks.empty()) s.task.networks = old;
@@ -177,7 +191,8 @@ void fields(A& a, ServiceSpec& s) {
 }
 template <class A>
 void fields(A& a, UpdateStatus& u) {
-  a("State", u.state), a("Message", u.message), time_field(a, "StartedAt", u.started), time_field(a, "CompletedAt", u.completed);
+  a("State", u.state), a("Message", u.message), time_field(a, "StartedAt", u.started),
+      time_field(a, "CompletedAt", u.completed);
 }
 template <class A>
 void fields(A& a, VirtualIp& v) {
@@ -188,27 +203,36 @@ void fields(A& a, VirtualIp& v) {
 
 template <class A>
 void fields(A& a, Meta& m) {
-  a("ID", m.id), a("Version", m.version), a("Asked", m.asked), a("Born", m.born), time_field(a, "Created", m.created), time_field(a, "Updated", m.updated);
+  a("ID", m.id), a("Version", m.version), a("Asked", m.asked), a("Born", m.born),
+      time_field(a, "Created", m.created), time_field(a, "Updated", m.updated);
 }
 template <class A>
 void fields(A& a, NodeDescription& d) {
-  a("Hostname", d.hostname), a("Architecture", d.architecture), a("OS", d.os), a("EngineVersion", d.engine_version), a("NanoCPUs", d.nano_cpus);
+  a("Hostname", d.hostname), a("Architecture", d.architecture), a("OS", d.os),
+      a("EngineVersion", d.engine_version), a("NanoCPUs", d.nano_cpus);
   a("MemoryBytes", d.memory_bytes), a("EngineLabels", d.engine_labels);
 }
 template <class A>
 void fields(A& a, Node& n) {
-  a("Meta", n.meta), a("Spec", n.spec), a("Description", n.description), a("State", n.state), a("Message", n.message), a("Address", n.address);
-  a("RaftID", n.raft_id), a("ManagerAddress", n.manager_address), a("Reachable", n.reachable), a("MeshIndex", n.mesh_index), a("MeshAddress", n.mesh_address);
+  a("Meta", n.meta), a("Spec", n.spec), a("Description", n.description), a("State", n.state),
+      a("Message", n.message), a("Address", n.address);
+  a("RaftID", n.raft_id), a("ManagerAddress", n.manager_address), a("Reachable", n.reachable),
+      a("MeshIndex", n.mesh_index), a("MeshAddress", n.mesh_address);
 }
 template <class A>
 void fields(A& a, Service& s) {
-  a("Meta", s.meta), a("Spec", s.spec), a.opt("Previous", s.previous), a.opt("RegistryAuth", s.registry_auth), a.opt("PreviousAuth", s.previous_auth), a("SpecVersion", s.spec_version), a("VIPs", s.vips), a("Ports", s.ports), a.opt("Update", s.update);
+  a("Meta", s.meta), a("Spec", s.spec), a.opt("Previous", s.previous), a.opt("RegistryAuth", s.registry_auth),
+      a.opt("PreviousAuth", s.previous_auth), a("SpecVersion", s.spec_version), a("VIPs", s.vips),
+      a("Ports", s.ports), a.opt("Update", s.update);
 }
 template <class A>
 void fields(A& a, TaskStatus& s) {
-  a("State", s.state), time_field(a, "Time", s.time), a("Message", s.message), a.opt("Error", s.error), a.opt("ContainerID", s.container_id), a.opt("PID", s.pid);
-  if constexpr (A::kReading) a("ExitCode", s.exit_code);
-  else if (s.exit_code) a("ExitCode", s.exit_code);
+  a("State", s.state), time_field(a, "Time", s.time), a("Message", s.message), a.opt("Error", s.error),
+      a.opt("ContainerID", s.container_id), a.opt("PID", s.pid);
+  if constexpr (A::kReading)
+    a("ExitCode", s.exit_code);
+  else if (s.exit_code)
+    a("ExitCode", s.exit_code);
   a("Healthy", s.healthy), a.opt("Ports", s.ports);
 }
 template <class A>
@@ -217,8 +241,11 @@ void fields(A& a, TaskNetwork& n) {
 }
 template <class A>
 void fields(A& a, ClusterTask& t) {
-  a("Meta", t.meta), a("ServiceID", t.service_id), a("ServiceName", t.service_name), a("NodeID", t.node_id), a.opt("RegistryAuth", t.registry_auth), a("Slot", t.slot), a("Spec", t.spec), a("SpecVersion", t.spec_version);
-  a("Status", t.status), a("Desired", t.desired), a.opt("Networks", t.networks), a.opt("Ports", t.ports), time_field(a, "NotBefore", t.not_before), a.opt("Attempt", t.attempt), a("Serving", t.serving);
+  a("Meta", t.meta), a("ServiceID", t.service_id), a("ServiceName", t.service_name), a("NodeID", t.node_id),
+      a.opt("RegistryAuth", t.registry_auth), a("Slot", t.slot), a("Spec", t.spec),
+      a("SpecVersion", t.spec_version);
+  a("Status", t.status), a("Desired", t.desired), a.opt("Networks", t.networks), a.opt("Ports", t.ports),
+      time_field(a, "NotBefore", t.not_before), a.opt("Attempt", t.attempt), a("Serving", t.serving);
 }
 template <class A>
 void fields(A& a, ClusterNetwork& n) {
@@ -236,8 +263,10 @@ void fields(A& a, SecretObject& s) {
 }
 template <class A>
 void fields(A& a, ClusterSettings& c) {
-  a("Meta", c.meta), a("Name", c.name), a("Labels", c.labels), a("TaskHistory", c.task_history), a("Heartbeat", c.heartbeat_ns), a("CertExpiry", c.cert_expiry_ns);
-  a("WorkerSecret", c.worker_secret), a("ManagerSecret", c.manager_secret), a("CACertificate", c.ca_certificate), a("CAKey", c.ca_key);
+  a("Meta", c.meta), a("Name", c.name), a("Labels", c.labels), a("TaskHistory", c.task_history),
+      a("Heartbeat", c.heartbeat_ns), a("CertExpiry", c.cert_expiry_ns);
+  a("WorkerSecret", c.worker_secret), a("ManagerSecret", c.manager_secret),
+      a("CACertificate", c.ca_certificate), a("CAKey", c.ca_key);
   a("DefaultPool", c.default_pool), a("SubnetSize", c.subnet_size);
 }
 

@@ -13,7 +13,8 @@ PANAL_RECORD_MEMBERS(Image);
 PANAL_RECORD_MEMBERS(Network);
 bool Mount::operator==(const Mount&) const = default;
 
-static constexpr std::array<std::string_view, 7> kPhases = {"created", "running", "paused", "restarting", "removing", "exited", "dead"};
+static constexpr std::array<std::string_view, 7> kPhases = {"created",  "running", "paused", "restarting",
+                                                            "removing", "exited",  "dead"};
 
 std::string_view name_of(Phase phase) { return kPhases[static_cast<size_t>(phase)]; }
 bool from_name(std::string_view name, Phase& out) {

@@ -1,5 +1,6 @@
-// What an engine knows of a container. Field names and defaults: Docker Engine API v1.51, definitions ContainerConfig,
-// HostConfig, ContainerState. `Container` is what the daemon stores; the API's views are derived from it.
+// What an engine knows of a container. Field names and defaults: Docker Engine API v1.51, definitions
+// ContainerConfig, HostConfig, ContainerState. `Container` is what the daemon stores; the API's views are
+// derived from it.
 #pragma once
 #include <cstdint>
 #include <map>
@@ -28,10 +29,11 @@ struct HealthConfig {
 struct ContainerConfig {
   PANAL_RECORD(ContainerConfig);
   std::string hostname, domainname, user, image, working_dir, stop_signal;
-  bool attach_stdin = false, attach_stdout = false, attach_stderr = false, tty = false, open_stdin = false, stdin_once = false;
+  bool attach_stdin = false, attach_stdout = false, attach_stderr = false, tty = false, open_stdin = false,
+       stdin_once = false;
   std::vector<std::string> env;
   OptStrings cmd, entrypoint;
-  std::vector<std::string> shell;  // of the image: what the shell form of its commands was run with
+  std::vector<std::string> shell;     // of the image: what the shell form of its commands was run with
   std::vector<std::string> on_build;  // of the image: instructions for a build that begins with it
   std::map<std::string, std::string> labels;
   std::map<std::string, Empty> volumes, exposed_ports;
@@ -81,10 +83,12 @@ struct HostConfig {
   RestartPolicy restart_policy;
   bool auto_remove = false, privileged = false, publish_all_ports = false, readonly_rootfs = false;
   std::vector<Mount> mounts;
-  std::vector<std::string> cap_add, cap_drop, dns, dns_options, dns_search, extra_hosts, group_add, security_opt;
+  std::vector<std::string> cap_add, cap_drop, dns, dns_options, dns_search, extra_hosts, group_add,
+      security_opt;
   std::string pid_mode, ipc_mode, uts_mode, cgroupns_mode;
   std::map<std::string, std::string> tmpfs, sysctls;
-  int64_t memory = 0, memory_swap = 0, memory_reservation = 0, nano_cpus = 0, cpu_shares = 0, cpu_period = 0, cpu_quota = 0;
+  int64_t memory = 0, memory_swap = 0, memory_reservation = 0, nano_cpus = 0, cpu_shares = 0, cpu_period = 0,
+          cpu_quota = 0;
   std::optional<int64_t> pids_limit, memory_swappiness;
   std::string cpuset_cpus, cpuset_mems;
   std::optional<bool> init, oom_kill_disable;
@@ -129,7 +133,7 @@ struct MountPoint {
   bool copy_up = false;  // a new volume takes the image's content at first start
   int64_t tmpfs_size_bytes = 0;
   int tmpfs_mode = 0;
-  bool recursive = true;  // a bind mount with what is mounted below it
+  bool recursive = true;      // a bind mount with what is mounted below it
   bool ro_recursive = false;  // read-only with all that is mounted below it
   std::string image_id;       // of an image: its root file system, what is written goes with the container
   std::vector<std::string> layers;

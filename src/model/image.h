@@ -22,13 +22,13 @@ struct HistoryEntry {
 
 struct Image {
   PANAL_RECORD(Image);
-  std::string id;  // "sha256:" + digest of the config blob
-  std::vector<std::string> tags;   // familiar, sorted
-  std::string manifest_digest;     // of the OCI manifest in the content store
-  std::string manifest;            // its bytes
-  std::string index;               // bytes of the image index it was chosen from, when a registry had one
+  std::string id;                 // "sha256:" + digest of the config blob
+  std::vector<std::string> tags;  // familiar, sorted
+  std::string manifest_digest;    // of the OCI manifest in the content store
+  std::string manifest;           // its bytes
+  std::string index;              // bytes of the image index it was chosen from, when a registry had one
   std::vector<std::string> repo_digests;  // "alpine@sha256:...": what registries have it under, sorted
-  std::string config_json;         // the config blob, as given
+  std::string config_json;                // the config blob, as given
   std::string architecture, os, variant, author, created, comment;
   ContainerConfig config;
   std::vector<std::string> diff_ids, chain_ids;
@@ -36,7 +36,8 @@ struct Image {
   std::vector<HistoryEntry> history;
   int64_t size_bytes = 0;  // unpacked
   WallTime created_at, tagged_at;
-  // Of docker build: what a step began with and the key of what it did; the cache is all images that have a key.
+  // Of docker build: what a step began with and the key of what it did; the cache is all images that have a
+  // key.
   std::string parent, build_key;
   bool build_step = false;  // made on the way: nobody has asked for it by itself
   int64_t cache_hits = 0;

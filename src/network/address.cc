@@ -17,7 +17,8 @@ std::optional<Ip4> parse_ip4(std::string_view text) {
 }
 
 std::string ip4_text(Ip4 ip) {
-  return std::to_string(ip >> 24) + "." + std::to_string(ip >> 16 & 255) + "." + std::to_string(ip >> 8 & 255) + "." + std::to_string(ip & 255);
+  return std::to_string(ip >> 24) + "." + std::to_string(ip >> 16 & 255) + "." +
+         std::to_string(ip >> 8 & 255) + "." + std::to_string(ip & 255);
 }
 
 std::optional<Cidr> parse_cidr(std::string_view text) {
@@ -33,14 +34,17 @@ std::string cidr_text(const Cidr& cidr) { return ip4_text(cidr.first()) + "/" + 
 
 std::string mac_of(Ip4 ip) {
   char text[18];
-  std::snprintf(text, sizeof text, "02:42:%02x:%02x:%02x:%02x", ip >> 24, ip >> 16 & 255, ip >> 8 & 255, ip & 255);
+  std::snprintf(text, sizeof text, "02:42:%02x:%02x:%02x:%02x", ip >> 24, ip >> 16 & 255, ip >> 8 & 255,
+                ip & 255);
   return text;
 }
 
 std::optional<std::pair<uint16_t, uint16_t>> parse_port_range(std::string_view text) {
   const size_t dash = text.find('-');
-  const auto first = parse_int(text.substr(0, dash)), last = dash == std::string_view::npos ? first : parse_int(text.substr(dash + 1));
-  if (!first || !last || *first < 0 || *last < *first || *last > 65535 || (*first == 0 && *last != 0)) return std::nullopt;
+  const auto first = parse_int(text.substr(0, dash)),
+             last = dash == std::string_view::npos ? first : parse_int(text.substr(dash + 1));
+  if (!first || !last || *first < 0 || *last < *first || *last > 65535 || (*first == 0 && *last != 0))
+    return std::nullopt;
   return std::pair{static_cast<uint16_t>(*first), static_cast<uint16_t>(*last)};
 }
 
@@ -58,7 +62,8 @@ std::optional<Cidr> free_subnet(const std::vector<Cidr>& pools, int prefix, cons
 }
 
 std::optional<Ip4> free_address(const Cidr& subnet, const std::set<Ip4>& taken, Ip4 after) {
-  const uint64_t low = static_cast<uint64_t>(subnet.first()) + 1, high = subnet.last();  // high itself is the broadcast address
+  const uint64_t low = static_cast<uint64_t>(subnet.first()) + 1,
+                 high = subnet.last();  // high itself is the broadcast address
   if (low >= high) return std::nullopt;
   const uint64_t count = high - low;
   uint64_t start = after >= low && after < high - 1 ? after + 1ull : low;

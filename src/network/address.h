@@ -36,7 +36,8 @@ std::optional<std::pair<uint16_t, uint16_t>> parse_port_range(std::string_view t
 
 /// First free subnet of `prefix` bits from `pools` that overlaps none of `taken`.
 std::optional<Cidr> free_subnet(const std::vector<Cidr>& pools, int prefix, const std::vector<Cidr>& taken);
-/// Next free host address of `subnet` after `after` (round robin), leaving out network, broadcast and `taken`.
+/// Next free host address of `subnet` after `after` (round robin), leaving out network, broadcast and
+/// `taken`.
 std::optional<Ip4> free_address(const Cidr& subnet, const std::set<Ip4>& taken, Ip4 after = 0);
 
 /// Docker's default local pools (172.17-31.0.0/16, then 192.168.0.0/20s).

@@ -7,8 +7,11 @@ namespace panal {
 static Cidr cidr(const char* text) { return parse_cidr(text).value(); }
 
 TEST_CASE("addresses both ways") {
-  for (const auto* text : {"0.0.0.0", "10.0.0.1", "255.255.255.255"}) CHECK(ip4_text(parse_ip4(text).value()) == text);
-  for (const auto* text : {"", "1.2.3", "1.2.3.4.5", "1.2.3.256", "1.2.3.-1", "1.2.3.-0", "1..2.3", "1.2.3.4 ", "a.b.c.d", "0001.2.3.4"}) CHECK_MESSAGE(!parse_ip4(text), std::string(text));
+  for (const auto* text : {"0.0.0.0", "10.0.0.1", "255.255.255.255"})
+    CHECK(ip4_text(parse_ip4(text).value()) == text);
+  for (const auto* text : {"", "1.2.3", "1.2.3.4.5", "1.2.3.256", "1.2.3.-1", "1.2.3.-0", "1..2.3",
+                           "1.2.3.4 ", "a.b.c.d", "0001.2.3.4"})
+    CHECK_MESSAGE(!parse_ip4(text), std::string(text));
   CHECK(mac_of(*parse_ip4("172.17.0.2")) == "02:42:ac:11:00:02");
 }
 
@@ -24,7 +27,8 @@ TEST_CASE("networks") {
   CHECK(cidr("10.0.0.0/8").overlaps(c));
   CHECK(c.overlaps(cidr("10.0.0.0/8")));
   CHECK(!c.overlaps(cidr("10.1.3.0/24")));
-  for (const auto* text : {"10.0.0.0", "10.0.0.0/33", "10.0.0.0/-1", "10.0.0.0/", "10.0.0/8", "10.0.0.0/8/8"}) CHECK_MESSAGE(!parse_cidr(text), std::string(text));
+  for (const auto* text : {"10.0.0.0", "10.0.0.0/33", "10.0.0.0/-1", "10.0.0.0/", "10.0.0/8", "10.0.0.0/8/8"})
+    CHECK_MESSAGE(!parse_cidr(text), std::string(text));
 }
 
 TEST_CASE("free subnets go round what is taken, pool after pool") {
@@ -36,7 +40,8 @@ TEST_CASE("free subnets go round what is taken, pool after pool") {
   CHECK(cidr_text(free_subnet(pools, 24, {cidr("10.0.0.128/25")}).value()) == "10.0.1.0/24");
   CHECK(!free_subnet(pools, 16, {}));
   CHECK(!free_subnet({cidr("255.255.255.0/24")}, 24, {cidr("0.0.0.0/0")}));
-  CHECK(cidr_text(free_subnet({cidr("255.255.255.0/24")}, 25, {cidr("255.255.255.0/25")}).value()) == "255.255.255.128/25");
+  CHECK(cidr_text(free_subnet({cidr("255.255.255.0/24")}, 25, {cidr("255.255.255.0/25")}).value()) ==
+        "255.255.255.128/25");
 }
 
 TEST_CASE("free addresses: each host once, round robin, never network or broadcast") {
@@ -64,7 +69,9 @@ TEST_CASE("ranges of ports") {
   CHECK(parse_port_range("8000-8002") == std::pair<uint16_t, uint16_t>{8000, 8002});
   CHECK(parse_port_range("0") == std::pair<uint16_t, uint16_t>{0, 0});
   CHECK(parse_port_range("1-65535").has_value());
-  for (const auto* text : {"", "-", "80-", "-80", "90-80", "65536", "80-65536", "0-80", "a", "80-90-100", "80 "}) CHECK_MESSAGE(!parse_port_range(text), std::string(text));
+  for (const auto* text :
+       {"", "-", "80-", "-80", "90-80", "65536", "80-65536", "0-80", "a", "80-90-100", "80 "})
+    CHECK_MESSAGE(!parse_port_range(text), std::string(text));
 }
 
 }  // namespace panal

@@ -10,12 +10,15 @@ static Result<> read_bool(const std::string& key, const std::string& text, bool&
     if (text == yes) return into = true, Result<>{};
   for (const char* no : {"0", "f", "F", "FALSE", "false", "False"})
     if (text == no) return into = false, Result<>{};
-  return fail(Code::kInvalid, "failed to parse " + key + " value: " + text + " (strconv.ParseBool: parsing \"" + text + "\": invalid syntax)");
+  return fail(Code::kInvalid, "failed to parse " + key + " value: " + text +
+                                  " (strconv.ParseBool: parsing \"" + text + "\": invalid syntax)");
 }
 
 static Result<> read_mode(const std::string& key, const std::string& text, bool& routed) {
-  if (text != "nat" && text != "routed" && text != "nat-unprotected" && text != "isolated") return fail(Code::kInvalid, "unknown gateway mode " + text);
-  if (text != "nat" && text != "routed") return fail(Code::kUnsupported, key + "=" + text + " is not supported yet: nat and routed are");
+  if (text != "nat" && text != "routed" && text != "nat-unprotected" && text != "isolated")
+    return fail(Code::kInvalid, "unknown gateway mode " + text);
+  if (text != "nat" && text != "routed")
+    return fail(Code::kUnsupported, key + "=" + text + " is not supported yet: nat and routed are");
   routed = text == "routed";
   return {};
 }
@@ -25,11 +28,13 @@ Result<BridgeOptions> read_bridge_options(const std::map<std::string, std::strin
   for (const auto& [key, value] : options) {
     if (key == "com.docker.network.bridge.name") {
       if (value.find('/') != std::string::npos) return fail(Code::kInvalid, "invalid bridge name " + value);
-      if (value.size() > 15) return fail(Code::kInvalid, "bridge name " + value + " is longer than 15 characters");
+      if (value.size() > 15)
+        return fail(Code::kInvalid, "bridge name " + value + " is longer than 15 characters");
       out.name = value;
     } else if (key == "com.docker.network.driver.mtu") {
       const auto mtu = parse_int(value);
-      if (!mtu || *mtu < 0 || *mtu > 65535) return fail(Code::kInvalid, "failed to parse " + key + " value: " + value);
+      if (!mtu || *mtu < 0 || *mtu > 65535)
+        return fail(Code::kInvalid, "failed to parse " + key + " value: " + value);
       if (*mtu > 0) out.mtu = static_cast<int>(*mtu);
     } else if (key == "com.docker.network.bridge.enable_icc") {
       TRYV(read_bool(key, value, out.icc));
@@ -39,10 +44,12 @@ Result<BridgeOptions> read_bridge_options(const std::map<std::string, std::strin
       TRYV(read_bool(key, value, out.inhibit_ipv4));
     } else if (key == "com.docker.network.bridge.host_binding_ipv4") {
       const auto ip = parse_ip(value);
-      if (!ip || ip->six) return fail(Code::kInvalid, "failed to parse " + key + " value: " + value + " (invalid ip)");
+      if (!ip || ip->six)
+        return fail(Code::kInvalid, "failed to parse " + key + " value: " + value + " (invalid ip)");
       out.host_binding = value;
     } else if (key == "com.docker.network.container_iface_prefix") {
-      if (value.empty() || value.size() > 11 || value.find_first_of("/: ") != std::string::npos) return fail(Code::kInvalid, "invalid interface prefix: " + value);
+      if (value.empty() || value.size() > 11 || value.find_first_of("/: ") != std::string::npos)
+        return fail(Code::kInvalid, "invalid interface prefix: " + value);
       out.interface_prefix = value;
     } else if (key == "com.docker.network.bridge.gateway_mode_ipv4") {
       TRYV(read_mode(key, value, out.routed4));

@@ -9,7 +9,9 @@
 
 namespace panal {
 
-static uint16_t u16(std::string_view p, size_t at) { return static_cast<uint16_t>(static_cast<uint8_t>(p[at]) << 8 | static_cast<uint8_t>(p[at + 1])); }
+static uint16_t u16(std::string_view p, size_t at) {
+  return static_cast<uint16_t>(static_cast<uint8_t>(p[at]) << 8 | static_cast<uint8_t>(p[at + 1]));
+}
 static void put16(std::string& out, unsigned v) {
   out += static_cast<char>(v >> 8);
   out += static_cast<char>(v);
@@ -20,7 +22,8 @@ static size_t read_name(std::string_view packet, size_t at, std::string& name) {
   while (at < packet.size()) {
     const auto length = static_cast<uint8_t>(packet[at]);
     if (length == 0) return at + 1;
-    if (length > 63 || at + 1 + length > packet.size() || name.size() > 255) return std::string_view::npos;  // no compression in a question
+    if (length > 63 || at + 1 + length > packet.size() || name.size() > 255)
+      return std::string_view::npos;  // no compression in a question
     if (!name.empty()) name += '.';
     name += packet.substr(at + 1, length);
     at += 1u + length;
@@ -29,7 +32,8 @@ static size_t read_name(std::string_view packet, size_t at, std::string& name) {
 }
 
 std::optional<DnsQuestion> parse_dns_query(std::string_view packet) {
-  if (packet.size() < 12 || (static_cast<uint8_t>(packet[2]) & 0xf8) != 0 || u16(packet, 4) != 1) return std::nullopt;
+  if (packet.size() < 12 || (static_cast<uint8_t>(packet[2]) & 0xf8) != 0 || u16(packet, 4) != 1)
+    return std::nullopt;
   DnsQuestion q;
   std::string name;
   const size_t end = read_name(packet, 12, name);
@@ -41,12 +45,14 @@ std::optional<DnsQuestion> parse_dns_query(std::string_view packet) {
 static std::string reply_head(std::string_view query, int rcode, unsigned answers) {
   std::string out(query.substr(0, 2));
   out += static_cast<char>(0x80 | (static_cast<uint8_t>(query[2]) & 0x01));  // QR, RD as asked
-  out += static_cast<char>(0x80 | rcode);                                     // RA
+  out += static_cast<char>(0x80 | rcode);                                    // RA
   put16(out, 1), put16(out, answers), put16(out, 0), put16(out, 0);
   std::string name;
   const size_t end = read_name(query, 12, name);
-  if (end != std::string_view::npos && end + 4 <= query.size()) out += query.substr(12, end + 4 - 12);
-  else out[5] = 0;
+  if (end != std::string_view::npos && end + 4 <= query.size())
+    out += query.substr(12, end + 4 - 12);
+  else
+    out[5] = 0;
   return out;
 }
 

@@ -1,4 +1,5 @@
-// DNS messages (RFC 1035): just enough to answer names of the engine and to recognise what must be forwarded. Pure.
+// DNS messages (RFC 1035): just enough to answer names of the engine and to recognise what must be forwarded.
+// Pure.
 #pragma once
 #include <optional>
 #include <string>

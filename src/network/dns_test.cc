@@ -53,7 +53,10 @@ TEST_CASE("answers carry id, question and addresses") {
   CHECK(dns_answer(q, {}).size() == q.size());
   CHECK(rcode(dns_answer(q, {})) == 0);
   const std::string p = dns_ptr_answer(q, "web.1.net");
-  CHECK(p.ends_with(std::string("\3web\1" "1\3net\0", 11)));
+  CHECK(
+      p.ends_with(std::string("\3web\1"
+                              "1\3net\0",
+                              11)));
 }
 
 TEST_CASE("errors answer what can be answered") {
@@ -68,7 +71,8 @@ TEST_CASE("reverse names") {
   CHECK(reverse_name("4.3.2.1.in-addr.arpa") == "1.2.3.4");
   CHECK(!reverse_name("3.2.1.in-addr.arpa"));
   CHECK(!reverse_name("web"));
-  CHECK(reverse_name("2.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.1.0.0.0.0.0.0.0.0.0.0.0.0.0.d.f.ip6.arpa") == "fd00:0:0:1::2");
+  CHECK(reverse_name("2.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.1.0.0.0.0.0.0.0.0.0.0.0.0.0.d.f.ip6.arpa") ==
+        "fd00:0:0:1::2");
   CHECK(!reverse_name("2.0.0.0.ip6.arpa"));
   CHECK(!reverse_name("g.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.1.0.0.0.0.0.0.0.0.0.0.0.0.0.d.f.ip6.arpa"));
 }
@@ -84,7 +88,8 @@ TEST_CASE("a client gets as much in a datagram as it said it takes") {
   const auto with_edns = [](unsigned size) {
     std::string q = query("\3web");
     q[11] = 1;
-    return q + std::string("\0\0\x29", 3) + static_cast<char>(size >> 8) + static_cast<char>(size) + std::string(6, '\0');
+    return q + std::string("\0\0\x29", 3) + static_cast<char>(size >> 8) + static_cast<char>(size) +
+           std::string(6, '\0');
   };
   CHECK(dns_udp_room(query("\3web")) == 512);
   CHECK(dns_udp_room(with_edns(1232)) == 1232);
@@ -103,7 +108,8 @@ TEST_CASE("a long reply is cut between two answers, and says so") {
   CHECK((cut[2] & 2) == 2);
   CHECK(static_cast<size_t>(static_cast<uint8_t>(cut[7])) == fit);
   CHECK(cut.substr(12) == whole.substr(12, cut.size() - 12));
-  for (size_t size = 12; size < whole.size(); size += 7) CHECK(dns_cut(whole.substr(0, size), 12).size() <= 12);
+  for (size_t size = 12; size < whole.size(); size += 7)
+    CHECK(dns_cut(whole.substr(0, size), 12).size() <= 12);
 }
 
 }  // namespace panal

@@ -42,18 +42,24 @@ std::vector<std::string> beyond_loopback(const std::vector<std::string>& servers
   return out;
 }
 
-std::string container_resolv_conf(const ResolvConf& host, const ResolvWish& daemon, const ResolvWish& container, bool own_names) {
-  const auto first_given = [](const auto& a, const auto& b, const auto& c) { return !a.empty() ? a : !b.empty() ? b : c; };
+std::string container_resolv_conf(const ResolvConf& host, const ResolvWish& daemon,
+                                  const ResolvWish& container, bool own_names) {
+  const auto first_given = [](const auto& a, const auto& b, const auto& c) {
+    return !a.empty() ? a : !b.empty() ? b : c;
+  };
   std::string out;
   if (own_names)
     out += "nameserver 127.0.0.11\n";
   else
-    for (const auto& server : first_given(container.servers, daemon.servers, beyond_loopback(host.servers))) out += "nameserver " + server + "\n";
+    for (const auto& server : first_given(container.servers, daemon.servers, beyond_loopback(host.servers)))
+      out += "nameserver " + server + "\n";
   auto search = first_given(container.search, daemon.search, host.search);
   if (search.size() == 1 && search[0] == ".") search.clear();  // as asked: none
   if (!search.empty()) out += "search " + join(search, " ") + "\n";
   auto options = first_given(container.options, daemon.options, host.options);
-  if (own_names && std::ranges::none_of(options, [](const std::string& o) { return o.starts_with("ndots:"); })) options.push_back("ndots:0");
+  if (own_names &&
+      std::ranges::none_of(options, [](const std::string& o) { return o.starts_with("ndots:"); }))
+    options.push_back("ndots:0");
   if (!options.empty()) out += "options " + join(options, " ") + "\n";
   return out;
 }

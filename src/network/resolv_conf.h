@@ -21,6 +21,7 @@ std::vector<std::string> beyond_loopback(const std::vector<std::string>& servers
 struct ResolvWish {
   std::vector<std::string> servers, search, options;
 };
-std::string container_resolv_conf(const ResolvConf& host, const ResolvWish& daemon, const ResolvWish& container, bool own_names);
+std::string container_resolv_conf(const ResolvConf& host, const ResolvWish& daemon,
+                                  const ResolvWish& container, bool own_names);
 
 }  // namespace panal

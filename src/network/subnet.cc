@@ -48,21 +48,26 @@ std::string subnet_text(const IpSubnet& s) { return ip_text(s.first()) + "/" + s
 
 std::vector<SubnetPool> default_subnet_pools() {
   std::vector<SubnetPool> pools;
-  for (const char* base : {"172.17.0.0/16", "172.18.0.0/16", "172.19.0.0/16", "172.20.0.0/14", "172.24.0.0/14", "172.28.0.0/14"}) pools.push_back({*parse_subnet(base), 16});
+  for (const char* base :
+       {"172.17.0.0/16", "172.18.0.0/16", "172.19.0.0/16", "172.20.0.0/14", "172.24.0.0/14", "172.28.0.0/14"})
+    pools.push_back({*parse_subnet(base), 16});
   pools.push_back({*parse_subnet("192.168.0.0/16"), 20});
   return pools;
 }
 
-std::optional<IpSubnet> free_subnet(const std::vector<SubnetPool>& pools, bool six, const std::vector<IpSubnet>& taken) {
+std::optional<IpSubnet> free_subnet(const std::vector<SubnetPool>& pools, bool six,
+                                    const std::vector<IpSubnet>& taken) {
   for (const auto& pool : pools) {
-    if (pool.base.base.six != six || pool.prefix < pool.base.prefix || pool.prefix > pool.base.bits()) continue;
+    if (pool.base.base.six != six || pool.prefix < pool.base.prefix || pool.prefix > pool.base.bits())
+      continue;
     IpSubnet candidate{pool.base.first(), pool.prefix};
     while (pool.base.contains(candidate)) {
       const IpSubnet* blocker = nullptr;
       for (const auto& t : taken)
         if (candidate.overlaps(t)) blocker = &t;
       if (!blocker) return candidate;
-      const IpSubnet behind{std::max(blocker->last(), candidate.last()), pool.prefix};  // every step leaves one of `taken` behind
+      const IpSubnet behind{std::max(blocker->last(), candidate.last()),
+                            pool.prefix};  // every step leaves one of `taken` behind
       const IpAddress next{six, behind.last().value + 1};
       if (next <= candidate.base) break;  // past the last address there is
       candidate.base = next;
@@ -71,9 +76,11 @@ std::optional<IpSubnet> free_subnet(const std::vector<SubnetPool>& pools, bool s
   return std::nullopt;
 }
 
-std::optional<IpAddress> free_ip(const IpSubnet& subnet, const IpSubnet& range, const std::set<IpAddress>& taken, std::optional<IpAddress> after) {
+std::optional<IpAddress> free_ip(const IpSubnet& subnet, const IpSubnet& range,
+                                 const std::set<IpAddress>& taken, std::optional<IpAddress> after) {
   IpAddress low = range.first(), high = range.last();
-  if (subnet.prefix < subnet.bits() - 1) {  // the ends of a subnet belong to nobody (RFC 3021 leaves the pairs)
+  if (subnet.prefix <
+      subnet.bits() - 1) {  // the ends of a subnet belong to nobody (RFC 3021 leaves the pairs)
     if (low == subnet.first()) ++low.value;
     if (high == subnet.last()) --high.value;
   }

@@ -41,9 +41,11 @@ struct SubnetPool {
 };
 std::vector<SubnetPool> default_subnet_pools();
 /// First subnet of that family from `pools` that overlaps none of `taken`.
-std::optional<IpSubnet> free_subnet(const std::vector<SubnetPool>& pools, bool six, const std::vector<IpSubnet>& taken);
+std::optional<IpSubnet> free_subnet(const std::vector<SubnetPool>& pools, bool six,
+                                    const std::vector<IpSubnet>& taken);
 
 /// Next free address of `range` after `after` (round robin): never in `taken`, nor the ends of `subnet`.
-std::optional<IpAddress> free_ip(const IpSubnet& subnet, const IpSubnet& range, const std::set<IpAddress>& taken, std::optional<IpAddress> after);
+std::optional<IpAddress> free_ip(const IpSubnet& subnet, const IpSubnet& range,
+                                 const std::set<IpAddress>& taken, std::optional<IpAddress> after);
 
 }  // namespace panal

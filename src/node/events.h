@@ -23,7 +23,8 @@ class Events {
   static constexpr size_t kMemory = 1024;
   explicit Events(Loop& loop) : loop_(loop) {}
 
-  void publish(std::string type, std::string action, std::string id, std::map<std::string, std::string> attributes, std::string scope = "local");
+  void publish(std::string type, std::string action, std::string id,
+               std::map<std::string, std::string> attributes, std::string scope = "local");
   /// Oldest number still remembered; equals next() when there is none.
   uint64_t oldest() const { return memory_.empty() ? next_ : memory_.front().number; }
   uint64_t next() const { return next_; }

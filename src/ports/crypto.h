@@ -1,4 +1,5 @@
-// The cluster's certificate authority. PEM in, PEM out. Subjects as SwarmKit's: CN=node id, OU=swarm-manager|swarm-worker, O=cluster.
+// The cluster's certificate authority. PEM in, PEM out. Subjects as SwarmKit's: CN=node id,
+// OU=swarm-manager|swarm-worker, O=cluster.
 #pragma once
 #include <string>
 
@@ -17,7 +18,9 @@ class Crypto {
   virtual Result<KeyPair> make_ca() = 0;
   /// A fresh P-256 key and a request for it: {request, key}.
   virtual Result<KeyPair> make_request() = 0;
-  virtual Result<std::string> sign(const std::string& request, const KeyPair& ca, const std::string& node_id, const std::string& role, const std::string& cluster, WallTime now, Duration validity) = 0;
+  virtual Result<std::string> sign(const std::string& request, const KeyPair& ca, const std::string& node_id,
+                                   const std::string& role, const std::string& cluster, WallTime now,
+                                   Duration validity) = 0;
   /// SHA-256 of the certificate's DER, hex.
   virtual Result<std::string> fingerprint(const std::string& certificate) = 0;
   /// {CN, role, O} of a certificate.

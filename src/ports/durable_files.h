@@ -1,5 +1,6 @@
-// The seam to files that must outlive a crash, call by call: each may fail, and each may be the last. The daemon implements it on system
-// calls (sys/disk), the simulator on a page cache that a machine without power forgets.
+// The seam to files that must outlive a crash, call by call: each may fail, and each may be the last. The
+// daemon implements it on system calls (sys/disk), the simulator on a page cache that a machine without power
+// forgets.
 #pragma once
 #include <memory>
 #include <string>

@@ -1,5 +1,6 @@
 // The kernel's network as the engine and the node use it. Every call is idempotent: it makes things so.
-// Addresses are text ("10.0.1.2", "172.17.0.1/16"); MACs "02:42:0a:00:01:02". Implemented by sys/netlink + sys/nft.
+// Addresses are text ("10.0.1.2", "172.17.0.1/16"); MACs "02:42:0a:00:01:02". Implemented by sys/netlink +
+// sys/nft.
 #pragma once
 #include <functional>
 #include <memory>
@@ -20,7 +21,7 @@ struct BridgePlan {
 };
 
 struct AttachPlan {
-  std::string ns_path;       // network namespace of the container
+  std::string ns_path;    // network namespace of the container
   std::string bridge;     // empty with `sandbox`: none
   std::string bridge_ns;  // namespace the bridge stands in; empty: the node's
   std::string host_name;  // interface at the bridge
@@ -77,7 +78,7 @@ struct MeshTask {
 };
 
 struct MeshTable {
-  std::string subnet;   // ingress network, "10.0.0.0/24"
+  std::string subnet;  // ingress network, "10.0.0.0/24"
   MeshNode self;
   std::vector<MeshNode> nodes;  // without self
   std::vector<MeshTask> tasks;  // live, draining ones included
@@ -92,13 +93,15 @@ class KernelNetwork {
   virtual Task<Result<>> setup() = 0;
   virtual Task<Result<>> create_namespace(std::string path) = 0;
   virtual Task<Result<>> remove_namespace(std::string path) = 0;
-  virtual Task<Result<>> set_sysctls(std::string ns_path, std::vector<std::pair<std::string, std::string>> values) = 0;
+  virtual Task<Result<>> set_sysctls(std::string ns_path,
+                                     std::vector<std::pair<std::string, std::string>> values) = 0;
   virtual Task<Result<>> ensure_bridge(BridgePlan plan) = 0;
   virtual Task<Result<>> remove_bridge(std::string name) = 0;
   virtual Task<Result<>> attach(AttachPlan plan) = 0;
   virtual Task<Result<>> detach(std::string ns_path, std::string name) = 0;
   /// Default routes over an interface that is there, one for each family among `gateways`.
-  virtual Task<Result<>> set_gateways(std::string ns_path, std::string name, std::vector<std::string> gateways) = 0;
+  virtual Task<Result<>> set_gateways(std::string ns_path, std::string name,
+                                      std::vector<std::string> gateways) = 0;
   virtual Task<Result<>> publish(std::vector<PublishedPort> ports) = 0;
   virtual Task<Result<>> unpublish(std::vector<PublishedPort> ports) = 0;
   /// Binds the port on the host, so that no program of the host believes to serve what never reaches it. The
@@ -124,15 +127,18 @@ class KernelNetwork {
   virtual Task<Result<>> set_mesh(MeshTable table) = 0;
   virtual Task<Result<>> remove_mesh() = 0;
   /// Adds the container's leg into the mesh sandbox.
-  virtual Task<Result<>> attach_mesh(std::string ns_path, std::string host_name, std::string name, std::string address) = 0;
+  virtual Task<Result<>> attach_mesh(std::string ns_path, std::string host_name, std::string name,
+                                     std::string address) = 0;
 
-  /// Serves DNS at 127.0.0.11:53 inside a namespace: `answer(query packet)` -> reply packet, as long as its way allows.
+  /// Serves DNS at 127.0.0.11:53 inside a namespace: `answer(query packet)` -> reply packet, as long as its
+  /// way allows.
   enum class DnsVia { kUdp, kTcp };
   using DnsAnswer = std::function<Task<std::string>(std::string query, DnsVia via)>;
   virtual Task<Result<>> serve_dns(std::string ns_path, DnsAnswer answer) = 0;
   virtual void stop_dns(const std::string& ns_path) = 0;
   /// Sends a query to the host's own resolvers and returns the reply.
-  virtual Task<Result<std::string>> forward_dns(std::string query, std::vector<std::string> servers, DnsVia via) = 0;
+  virtual Task<Result<std::string>> forward_dns(std::string query, std::vector<std::string> servers,
+                                                DnsVia via) = 0;
 };
 
 }  // namespace panal

@@ -42,7 +42,8 @@ class Layers {
   virtual Task<Result<ArchiveFile>> save_blob(Source source, std::string file) = 0;
   /// Unpacks a layer blob into the folder of layer `number`. Refuses a blob whose digest is not `digest`.
   /// `progress`: bytes of the blob taken apart so far.
-  virtual Task<Result<UnpackedLayer>> unpack(std::string blob_file, std::string digest, int64_t number, std::function<void(int64_t)> progress) = 0;
+  virtual Task<Result<UnpackedLayer>> unpack(std::string blob_file, std::string digest, int64_t number,
+                                             std::function<void(int64_t)> progress) = 0;
   /// Streams an image archive (docker load's format).
   virtual Task<Result<>> pack(std::vector<ArchiveFile> files, Sink sink) = 0;
   /// Moves a file into the content store under its digest; a blob that is already there wins.
@@ -59,20 +60,23 @@ class Layers {
   virtual std::vector<std::string> stored_blobs() const = 0;
   virtual std::string new_ingest_dir() = 0;
   virtual Task<void> drop_ingest(std::string dir) = 0;
-  /// Mounts layers (lowest first) with the container's writable layer on top. kUntilCrash: nobody sees the changes after a crash of the
-  /// machine, so they are not forced onto the disk.
+  /// Mounts layers (lowest first) with the container's writable layer on top. kUntilCrash: nobody sees the
+  /// changes after a crash of the machine, so they are not forced onto the disk.
   enum class Lasts { kBeyondCrash, kUntilCrash };
-  virtual Task<Result<>> mount_rootfs(std::string dir, std::vector<int64_t> layers, Lasts lasts = Lasts::kBeyondCrash) = 0;
+  virtual Task<Result<>> mount_rootfs(std::string dir, std::vector<int64_t> layers,
+                                      Lasts lasts = Lasts::kBeyondCrash) = 0;
   virtual Task<Result<>> unmount_rootfs(std::string dir) = 0;
   virtual Task<Result<>> remove_rootfs(std::string dir) = 0;
   /// A memory file system for /dev/shm that several containers may share.
   virtual Result<> mount_shm(const std::string& dir, int64_t size_bytes) = 0;
   virtual void unmount_shm(const std::string& dir) = 0;
   /// Mounts what a volume's options name; blocks for as long as the kernel does.
-  virtual Task<Result<>> mount_device(std::string device, std::string type, std::string options, std::string target) = 0;
+  virtual Task<Result<>> mount_device(std::string device, std::string type, std::string options,
+                                      std::string target) = 0;
   virtual Result<> unmount(const std::string& target) = 0;
   /// Shows `path` inside `root` (which neither symlinks nor ".." leave) at `target`, which is made.
-  virtual Result<> bind_in_root(const std::string& root, const std::string& path, const std::string& target) = 0;
+  virtual Result<> bind_in_root(const std::string& root, const std::string& path,
+                                const std::string& target) = 0;
   /// Reads a small file inside a root without leaving it by symlinks.
   virtual Result<std::string> read_in_root(const std::string& root, const std::string& path) = 0;
   /// Creates a folder inside a root without leaving it; returns its real path.

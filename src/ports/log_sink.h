@@ -16,6 +16,7 @@ class LogSink {
   virtual Task<Result<>> send(std::string_view entry) = 0;
 };
 /// scheme: unix, unixgram, udp, tcp; target: a path or "host:port".
-using OpenLogSink = std::function<Task<Result<std::unique_ptr<LogSink>>>(std::string scheme, std::string target)>;
+using OpenLogSink =
+    std::function<Task<Result<std::unique_ptr<LogSink>>>(std::string scheme, std::string target)>;
 
 }  // namespace panal

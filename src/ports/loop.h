@@ -1,12 +1,12 @@
-// The seam to time and scheduling: one thread, a queue of callbacks, timers, and a small pool for work that blocks.
-// The daemon implements it on Asio (sys/loop), the simulator on virtual time.
+// The seam to time and scheduling: one thread, a queue of callbacks, timers, and a small pool for work that
+// blocks. The daemon implements it on Asio (sys/loop), the simulator on virtual time.
 #pragma once
 #include <functional>
 #include <memory>
 
-#include "ports/event.h"
 #include "base/task.h"
 #include "base/time.h"
+#include "ports/event.h"
 
 namespace panal {
 
@@ -21,7 +21,8 @@ class Loop {
   virtual void post(std::function<void()> fn) = 0;
   virtual TimerId call_at(MonoTime when, std::function<void()> fn) = 0;
   virtual void cancel(TimerId timer) = 0;
-  /// Runs `work` on the pool, then `done` on the loop's thread. At most 4096 queued: beyond that work waits in order.
+  /// Runs `work` on the pool, then `done` on the loop's thread. At most 4096 queued: beyond that work waits
+  /// in order.
   virtual void offload(std::function<void()> work, std::function<void()> done) = 0;
 
   TimerId call_after(Duration d, std::function<void()> fn) { return call_at(now() + d, std::move(fn)); }
@@ -31,7 +32,9 @@ class Loop {
       Loop* loop;
       Duration d;
       bool await_ready() const { return false; }
-      void await_suspend(std::coroutine_handle<> h) { loop->call_after(d, [h] { h.resume(); }); }
+      void await_suspend(std::coroutine_handle<> h) {
+        loop->call_after(d, [h] { h.resume(); });
+      }
       void await_resume() {}
     };
     return Awaiter{this, d};
@@ -41,7 +44,9 @@ class Loop {
     struct Awaiter {
       Loop* loop;
       bool await_ready() const { return false; }
-      void await_suspend(std::coroutine_handle<> h) { loop->post([h] { h.resume(); }); }
+      void await_suspend(std::coroutine_handle<> h) {
+        loop->post([h] { h.resume(); });
+      }
       void await_resume() {}
     };
     return Awaiter{this};

@@ -21,7 +21,9 @@ class NowLoop : public Loop {
 class ManualLoop final : public NowLoop {
  public:
   std::deque<std::pair<std::function<void()>, std::function<void()>>> work;
-  void offload(std::function<void()> w, std::function<void()> d) override { work.emplace_back(std::move(w), std::move(d)); }
+  void offload(std::function<void()> w, std::function<void()> d) override {
+    work.emplace_back(std::move(w), std::move(d));
+  }
   void run_one() {
     auto [w, d] = std::move(work.front());
     work.pop_front();

@@ -1,4 +1,5 @@
-// AsyncMutex: serialises coroutines that work on one thing, in order of asking. `auto held = co_await mutex.lock(loop);`
+// AsyncMutex: serialises coroutines that work on one thing, in order of asking. `auto held = co_await
+// mutex.lock(loop);`
 #pragma once
 #include <deque>
 

@@ -8,8 +8,8 @@
 namespace panal {
 
 struct RepositoryWish {
-  std::string url, ref;   // ref: a branch, a tag or a commit; "" for what the repository calls HEAD
-  std::string dir;        // an empty folder for the files
+  std::string url, ref;  // ref: a branch, a tag or a commit; "" for what the repository calls HEAD
+  std::string dir;       // an empty folder for the files
   bool keep_git_dir = false;
 };
 

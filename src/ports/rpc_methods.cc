@@ -4,7 +4,8 @@
 
 namespace panal {
 
-void RpcMethods::serve_stream(std::string method, std::vector<std::string> roles, Transport::StreamHandler handler) {
+void RpcMethods::serve_stream(std::string method, std::vector<std::string> roles,
+                              Transport::StreamHandler handler) {
   auto entry = std::make_shared<Method>();
   entry->roles = std::move(roles), entry->handler = std::move(handler);
   methods_[std::move(method)] = std::move(entry);
@@ -18,7 +19,9 @@ static Task<Result<>> run_unary(Transport::UnaryHandler handler, Peer peer, RpcS
 }
 
 void RpcMethods::serve(std::string method, std::vector<std::string> roles, Transport::UnaryHandler handler) {
-  serve_stream(std::move(method), std::move(roles), [handler](Peer peer, RpcStream& stream) { return run_unary(handler, std::move(peer), stream); });
+  serve_stream(std::move(method), std::move(roles), [handler](Peer peer, RpcStream& stream) {
+    return run_unary(handler, std::move(peer), stream);
+  });
 }
 
 Task<void> RpcMethods::unserve(Loop& loop, std::string method) {
@@ -33,8 +36,13 @@ Task<Result<>> RpcMethods::run(Loop& loop, std::string method, Peer peer, RpcStr
   auto it = methods_.find(method);
   if (it == methods_.end()) co_return fail(Code::kUnsupported, "unknown method " + method);
   const std::shared_ptr<Method> entry = it->second;
-  const auto may = [&](const std::string& role) { return std::ranges::find(entry->roles, role) != entry->roles.end(); };
-  if (!may(peer.role) && !may("")) co_return fail(Code::kForbidden, "a " + (peer.role.empty() ? std::string("node without a certificate") : peer.role) + " may not call " + method);
+  const auto may = [&](const std::string& role) {
+    return std::ranges::find(entry->roles, role) != entry->roles.end();
+  };
+  if (!may(peer.role) && !may(""))
+    co_return fail(Code::kForbidden,
+                   "a " + (peer.role.empty() ? std::string("node without a certificate") : peer.role) +
+                       " may not call " + method);
   const auto at = entry->calls.insert(entry->calls.end(), &stream);
   auto result = co_await entry->handler(std::move(peer), stream);
   entry->calls.erase(at);

@@ -1,4 +1,5 @@
-// The methods a transport serves, and the calls of them that run: the same for the daemon's transport and the simulator's.
+// The methods a transport serves, and the calls of them that run: the same for the daemon's transport and the
+// simulator's.
 #pragma once
 #include <list>
 #include <map>

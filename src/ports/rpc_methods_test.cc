@@ -37,8 +37,12 @@ struct SilentStream final : RpcStream {
 };
 
 struct Call {
-  Call(QueueLoop& l, RpcMethods& methods, std::string method, std::string role = "manager") : stream(l) { scope.spawn(run(l, methods, std::move(method), std::move(role))); }
-  Task<void> run(QueueLoop& l, RpcMethods& methods, std::string method, std::string role) { result = co_await methods.run(l, std::move(method), Peer{"node", role, "", ""}, stream); }
+  Call(QueueLoop& l, RpcMethods& methods, std::string method, std::string role = "manager") : stream(l) {
+    scope.spawn(run(l, methods, std::move(method), std::move(role)));
+  }
+  Task<void> run(QueueLoop& l, RpcMethods& methods, std::string method, std::string role) {
+    result = co_await methods.run(l, std::move(method), Peer{"node", role, "", ""}, stream);
+  }
   SilentStream stream;
   std::optional<Result<>> result;
   Scope scope;
@@ -58,7 +62,8 @@ TEST_CASE("a method taken away has no handler running when its owner goes on, an
     co_return said ? Result<>{} : std::unexpected(said.error());
   };
   methods.serve_stream("/stream", {"manager"}, handler);
-  methods.serve("/other", {"manager"}, [](Peer, std::string) -> Task<Result<std::string>> { co_return std::string("reply"); });
+  methods.serve("/other", {"manager"},
+                [](Peer, std::string) -> Task<Result<std::string>> { co_return std::string("reply"); });
   Call first(loop, methods, "/stream"), second(loop, methods, "/stream"), other(loop, methods, "/other");
   loop.run();
   CHECK(running == 2);
@@ -87,9 +92,12 @@ TEST_CASE("a method taken away has no handler running when its owner goes on, an
 TEST_CASE("who may not call does not reach the handler") {
   QueueLoop loop;
   RpcMethods methods;
-  methods.serve("/open", {""}, [](Peer, std::string) -> Task<Result<std::string>> { co_return std::string(); });
-  methods.serve("/closed", {"manager"}, [](Peer, std::string) -> Task<Result<std::string>> { co_return std::string(); });
-  Call worker(loop, methods, "/closed", "worker"), nobody(loop, methods, "/closed", ""), open(loop, methods, "/open", "");
+  methods.serve("/open", {""},
+                [](Peer, std::string) -> Task<Result<std::string>> { co_return std::string(); });
+  methods.serve("/closed", {"manager"},
+                [](Peer, std::string) -> Task<Result<std::string>> { co_return std::string(); });
+  Call worker(loop, methods, "/closed", "worker"), nobody(loop, methods, "/closed", ""),
+      open(loop, methods, "/open", "");
   REQUIRE(worker.result.has_value());
   CHECK(worker.result->error().message == "a worker may not call /closed");
   REQUIRE(nobody.result.has_value());

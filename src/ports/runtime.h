@@ -1,5 +1,5 @@
-// The OCI runtime as the engine sees it: monitors that outlive the daemon. Implemented by sys/crun (conmon + crun)
-// and by the simulator's fake containers.
+// The OCI runtime as the engine sees it: monitors that outlive the daemon. Implemented by sys/crun (conmon +
+// crun) and by the simulator's fake containers.
 #pragma once
 #include <functional>
 #include <map>
@@ -18,8 +18,9 @@ struct MonitorStart {
   std::string id;
   std::string bundle;  // folder for config.json, log and sockets
   bool tty = false, open_stdin = false, stdin_once = false;
-  std::string log_path;       // empty: output is not kept
-  int64_t log_max_bytes = 0;  // of the log file; then the monitor begins a new one (node/logs/log_files.h); 0: no limit
+  std::string log_path;  // empty: output is not kept
+  int64_t log_max_bytes =
+      0;  // of the log file; then the monitor begins a new one (node/logs/log_files.h); 0: no limit
 };
 /// A container's monitor that waits for the word to make it. Destroyed before that, nothing of it stays.
 class Monitor {
@@ -90,7 +91,8 @@ struct Usage {
 class Runtime {
  public:
   virtual ~Runtime() = default;
-  /// Something is about to be started: what takes the kernel a while begins now. Costs nothing when nothing comes of it.
+  /// Something is about to be started: what takes the kernel a while begins now. Costs nothing when nothing
+  /// comes of it.
   virtual void expect_start() = 0;
   /// Starts the container's monitor, which makes itself ready while its root and network are made.
   virtual Result<std::unique_ptr<Monitor>> begin(MonitorStart spec) = 0;
@@ -104,10 +106,12 @@ class Runtime {
   virtual Task<Result<>> pause(const std::string& id) = 0;
   virtual Task<Result<>> resume(const std::string& id) = 0;
   /// New limits (OCI "resources") for a running container.
-  virtual Task<Result<>> update(const std::string& id, const std::string& bundle, std::string resources_json) = 0;
+  virtual Task<Result<>> update(const std::string& id, const std::string& bundle,
+                                std::string resources_json) = 0;
   /// Removes what the runtime keeps of a stopped container (kills it first if it must).
   virtual Task<Result<>> remove(const std::string& id) = 0;
-  /// Waits for creations that a daemon's death left to themselves: afterwards remove() finds all of what they made.
+  /// Waits for creations that a daemon's death left to themselves: afterwards remove() finds all of what they
+  /// made.
   virtual Task<void> settle_creations() = 0;
   virtual Task<Result<std::unique_ptr<RunningExec>>> exec(ExecStart spec) = 0;
   /// Of a control group, "/panal/ID".
@@ -115,16 +119,19 @@ class Runtime {
   virtual std::set<int> processes(const std::string& cgroup) = 0;
   /// Output of the host's ps.
   virtual Task<Result<std::string>> ps(std::vector<std::string> words) = 0;
-  /// `fn(id, exit_code)` for every container that ends, also those that ended while the daemon was away (after watch_exits()).
+  /// `fn(id, exit_code)` for every container that ends, also those that ended while the daemon was away
+  /// (after watch_exits()).
   virtual void on_exit(std::function<void(std::string id, int exit_code)> fn) = 0;
   virtual Result<> watch_exits() = 0;
   /// `fn(id)` when a process of a container was killed for want of memory, the first time in its life.
   virtual void on_oom(std::function<void(std::string id)> fn) = 0;
   /// `fn(id)` after a container's monitor has turned its log over; once for several turns in a row.
   virtual void on_log_turn(std::function<void(std::string id)> fn) = 0;
-  /// Tells of the end of a container found running although its monitor was killed: the kernel knows the end, nobody its code (137).
+  /// Tells of the end of a container found running although its monitor was killed: the kernel knows the end,
+  /// nobody its code (137).
   virtual void watch(const std::string& id, const std::string& bundle, int pid) = 0;
-  /// Exit code of a container that has ended, waiting a little for a monitor that is about to write it; 137 when nobody knows.
+  /// Exit code of a container that has ended, waiting a little for a monitor that is about to write it; 137
+  /// when nobody knows.
   virtual Task<int> ended_with(std::string id, std::string bundle) = 0;
   /// Forgets the exit record of a container, before it is started again or after removal.
   virtual void clear_exit(const std::string& id) = 0;

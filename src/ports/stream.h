@@ -22,7 +22,8 @@ class Stream {
   /// Writes all of `data`, or fails.
   virtual Task<Result<>> write(std::string_view data) = 0;
   virtual void close_write() = 0;
-  /// Returns once the peer is gone for good, not when it only says that no more comes (read() tells that); also after close().
+  /// Returns once the peer is gone for good, not when it only says that no more comes (read() tells that);
+  /// also after close().
   virtual Task<void> hung_up() = 0;
   /// Wakes both directions with an error; safe to repeat.
   virtual void close() = 0;
@@ -35,7 +36,7 @@ using Sink = std::function<Task<Result<>>(std::string_view)>;
 
 struct HttpRequest {
   std::string method;
-  std::string path;  // decoded, without the version prefix and the query
+  std::string path;         // decoded, without the version prefix and the query
   std::string api_version;  // "1.43", or empty when the client named none
   std::multimap<std::string, std::string> query;
   std::map<std::string, std::string> headers;  // names in lower case
@@ -59,7 +60,8 @@ struct HttpRequest {
   }
 };
 
-/// One exchange: read the body, then answer once (reply) or stream (begin, write..., end) or take the connection over.
+/// One exchange: read the body, then answer once (reply) or stream (begin, write..., end) or take the
+/// connection over.
 class HttpExchange {
  public:
   virtual ~HttpExchange() = default;
@@ -74,14 +76,15 @@ class HttpExchange {
   virtual Task<Result<>> begin(int status, std::string content_type) = 0;
   virtual Task<Result<>> write(std::string_view data) = 0;
   virtual Task<Result<>> end() = 0;
-  /// Answers 101 (when the client asked to upgrade) or 200 and hands the raw connection over; valid until the handler returns.
+  /// Answers 101 (when the client asked to upgrade) or 200 and hands the raw connection over; valid until the
+  /// handler returns.
   virtual Task<Result<Stream*>> hijack(std::string content_type) = 0;
   /// The same for another protocol that the client asked for, with the headers added before.
   virtual Task<Result<Stream*>> upgrade(std::string protocol) = 0;
   /// True once any part of a response has been sent.
   virtual bool started() const = 0;
-  /// Calls `fn` once when the peer hangs up before the handler is done; for streams that must end with their reader.
-  /// The body must have been read. The connection is closed after such an exchange.
+  /// Calls `fn` once when the peer hangs up before the handler is done; for streams that must end with their
+  /// reader. The body must have been read. The connection is closed after such an exchange.
   virtual void on_close(std::function<void()> fn) = 0;
   virtual bool closed() const = 0;
 };

@@ -11,7 +11,8 @@ static Entry get(const RaftEntry& in) { return {in.term(), static_cast<EntryType
 static bool valid(const RaftEntry& in) { return in.type() >= 1 && in.type() <= 3; }
 
 static void put(const Snapshot& in, RaftSnapshot& out) {
-  out.set_index(in.index), out.set_term(in.term), out.set_configuration_index(in.configuration_index), out.set_data(in.data);
+  out.set_index(in.index), out.set_term(in.term), out.set_configuration_index(in.configuration_index),
+      out.set_data(in.data);
   for (const auto& s : in.configuration) {
     auto* server = out.add_configuration();
     server->set_id(s.id), server->set_address(s.address), server->set_role(static_cast<uint32_t>(s.role));
@@ -19,7 +20,8 @@ static void put(const Snapshot& in, RaftSnapshot& out) {
 }
 static Snapshot get(const RaftSnapshot& in) {
   Snapshot out{in.index(), in.term(), {}, in.configuration_index(), in.data()};
-  for (const auto& s : in.configuration()) out.configuration.push_back({s.id(), s.address(), s.role() == 1 ? Role::kVoter : Role::kStandby});
+  for (const auto& s : in.configuration())
+    out.configuration.push_back({s.id(), s.address(), s.role() == 1 ? Role::kVoter : Role::kStandby});
   return out;
 }
 
@@ -27,9 +29,12 @@ std::string encode_batch(const std::vector<Message>& messages) {
   RaftBatch batch;
   for (const auto& m : messages) {
     auto* out = batch.add_messages();
-    out->set_type(static_cast<uint32_t>(m.type)), out->set_from(m.from), out->set_to(m.to), out->set_term(m.term);
-    out->set_prev_index(m.prev_index), out->set_prev_term(m.prev_term), out->set_commit(m.commit), out->set_rejected(m.rejected);
-    out->set_last_index(m.last_index), out->set_granted(m.granted), out->set_pre_vote(m.pre_vote), out->set_disrupt(m.disrupt);
+    out->set_type(static_cast<uint32_t>(m.type)), out->set_from(m.from), out->set_to(m.to),
+        out->set_term(m.term);
+    out->set_prev_index(m.prev_index), out->set_prev_term(m.prev_term), out->set_commit(m.commit),
+        out->set_rejected(m.rejected);
+    out->set_last_index(m.last_index), out->set_granted(m.granted), out->set_pre_vote(m.pre_vote),
+        out->set_disrupt(m.disrupt);
     for (const auto& e : m.entries) put(e, *out->add_entries());
     if (m.type == MessageType::kInstall) put(m.snapshot, *out->mutable_snapshot());
   }
@@ -44,7 +49,8 @@ Result<std::vector<Message>> decode_batch(const std::string& bytes) {
     if (in.type() < 1 || in.type() > 6) return fail(Code::kInvalid, "raft: unknown message type");
     Message m;
     m.type = static_cast<MessageType>(in.type()), m.from = in.from(), m.to = in.to(), m.term = in.term();
-    m.prev_index = in.prev_index(), m.prev_term = in.prev_term(), m.commit = in.commit(), m.rejected = in.rejected(), m.last_index = in.last_index();
+    m.prev_index = in.prev_index(), m.prev_term = in.prev_term(), m.commit = in.commit(),
+    m.rejected = in.rejected(), m.last_index = in.last_index();
     m.granted = in.granted(), m.pre_vote = in.pre_vote(), m.disrupt = in.disrupt();
     for (const auto& e : in.entries()) {
       if (!valid(e)) return fail(Code::kInvalid, "raft: unknown entry type");

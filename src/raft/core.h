@@ -1,6 +1,6 @@
-// The consensus core behind a seam: pure, no I/O, no clock. One call is one event; what must happen comes back as Effects, in this
-// order: make term and vote durable, truncate and append, then send. Implemented by sys/raft on libraft's raft_step(); nothing
-// above this header knows that library.
+// The consensus core behind a seam: pure, no I/O, no clock. One call is one event; what must happen comes
+// back as Effects, in this order: make term and vote durable, truncate and append, then send. Implemented by
+// sys/raft on libraft's raft_step(); nothing above this header knows that library.
 #pragma once
 #include <cstdint>
 #include <memory>
@@ -45,13 +45,14 @@ struct Snapshot {
 
 enum class MessageType : uint8_t { kAppend = 1, kAppendResult, kVote, kVoteResult, kInstall, kTimeoutNow };
 
-/// One message between two cores; which fields count depends on the type (Raft paper, figure 2 and section 4).
+/// One message between two cores; which fields count depends on the type (Raft paper, figure 2 and section
+/// 4).
 struct Message {
   MessageType type = MessageType::kAppend;
   Id from = 0, to = 0;
   std::string address;  // outgoing: of `to`
   Term term = 0;
-  Index prev_index = 0;       // kAppend; kVote and kTimeoutNow: last log index
+  Index prev_index = 0;  // kAppend; kVote and kTimeoutNow: last log index
   Term prev_term = 0;
   Index commit = 0;
   std::vector<Entry> entries;
@@ -64,9 +65,9 @@ struct Effects {
   bool term_or_vote = false;
   std::optional<Index> truncate_from;  // with `append`: the log ends before this index, then grows
   std::vector<Entry> append;
-  std::vector<Message> messages;       // kAppend entries and kInstall data are filled in by the replica
+  std::vector<Message> messages;  // kAppend entries and kInstall data are filled in by the replica
   std::vector<std::pair<size_t, uint32_t>> append_counts;  // message number -> how many entries it carries
-  std::optional<Snapshot> install;     // accepted snapshot, data as received
+  std::optional<Snapshot> install;                         // accepted snapshot, data as received
 };
 
 struct Settings {
@@ -79,14 +80,17 @@ class Core {
  public:
   virtual ~Core() = default;
   /// First event. `log_start` is the index of entries[0].
-  virtual Result<> start(uint64_t now_ms, Term term, Id vote, const Snapshot* snapshot, Index log_start, const std::vector<Entry>& entries, Effects& out) = 0;
+  virtual Result<> start(uint64_t now_ms, Term term, Id vote, const Snapshot* snapshot, Index log_start,
+                         const std::vector<Entry>& entries, Effects& out) = 0;
   virtual Result<> receive(uint64_t now_ms, const Message& message, Effects& out) = 0;
   virtual Result<> timeout(uint64_t now_ms, Effects& out) = 0;
   /// Error kUnavailable: not the leader. kConflict: another change of membership is under way.
   virtual Result<> submit(uint64_t now_ms, const Entry& entry, Effects& out) = 0;
   virtual Result<> persisted(uint64_t now_ms, Index index, Effects& out) = 0;
-  virtual Result<> configuration_committed(uint64_t now_ms, Index index, const Configuration& configuration, Effects& out) = 0;
-  virtual Result<> snapshot_taken(uint64_t now_ms, const Snapshot& snapshot, uint32_t trailing, Effects& out) = 0;
+  virtual Result<> configuration_committed(uint64_t now_ms, Index index, const Configuration& configuration,
+                                           Effects& out) = 0;
+  virtual Result<> snapshot_taken(uint64_t now_ms, const Snapshot& snapshot, uint32_t trailing,
+                                  Effects& out) = 0;
   virtual Result<> snapshot_installed(uint64_t now_ms, const Snapshot& snapshot, Effects& out) = 0;
   virtual Result<> transfer(uint64_t now_ms, Id to, Effects& out) = 0;
 

@@ -9,8 +9,14 @@ namespace panal::raft {
 
 static constexpr uint64_t kLeaderTickMs = 100;
 
-Replica::Replica(std::unique_ptr<Core> core, Id id, Disk& disk, StateMachine& machine, std::function<void(Message)> send, Retention retention)
-    : core_(std::move(core)), id_(id), disk_(disk), machine_(machine), send_(std::move(send)), retention_(retention) {}
+Replica::Replica(std::unique_ptr<Core> core, Id id, Disk& disk, StateMachine& machine,
+                 std::function<void(Message)> send, Retention retention)
+    : core_(std::move(core)),
+      id_(id),
+      disk_(disk),
+      machine_(machine),
+      send_(std::move(send)),
+      retention_(retention) {}
 
 void Replica::fail_stop(std::string why) {
   if (failed_) return;
@@ -40,7 +46,8 @@ Result<> Replica::start(uint64_t now_ms, const Configuration& bootstrap) {
   if (p.snapshot) {
     const Index end = p.log_start + p.entries.size();
     const bool joins = p.snapshot->index + 1 >= p.log_start && p.snapshot->index < end &&
-                       (p.snapshot->index < p.log_start || p.entries[p.snapshot->index - p.log_start].term == p.snapshot->term);
+                       (p.snapshot->index < p.log_start ||
+                        p.entries[p.snapshot->index - p.log_start].term == p.snapshot->term);
     const bool follows = p.log_start == p.snapshot->index + 1;
     if (!joins && !follows) {
       TRYV(disk_.save_snapshot(*p.snapshot, true));
@@ -62,7 +69,9 @@ Result<> Replica::start(uint64_t now_ms, const Configuration& bootstrap) {
       TRY(last, core_->decode(e.data));
     }
   const auto voters = std::ranges::count_if(last, [](const Server& s) { return s.role == Role::kVoter; });
-  const bool alone = voters == 1 && std::ranges::any_of(last, [&](const Server& s) { return s.id == id_ && s.role == Role::kVoter; });
+  const bool alone = voters == 1 && std::ranges::any_of(last, [&](const Server& s) {
+                       return s.id == id_ && s.role == Role::kVoter;
+                     });
   if (alone) {
     ++p.term;
     p.vote = id_;
@@ -71,7 +80,8 @@ Result<> Replica::start(uint64_t now_ms, const Configuration& bootstrap) {
   const std::vector<Entry> entries(log_.begin(), log_.end());
   Result<> started;
   run(now_ms, [&](Effects& out) {
-    started = core_->start(now_ms, p.term, p.vote, snapshot_ ? &*snapshot_ : nullptr, log_start_, entries, out);
+    started =
+        core_->start(now_ms, p.term, p.vote, snapshot_ ? &*snapshot_ : nullptr, log_start_, entries, out);
     return started;
   });
   return started;
@@ -79,7 +89,8 @@ Result<> Replica::start(uint64_t now_ms, const Configuration& bootstrap) {
 
 Result<> Replica::start_alone(uint64_t now_ms, const std::string& address) {
   TRY(Persistent p, disk_.load());
-  if (p.entries.empty() && !p.snapshot) return fail(Code::kInvalid, "there is no cluster state on this node to start from");
+  if (p.entries.empty() && !p.snapshot)
+    return fail(Code::kInvalid, "there is no cluster state on this node to start from");
   Entry change{p.term + 1, EntryType::kChange, core_->encode({{id_, address, Role::kVoter}})};
   TRYV(disk_.save_vote(p.term + 1, id_));
   Result<> written;
@@ -126,7 +137,8 @@ const Entry* Replica::entry(Index index) const {
 
 void Replica::consume(uint64_t now_ms, Effects& effects) {
   if (effects.term_or_vote)
-    if (auto saved = disk_.save_vote(core_->term(), core_->vote()); !saved) return fail_stop(saved.error().message);
+    if (auto saved = disk_.save_vote(core_->term(), core_->vote()); !saved)
+      return fail_stop(saved.error().message);
   if (effects.truncate_from) {
     const Index from = *effects.truncate_from;
     CHECK(from >= log_start_ && from <= log_start_ + log_.size());
@@ -136,23 +148,25 @@ void Replica::consume(uint64_t now_ms, Effects& effects) {
     const Index last = log_start_ + log_.size() - 1;
     const Term last_term = log_.empty() ? 0 : log_.back().term;
     const uint64_t epoch = epoch_;
-    disk_.append(from, std::move(effects.append), Disk::When::kLater, [this, last, last_term, epoch](Result<> done) {
-      if (!done) return fail_stop(done.error().message);
-      // Only what is still in the log counts, and nothing while an install replaced it.
-      const Entry* e = entry(last);
-      if (epoch != epoch_ || !e || e->term != last_term || last <= durable_) return;
-      run(now_ms_, [this, last](Effects& out) -> Result<> {
-        if (last <= durable_ || !entry(last)) return {};
-        durable_ = last;
-        return core_->persisted(now_ms_, last, out);
-      });
-    });
+    disk_.append(from, std::move(effects.append), Disk::When::kLater,
+                 [this, last, last_term, epoch](Result<> done) {
+                   if (!done) return fail_stop(done.error().message);
+                   // Only what is still in the log counts, and nothing while an install replaced it.
+                   const Entry* e = entry(last);
+                   if (epoch != epoch_ || !e || e->term != last_term || last <= durable_) return;
+                   run(now_ms_, [this, last](Effects& out) -> Result<> {
+                     if (last <= durable_ || !entry(last)) return {};
+                     durable_ = last;
+                     return core_->persisted(now_ms_, last, out);
+                   });
+                 });
   }
   if (effects.install) install(now_ms, std::move(*effects.install));
   size_t counted = 0;
   for (size_t i = 0; i < effects.messages.size(); ++i) {
     uint32_t count = 0;
-    if (counted < effects.append_counts.size() && effects.append_counts[counted].first == i) count = effects.append_counts[counted++].second;
+    if (counted < effects.append_counts.size() && effects.append_counts[counted].first == i)
+      count = effects.append_counts[counted++].second;
     Message& m = effects.messages[i];
     if (m.type == MessageType::kAppend) {
       send_append(std::move(m), count);
@@ -166,7 +180,8 @@ void Replica::consume(uint64_t now_ms, Effects& effects) {
   }
 }
 
-// Messages are bounded in bytes: a large batch goes out as several, each carrying on where the last one ended.
+// Messages are bounded in bytes: a large batch goes out as several, each carrying on where the last one
+// ended.
 void Replica::send_append(Message message, uint32_t count) {
   Message part = message;
   size_t bytes = 0;
@@ -191,15 +206,18 @@ void Replica::receive(uint64_t now_ms, const Message& message) {
     run(now_ms, [this, message](Effects& out) { return core_->receive(now_ms_, message, out); });
     return;
   }
-  // libraft 0.22.1 records a membership change under the first index of its batch: cut batches before each change.
+  // libraft 0.22.1 records a membership change under the first index of its batch: cut batches before each
+  // change.
   Message part = message;
   part.entries.clear();
   bool later = false;
   for (size_t i = 0; i <= message.entries.size(); ++i) {
-    const bool cut = i == message.entries.size() || (message.entries[i].type == EntryType::kChange && !part.entries.empty());
+    const bool cut = i == message.entries.size() ||
+                     (message.entries[i].type == EntryType::kChange && !part.entries.empty());
     if (cut) {
       run(now_ms, [this, part, later](Effects& out) -> Result<> {
-        // Later parts only follow on what the earlier ones achieved; the first must be answered, also when it is refused.
+        // Later parts only follow on what the earlier ones achieved; the first must be answered, also when it
+        // is refused.
         if (later && part.prev_index > core_->last_index()) return {};
         return core_->receive(now_ms_, part, out);
       });
@@ -290,9 +308,12 @@ void Replica::finish(Index index, Term term, Result<> result) {
   if (it == pending_.end()) return;
   Pending pending = std::move(it->second);
   pending_.erase(it);
-  if (pending.term != term) pending.done(fail(Code::kUnavailable, "raft: the write was lost in a change of leader"));
-  else if (!result) pending.done(std::unexpected(result.error()));
-  else pending.done(index);
+  if (pending.term != term)
+    pending.done(fail(Code::kUnavailable, "raft: the write was lost in a change of leader"));
+  else if (!result)
+    pending.done(std::unexpected(result.error()));
+  else
+    pending.done(index);
 }
 
 void Replica::lose_pending() {
@@ -315,13 +336,15 @@ void Replica::apply_committed(uint64_t now_ms) {
       if (!configuration) return fail_stop(configuration.error().message);
       configuration_ = *configuration, configuration_index_ = index;
       Effects effects;
-      if (auto told = core_->configuration_committed(now_ms, index, configuration_, effects); !told) return fail_stop(told.error().message);
+      if (auto told = core_->configuration_committed(now_ms, index, configuration_, effects); !told)
+        return fail_stop(told.error().message);
       consume(now_ms, effects);
     }
     finish(index, now.term, result);
   }
   const Index last_snapshot = snapshot_ ? snapshot_->index : 0;
-  if (!failed_ && applied_ >= last_snapshot + retention_.snapshot_every && applied_ <= durable_) take_snapshot(now_ms);
+  if (!failed_ && applied_ >= last_snapshot + retention_.snapshot_every && applied_ <= durable_)
+    take_snapshot(now_ms);
 }
 
 void Replica::take_snapshot(uint64_t now_ms) {
@@ -330,7 +353,8 @@ void Replica::take_snapshot(uint64_t now_ms) {
   Snapshot s{applied_, e->term, configuration_, configuration_index_, machine_.snapshot()};
   if (auto saved = disk_.save_snapshot(s, false); !saved) return fail_stop(saved.error().message);
   Effects effects;
-  if (auto told = core_->snapshot_taken(now_ms, s, retention_.trailing, effects); !told) return fail_stop(told.error().message);
+  if (auto told = core_->snapshot_taken(now_ms, s, retention_.trailing, effects); !told)
+    return fail_stop(told.error().message);
   snapshot_ = std::move(s);
   if (applied_ > retention_.trailing && applied_ - retention_.trailing >= log_start_) {
     const Index drop = applied_ - retention_.trailing;
@@ -350,7 +374,8 @@ void Replica::install(uint64_t now_ms, Snapshot s) {
   configuration_ = s.configuration, configuration_index_ = s.configuration_index;
   snapshot_ = s;
   Effects effects;
-  if (auto told = core_->snapshot_installed(now_ms, s, effects); !told) return fail_stop(told.error().message);
+  if (auto told = core_->snapshot_installed(now_ms, s, effects); !told)
+    return fail_stop(told.error().message);
   consume(now_ms, effects);
 }
 

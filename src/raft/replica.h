@@ -1,8 +1,9 @@
-// One replica of the replicated log: drives a Core, keeps the log's tail in memory, writes through RaftDisk, speaks through a send
-// function, applies committed commands in order. Pure but for these ports: the daemon and the simulator run the same.
+// One replica of the replicated log: drives a Core, keeps the log's tail in memory, writes through RaftDisk,
+// speaks through a send function, applies committed commands in order. Pure but for these ports: the daemon
+// and the simulator run the same.
 //
-// Life: start() once; then receive(), tick() when due, propose(). The owner calls nothing from inside a callback.
-// Invariant: what is acknowledged to a proposer has been applied here and is durable on a majority.
+// Life: start() once; then receive(), tick() when due, propose(). The owner calls nothing from inside a
+// callback. Invariant: what is acknowledged to a proposer has been applied here and is durable on a majority.
 #pragma once
 #include <deque>
 #include <functional>
@@ -20,15 +21,18 @@ struct Persistent {
   std::vector<Entry> entries;
 };
 
-/// Stable storage of one replica. append() is asynchronous and in order; everything else is durable on return.
+/// Stable storage of one replica. append() is asynchronous and in order; everything else is durable on
+/// return.
 class Disk {
  public:
   virtual ~Disk() = default;
   virtual Result<Persistent> load() = 0;
   virtual Result<> save_vote(Term term, Id vote) = 0;
-  /// Cuts the log before `from`, then appends. `done` once durable, in order; kNow: before this returns. A failure ends the replica.
+  /// Cuts the log before `from`, then appends. `done` once durable, in order; kNow: before this returns. A
+  /// failure ends the replica.
   enum class When { kLater, kNow };
-  virtual void append(Index from, std::vector<Entry> entries, When when, std::function<void(Result<>)> done) = 0;
+  virtual void append(Index from, std::vector<Entry> entries, When when,
+                      std::function<void(Result<>)> done) = 0;
   /// Replaces the snapshot. With `reset` the whole log goes too, to start after it.
   virtual Result<> save_snapshot(const Snapshot& snapshot, bool reset) = 0;
   /// Entries up to `index` are no longer needed.
@@ -44,23 +48,27 @@ class StateMachine {
   virtual Result<> restore(const std::string& data) = 0;
 };
 
-/// A snapshot after so many applied entries; the last `trailing` before it stay in the log, for managers that lag a little.
+/// A snapshot after so many applied entries; the last `trailing` before it stay in the log, for managers that
+/// lag a little.
 struct Retention {
   uint32_t snapshot_every = 4096, trailing = 1024;
 };
 
-constexpr const char* kLostWrite = "the leader of the swarm changed: the request may or may not have taken effect";
+constexpr const char* kLostWrite =
+    "the leader of the swarm changed: the request may or may not have taken effect";
 
 class Replica {
  public:
   static constexpr size_t kMaxPending = 4096;
   static constexpr size_t kMaxMessageBytes = 1 << 20;
 
-  Replica(std::unique_ptr<Core> core, Id id, Disk& disk, StateMachine& machine, std::function<void(Message)> send, Retention retention = {});
+  Replica(std::unique_ptr<Core> core, Id id, Disk& disk, StateMachine& machine,
+          std::function<void(Message)> send, Retention retention = {});
 
   /// `bootstrap`: the first configuration of a new cluster; empty for a node that joins or restarts.
   Result<> start(uint64_t now_ms, const Configuration& bootstrap);
-  /// Starts as the only voter of a new configuration, with all the log holds (swarm init --force-new-cluster).
+  /// Starts as the only voter of a new configuration, with all the log holds (swarm init
+  /// --force-new-cluster).
   Result<> start_alone(uint64_t now_ms, const std::string& address);
   void receive(uint64_t now_ms, const Message& message);
   void tick(uint64_t now_ms);
@@ -117,7 +125,7 @@ class Replica {
   const Retention retention_;
   std::deque<Entry> log_;  // log_[0] has index log_start_
   Index log_start_ = 1, applied_ = 0, durable_ = 0;
-  uint64_t epoch_ = 0;     // counts installs: completions of older appends are void
+  uint64_t epoch_ = 0;  // counts installs: completions of older appends are void
   std::optional<Snapshot> snapshot_;
   Configuration configuration_;  // as of applied_
   Index configuration_index_ = 0;

@@ -1,6 +1,6 @@
-// What may not be true of the store whatever two users ask for at the same time: names given twice, ports published twice,
-// a swarm without a manager. The API asks
-// these rules early for a clear refusal; apply() asks them again, where nothing can come between.
+// What may not be true of the store whatever two users ask for at the same time: names given twice, ports
+// published twice, a swarm without a manager. The API asks these rules early for a clear refusal; apply()
+// asks them again, where nothing can come between.
 #pragma once
 #include "store/store.h"
 

@@ -7,7 +7,8 @@
 
 namespace panal {
 
-static constexpr std::array<std::string_view, 7> kKinds = {"node", "service", "task", "network", "secret", "config", "cluster"};
+static constexpr std::array<std::string_view, 7> kKinds = {"node",   "service", "task",   "network",
+                                                           "secret", "config",  "cluster"};
 std::string_view name_of(Kind kind) { return kKinds[static_cast<size_t>(kind)]; }
 bool from_name(std::string_view name, Kind& out) {
   for (size_t i = 0; i < kKinds.size(); ++i)
@@ -30,7 +31,9 @@ void Command::put(Kind kind, Object object, std::optional<uint64_t> base_version
   changes.push_back({kind, std::move(id), std::move(object), base_version});
 }
 
-void Command::remove(Kind kind, std::string id) { changes.push_back({kind, std::move(id), std::nullopt, std::nullopt}); }
+void Command::remove(Kind kind, std::string id) {
+  changes.push_back({kind, std::move(id), std::nullopt, std::nullopt});
+}
 
 std::string encode(const Command& command) {
   JsonArray changes;
@@ -47,13 +50,31 @@ std::string encode(const Command& command) {
 
 static Result<Object> decode_object(Kind kind, const Json& json) {
   switch (kind) {
-    case Kind::kNode: { TRY(auto o, from_json<Node>(json)); return o; }
-    case Kind::kService: { TRY(auto o, from_json<Service>(json)); return o; }
-    case Kind::kTask: { TRY(auto o, from_json<ClusterTask>(json)); return o; }
-    case Kind::kNetwork: { TRY(auto o, from_json<ClusterNetwork>(json)); return o; }
+    case Kind::kNode: {
+      TRY(auto o, from_json<Node>(json));
+      return o;
+    }
+    case Kind::kService: {
+      TRY(auto o, from_json<Service>(json));
+      return o;
+    }
+    case Kind::kTask: {
+      TRY(auto o, from_json<ClusterTask>(json));
+      return o;
+    }
+    case Kind::kNetwork: {
+      TRY(auto o, from_json<ClusterNetwork>(json));
+      return o;
+    }
     case Kind::kSecret:
-    case Kind::kConfig: { TRY(auto o, from_json<SecretObject>(json)); return o; }
-    case Kind::kCluster: { TRY(auto o, from_json<ClusterSettings>(json)); return o; }
+    case Kind::kConfig: {
+      TRY(auto o, from_json<SecretObject>(json));
+      return o;
+    }
+    case Kind::kCluster: {
+      TRY(auto o, from_json<ClusterSettings>(json));
+      return o;
+    }
   }
   return fail(Code::kInvalid, "unknown kind of object");
 }
@@ -98,20 +119,28 @@ Meta* Store::meta_of(Kind kind, const std::string& id) {
     return it == table.end() ? nullptr : &it->second.meta;
   };
   switch (kind) {
-    case Kind::kNode: return in(nodes);
-    case Kind::kService: return in(services);
-    case Kind::kTask: return in(tasks);
-    case Kind::kNetwork: return in(networks);
-    case Kind::kSecret: return in(secrets);
-    case Kind::kConfig: return in(configs);
-    case Kind::kCluster: return cluster.meta.id == id ? &cluster.meta : nullptr;
+    case Kind::kNode:
+      return in(nodes);
+    case Kind::kService:
+      return in(services);
+    case Kind::kTask:
+      return in(tasks);
+    case Kind::kNetwork:
+      return in(networks);
+    case Kind::kSecret:
+      return in(secrets);
+    case Kind::kConfig:
+      return in(configs);
+    case Kind::kCluster:
+      return cluster.meta.id == id ? &cluster.meta : nullptr;
   }
   return nullptr;
 }
 
 Result<> Store::apply(uint64_t at, const Command& command) {
   const uint64_t before = std::exchange(index, at);
-  if (command.base_index && *command.base_index != before) return fail(Code::kConflict, "the plan was overtaken by another write");
+  if (command.base_index && *command.base_index != before)
+    return fail(Code::kConflict, "the plan was overtaken by another write");
   for (const auto& c : command.changes) {
     if (!c.base_version) continue;
     const Meta* now = meta_of(c.kind, c.id);
@@ -135,17 +164,30 @@ Result<> Store::apply(uint64_t at, const Command& command) {
       table[c.id] = std::move(object);
     };
     switch (c.kind) {
-      case Kind::kNode: write(nodes); break;
-      case Kind::kService: write(services); break;
-      case Kind::kTask: write(tasks); break;
-      case Kind::kNetwork: write(networks); break;
-      case Kind::kSecret: write(secrets); break;
-      case Kind::kConfig: write(configs); break;
+      case Kind::kNode:
+        write(nodes);
+        break;
+      case Kind::kService:
+        write(services);
+        break;
+      case Kind::kTask:
+        write(tasks);
+        break;
+      case Kind::kNetwork:
+        write(networks);
+        break;
+      case Kind::kSecret:
+        write(secrets);
+        break;
+      case Kind::kConfig:
+        write(configs);
+        break;
       case Kind::kCluster:
         if (c.object) {
           const WallTime created = cluster.meta.id.empty() ? command.time : cluster.meta.created;
           cluster = std::get<ClusterSettings>(*c.object);
-          cluster.meta.created = created, cluster.meta.updated = command.time, cluster.meta.version = cluster.meta.asked = at;
+          cluster.meta.created = created, cluster.meta.updated = command.time,
+          cluster.meta.version = cluster.meta.asked = at;
         }
         break;
     }
@@ -158,7 +200,8 @@ struct Tables {
 };
 template <class A>
 void fields(A& a, Tables& t) {
-  a("index", t.s.index), a("nodes", t.s.nodes), a("services", t.s.services), a("tasks", t.s.tasks), a("networks", t.s.networks);
+  a("index", t.s.index), a("nodes", t.s.nodes), a("services", t.s.services), a("tasks", t.s.tasks),
+      a("networks", t.s.networks);
   a("secrets", t.s.secrets), a("configs", t.s.configs), a("cluster", t.s.cluster);
 }
 
@@ -180,7 +223,9 @@ Result<> Store::restore(const std::string& data) {
   fields(reader, tables);
   if (error) return fail(wrap("snapshot", *error));
   *this = std::move(fresh);
-  for (const Kind kind : {Kind::kNode, Kind::kService, Kind::kTask, Kind::kNetwork, Kind::kSecret, Kind::kConfig, Kind::kCluster}) touched[kind].insert("*");
+  for (const Kind kind : {Kind::kNode, Kind::kService, Kind::kTask, Kind::kNetwork, Kind::kSecret,
+                          Kind::kConfig, Kind::kCluster})
+    touched[kind].insert("*");
   return {};
 }
 

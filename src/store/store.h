@@ -1,5 +1,6 @@
-// The replicated state: tables of the cluster's objects, and the one way they change. Pure and deterministic: apply() gives the same
-// tables at the same index on every manager, whatever their clock or seed; ids, times and random choices stand in the command.
+// The replicated state: tables of the cluster's objects, and the one way they change. Pure and deterministic:
+// apply() gives the same tables at the same index on every manager, whatever their clock or seed; ids, times
+// and random choices stand in the command.
 #pragma once
 #include <map>
 #include <set>
@@ -16,8 +17,8 @@ enum class Kind { kNode, kService, kTask, kNetwork, kSecret, kConfig, kCluster }
 std::string_view name_of(Kind);
 bool from_name(std::string_view, Kind&);
 
-/// One object written whole, or removed. With `base_version` (what users ask for; 0: a new object) the write only holds if the object
-/// is still at this version and breaks no rule of rules.h.
+/// One object written whole, or removed. With `base_version` (what users ask for; 0: a new object) the write
+/// only holds if the object is still at this version and breaks no rule of rules.h.
 struct Change {
   Kind kind = Kind::kNode;
   std::string id;

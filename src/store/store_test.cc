@@ -14,7 +14,8 @@ Node full_node() {
   n.meta = {"node1", 7, kTime, kTime + 1s};
   n.spec = {"name", {{"zone", "a"}}, NodeRole::kManager, Availability::kDrain};
   n.description = {"host", "aarch64", "linux", "0.1", 4'000'000'000, 1ll << 40, {{"engine", "label"}}};
-  n.state = NodeState::kDisconnected, n.message = "gone", n.address = "192.0.2.1", n.raft_id = 0x7fffffffffffffff;
+  n.state = NodeState::kDisconnected, n.message = "gone", n.address = "192.0.2.1",
+  n.raft_id = 0x7fffffffffffffff;
   n.manager_address = "192.0.2.1:2377", n.mesh_index = 4294967295u, n.mesh_address = "10.0.0.2";
   return n;
 }
@@ -22,12 +23,17 @@ ServiceSpec full_spec() {
   ServiceSpec s;
   s.name = "web", s.labels = {{"a", "b"}, {"", ""}}, s.replicas = 12, s.endpoint_mode = "dnsrr";
   ContainerSpec& c = s.task.container;
-  c.image = "image@sha256:0", c.hostname = "h", c.dir = "/d", c.user = "1:2", c.stop_signal = "SIGINT", c.isolation = "default";
-  c.labels = {{"x", "y"}}, c.command = {"sh", "-c"}, c.args = {"echo", ""}, c.env = {"A=1", "B="}, c.groups = {"audio"}, c.hosts = {"1.2.3.4 h"};
-  c.cap_add = {"CAP_NET_ADMIN"}, c.cap_drop = {"ALL"}, c.tty = c.open_stdin = c.read_only = true, c.stop_grace_period = 0;
+  c.image = "image@sha256:0", c.hostname = "h", c.dir = "/d", c.user = "1:2", c.stop_signal = "SIGINT",
+  c.isolation = "default";
+  c.labels = {{"x", "y"}}, c.command = {"sh", "-c"}, c.args = {"echo", ""}, c.env = {"A=1", "B="},
+  c.groups = {"audio"}, c.hosts = {"1.2.3.4 h"};
+  c.cap_add = {"CAP_NET_ADMIN"}, c.cap_drop = {"ALL"}, c.tty = c.open_stdin = c.read_only = true,
+  c.stop_grace_period = 0;
   Mount m;
-  m.type = "volume", m.source = "v", m.target = "/v", m.read_only = true, m.no_copy = true, m.volume_labels = {{"l", "m"}}, m.driver_name = "local", m.driver_options = {{"o", "p"}};
-  m.subpath = "s", m.tmpfs_mode = 01777, m.tmpfs_size_bytes = 9, m.propagation = "rslave", m.non_recursive = m.create_mountpoint = true, m.consistency = "cached";
+  m.type = "volume", m.source = "v", m.target = "/v", m.read_only = true, m.no_copy = true,
+  m.volume_labels = {{"l", "m"}}, m.driver_name = "local", m.driver_options = {{"o", "p"}};
+  m.subpath = "s", m.tmpfs_mode = 01777, m.tmpfs_size_bytes = 9, m.propagation = "rslave",
+  m.non_recursive = m.create_mountpoint = true, m.consistency = "cached";
   c.mounts = {m};
   c.health = HealthConfig{{"CMD", "true"}, 1, 2, 3, 4, 5};
   c.dns = {"8.8.8.8"}, c.dns_search = {"example"}, c.dns_options = {"ndots:1"};
@@ -35,29 +41,36 @@ ServiceSpec full_spec() {
   c.init = false, c.sysctls = {{"net.a", "1"}}, c.ulimits = {{"nofile", 1, -1}};
   s.task.limits = {1, 2, 3}, s.task.reservations = {4, 5, 0}, s.task.restart = {"on-failure", 0, 7, 3};
   s.task.placement = {{"node.role==worker"}, {"node.labels.zone"}, 2};
-  s.task.networks = {{"net", {"alias"}}}, s.task.log_driver = LogDriver{"json-file", {{"max-size", "1m"}}}, s.task.force_update = 3, s.task.runtime = "container";
+  s.task.networks = {{"net", {"alias"}}}, s.task.log_driver = LogDriver{"json-file", {{"max-size", "1m"}}},
+  s.task.force_update = 3, s.task.runtime = "container";
   s.update = UpdateConfig{0, 1, 2, "rollback", "start-first", 0.25}, s.rollback = UpdateConfig{};
   s.ports = {{"p", "udp", "host", 53, 5353}, {.target = 80}};
   return s;
 }
 Service full_service() {
   Service s;
-  s.meta = {"service1", 9, kTime, kTime}, s.spec = full_spec(), s.previous = ServiceSpec{}, s.previous->mode = ServiceMode::kGlobal, s.spec_version = 4;
-  s.vips = {{"net", "10.0.1.2/24"}}, s.ports = s.spec.ports, s.update = UpdateStatus{"paused", "because", kTime, kTime + 2s};
+  s.meta = {"service1", 9, kTime, kTime}, s.spec = full_spec(), s.previous = ServiceSpec{},
+  s.previous->mode = ServiceMode::kGlobal, s.spec_version = 4;
+  s.vips = {{"net", "10.0.1.2/24"}}, s.ports = s.spec.ports,
+  s.update = UpdateStatus{"paused", "because", kTime, kTime + 2s};
   return s;
 }
 ClusterTask full_task() {
   ClusterTask t;
-  t.meta = {"task1", 11, kTime, kTime}, t.service_id = "service1", t.service_name = "web", t.node_id = "node1", t.slot = 3, t.spec = full_spec().task, t.spec_version = 4;
+  t.meta = {"task1", 11, kTime, kTime}, t.service_id = "service1", t.service_name = "web",
+  t.node_id = "node1", t.slot = 3, t.spec = full_spec().task, t.spec_version = 4;
   t.status = {TaskState::kFailed, kTime, "m", "e\n\"\\\x01", "cid", 77, 0, true};
-  t.desired = TaskState::kShutdown, t.networks = {{"net", "10.0.1.3/24", {"alias"}}}, t.ports = full_spec().ports, t.not_before = kTime, t.serving = false;
+  t.desired = TaskState::kShutdown, t.networks = {{"net", "10.0.1.3/24", {"alias"}}},
+  t.ports = full_spec().ports, t.not_before = kTime, t.serving = false;
   return t;
 }
 ClusterNetwork full_network() {
   ClusterNetwork n;
   n.meta = {"net", 2, kTime, kTime}, n.vni = 4097;
-  n.network.id = "net", n.network.name = "front", n.network.driver = "overlay", n.network.scope = "swarm", n.network.created = kTime, n.network.internal = n.network.attachable = n.network.ingress = true;
-  n.network.pools = {{"10.0.1.0/24", "10.0.1.1", "10.0.1.128/25"}}, n.network.options = {{"a", "b"}}, n.network.labels = {{"c", "d"}}, n.network.bridge = "br0", n.network.vni = 4097;
+  n.network.id = "net", n.network.name = "front", n.network.driver = "overlay", n.network.scope = "swarm",
+  n.network.created = kTime, n.network.internal = n.network.attachable = n.network.ingress = true;
+  n.network.pools = {{"10.0.1.0/24", "10.0.1.1", "10.0.1.128/25"}}, n.network.options = {{"a", "b"}},
+  n.network.labels = {{"c", "d"}}, n.network.bridge = "br0", n.network.vni = 4097;
   return n;
 }
 SecretObject full_secret() {
@@ -67,13 +80,17 @@ SecretObject full_secret() {
 }
 ClusterSettings full_cluster() {
   ClusterSettings c;
-  c.meta = {"cluster1", 1, kTime, kTime}, c.name = "n", c.labels = {{"k", "v"}}, c.task_history = 0, c.heartbeat_ns = 1, c.cert_expiry_ns = 2;
-  c.worker_secret = "w", c.manager_secret = "m", c.ca_certificate = "-----BEGIN\n", c.ca_key = "k\n", c.default_pool = {"10.1.0.0/16", "10.2.0.0/16"}, c.subnet_size = 26;
+  c.meta = {"cluster1", 1, kTime, kTime}, c.name = "n", c.labels = {{"k", "v"}}, c.task_history = 0,
+  c.heartbeat_ns = 1, c.cert_expiry_ns = 2;
+  c.worker_secret = "w", c.manager_secret = "m", c.ca_certificate = "-----BEGIN\n", c.ca_key = "k\n",
+  c.default_pool = {"10.1.0.0/16", "10.2.0.0/16"}, c.subnet_size = 26;
   return c;
 }
 const std::vector<std::pair<Kind, Object>>& everything() {
-  static const std::vector<std::pair<Kind, Object>> all = {{Kind::kNode, full_node()},       {Kind::kService, full_service()}, {Kind::kTask, full_task()},      {Kind::kNetwork, full_network()},
-                                                           {Kind::kSecret, full_secret()},   {Kind::kConfig, full_secret()},   {Kind::kCluster, full_cluster()}};
+  static const std::vector<std::pair<Kind, Object>> all = {
+      {Kind::kNode, full_node()},       {Kind::kService, full_service()}, {Kind::kTask, full_task()},
+      {Kind::kNetwork, full_network()}, {Kind::kSecret, full_secret()},   {Kind::kConfig, full_secret()},
+      {Kind::kCluster, full_cluster()}};
   return all;
 }
 Command put_all() {
@@ -120,7 +137,8 @@ TEST_CASE("every kind of object comes back from its JSON as it was") {
 TEST_CASE("zero where the default is another number survives") {
   ServiceSpec s;
   s.replicas = 0, s.update = UpdateConfig{.parallelism = 0, .monitor = 0}, s.task.restart.delay = 0;
-  s.task.container.secrets = {{.file_name = "f", .mode = 0}}, s.task.container.stop_grace_period = 0, s.task.container.init = false;
+  s.task.container.secrets = {{.file_name = "f", .mode = 0}}, s.task.container.stop_grace_period = 0,
+  s.task.container.init = false;
   const auto back = from_text<ServiceSpec>(to_text(s));
   REQUIRE(back.has_value());
   CHECK(back->replicas == 0);
@@ -144,7 +162,8 @@ TEST_CASE("a global service stays global") {
 
 TEST_CASE("an all-default update config is still one") {
   ServiceSpec s;
-  s.update = UpdateConfig{.parallelism = 0, .delay = 0, .monitor = 0, .failure_action = "", .order = "", .max_failure_ratio = 0};
+  s.update = UpdateConfig{
+      .parallelism = 0, .delay = 0, .monitor = 0, .failure_action = "", .order = "", .max_failure_ratio = 0};
   const auto back = from_text<ServiceSpec>(to_text(s));
   REQUIRE(back.has_value());
   CHECK(back->update.has_value());

@@ -28,9 +28,12 @@ Result<> choose_overlay_subnet(const Store& store, ClusterNetwork& n) {
     n.network.pools[0].subnet = cidr_text(*subnet);
   }
   const auto subnet = parse_cidr(n.network.pools[0].subnet);
-  if (!subnet || subnet->prefix > 30) return fail(Code::kInvalid, "invalid CIDR address: " + n.network.pools[0].subnet);
+  if (!subnet || subnet->prefix > 30)
+    return fail(Code::kInvalid, "invalid CIDR address: " + n.network.pools[0].subnet);
   for (const auto& t : taken)
-    if (t.overlaps(*subnet)) return fail(Code::kForbidden, "invalid pool request: Pool overlaps with other one on this address space");
+    if (t.overlaps(*subnet))
+      return fail(Code::kForbidden,
+                  "invalid pool request: Pool overlaps with other one on this address space");
   if (n.network.pools[0].gateway.empty()) n.network.pools[0].gateway = ip4_text(subnet->first() + 1);
   return {};
 }
@@ -51,7 +54,8 @@ class AddressBook {
       for (const auto& v : s.vips) note(v.network_id, v.address);
     });
     draft.each_task([&](const ClusterTask& t) {
-      if (terminal(t.status.state) || t.status.state == TaskState::kNew) return;  // what has ended, or only wishes, holds nothing
+      if (terminal(t.status.state) || t.status.state == TaskState::kNew)
+        return;  // what has ended, or only wishes, holds nothing
       for (const auto& n : t.networks) note(n.network_id, n.address);
     });
     for (const auto& [id, n] : draft.base.nodes)
@@ -73,7 +77,9 @@ class AddressBook {
     const auto ip = parse_ip4(wish.substr(0, wish.find('/')));
     if (!n || !ip) return std::nullopt;
     const Cidr subnet = *parse_cidr(n->network.pools.at(0).subnet);
-    if (!subnet.contains(*ip) || *ip == subnet.first() || *ip == subnet.last() || !used_[network_id].insert(*ip).second) return std::nullopt;
+    if (!subnet.contains(*ip) || *ip == subnet.first() || *ip == subnet.last() ||
+        !used_[network_id].insert(*ip).second)
+      return std::nullopt;
     return ip4_text(*ip) + "/" + std::to_string(subnet.prefix);
   }
 
@@ -81,7 +87,8 @@ class AddressBook {
   void note(const std::string& network_id, const std::string& address) {
     if (auto c = parse_cidr(address.find('/') == std::string::npos ? address + "/32" : address)) {
       used_[network_id].insert(c->base);
-      last_[network_id] = std::max(last_[network_id], c->base);  // reuse late: caches elsewhere may still hold an old address
+      last_[network_id] =
+          std::max(last_[network_id], c->base);  // reuse late: caches elsewhere may still hold an old address
     }
   }
   Draft& draft_;
@@ -118,7 +125,8 @@ void allocate_service(Draft& draft, AddressBook& book, const Service& given) {
   for (auto& p : ports) {
     if (p.published || p.mode != "ingress") continue;
     for (auto& old : before_ports)
-      if (!p.published && old.target == p.target && old.protocol == p.protocol && old.mode == p.mode && old.published && !used.contains({p.protocol, old.published})) {
+      if (!p.published && old.target == p.target && old.protocol == p.protocol && old.mode == p.mode &&
+          old.published && !used.contains({p.protocol, old.published})) {
         p.published = old.published;
         used.insert({p.protocol, p.published});
       }
@@ -132,7 +140,8 @@ void allocate_service(Draft& draft, AddressBook& book, const Service& given) {
   if (ports != s.ports) s.ports = ports, changed = true;
   std::set<std::string> wanted;
   for (const auto& attachment : s.spec.task.networks)
-    if (const auto* n = find_network(draft, attachment.target); n && s.spec.endpoint_mode == "vip") wanted.insert(n->meta.id);
+    if (const auto* n = find_network(draft, attachment.target); n && s.spec.endpoint_mode == "vip")
+      wanted.insert(n->meta.id);
   const size_t before = s.vips.size();
   std::erase_if(s.vips, [&](const VirtualIp& v) { return !wanted.contains(v.network_id); });
   changed |= before != s.vips.size();
@@ -158,7 +167,8 @@ void allocate_task(Draft& draft, AddressBook& book, ClusterTask t, const Cluster
     t.status.error = why, t.status.time = draft.now;
     draft.put(t);
   };
-  if (ingress && std::ranges::any_of(s->ports, [](const PortConfig& p) { return p.mode == "ingress"; }) && !give(ingress->meta.id, {}))
+  if (ingress && std::ranges::any_of(s->ports, [](const PortConfig& p) { return p.mode == "ingress"; }) &&
+      !give(ingress->meta.id, {}))
     return refuse("no free address on the ingress network");
   for (const auto& attachment : t.spec.networks) {
     const auto* n = find_network(draft, attachment.target);
@@ -166,17 +176,23 @@ void allocate_task(Draft& draft, AddressBook& book, ClusterTask t, const Cluster
     if (!give(n->meta.id, attachment.aliases)) return refuse("no free address on network " + n->network.name);
   }
   t.networks = std::move(networks), t.ports = s->ports;
-  t.status.state = TaskState::kPending, t.status.message = "pending task scheduling", t.status.error.clear(), t.status.time = draft.now;
+  t.status.state = TaskState::kPending, t.status.message = "pending task scheduling", t.status.error.clear(),
+  t.status.time = draft.now;
   draft.put(std::move(t));
 }
 
 // Its node asks and its container is there: no scheduling, only an address.
 void allocate_attachment(Draft& draft, AddressBook& book, ClusterTask t) {
   TaskNetwork& place = t.networks.at(0);
-  const auto address = place.address.empty() ? book.take(place.network_id) : book.take_wished(place.network_id, place.address);
+  const auto address =
+      place.address.empty() ? book.take(place.network_id) : book.take_wished(place.network_id, place.address);
   t.status.time = draft.now;
-  if (address) place.address = *address, t.status.state = TaskState::kAssigned, t.status.message = "attached";
-  else t.status.state = TaskState::kRejected, t.status.error = place.address.empty() ? "no available IPv4 addresses on this network's address pools" : "Address already in use";
+  if (address)
+    place.address = *address, t.status.state = TaskState::kAssigned, t.status.message = "attached";
+  else
+    t.status.state = TaskState::kRejected,
+    t.status.error = place.address.empty() ? "no available IPv4 addresses on this network's address pools"
+                                           : "Address already in use";
   draft.put(std::move(t));
 }
 
@@ -208,8 +224,10 @@ void allocate(Draft& draft) {
   });
   for (const auto& id : tasks) {
     const ClusterTask& t = *draft.task(id);
-    if (is_attachment(t)) allocate_attachment(draft, book, t);
-    else allocate_task(draft, book, t, ingress);
+    if (is_attachment(t))
+      allocate_attachment(draft, book, t);
+    else
+      allocate_task(draft, book, t, ingress);
   }
 }
 

@@ -1,5 +1,6 @@
-// Addresses and ports of the cluster: networks' subnets, services' VIPs and published ports, tasks' addresses, nodes' places in the
-// mesh. Nothing is given twice while its holder lives; what is free again is found by looking, never by counting. Pure.
+// Addresses and ports of the cluster: networks' subnets, services' VIPs and published ports, tasks'
+// addresses, nodes' places in the mesh. Nothing is given twice while its holder lives; what is free again is
+// found by looking, never by counting. Pure.
 #pragma once
 #include "swarm/draft.h"
 

@@ -11,7 +11,8 @@ static ServiceSpec published(Cluster& c, const std::string& name, std::vector<Po
   s.ports = std::move(ports);
   return s;
 }
-static ServiceSpec attached(Cluster& c, const std::string& name, uint64_t replicas, std::vector<std::string> networks) {
+static ServiceSpec attached(Cluster& c, const std::string& name, uint64_t replicas,
+                            std::vector<std::string> networks) {
   ServiceSpec s = c.spec(name, replicas);
   for (auto& n : networks) s.task.networks.push_back({n, {}});
   return s;
@@ -110,7 +111,8 @@ TEST_CASE("published ports without a number get one that stays") {
 
 TEST_CASE("a chosen port is none the service publishes itself") {
   Cluster c;
-  const auto id = c.service(published(c, "web", {{.target = 80}, {.target = 81, .published = kFirstIngressPort}}));
+  const auto id =
+      c.service(published(c, "web", {{.target = 80}, {.target = 81, .published = kFirstIngressPort}}));
   c.settle_now();
   std::set<uint32_t> numbers;
   for (const auto& p : c.store.services.at(id).ports) CHECK(numbers.insert(p.published).second);
@@ -203,7 +205,8 @@ TEST_CASE("nodes get a place in the mesh that no two share") {
   CHECK(addresses.insert(t.networks[0].address.substr(0, t.networks[0].address.find('/'))).second);
 }
 
-static ClusterTask attachment(const std::string& id, const std::string& node, const std::string& network, const std::string& address = "") {
+static ClusterTask attachment(const std::string& id, const std::string& node, const std::string& network,
+                              const std::string& address = "") {
   ClusterTask t;
   t.meta.id = id, t.node_id = node, t.service_name = "box-" + id, t.spec.runtime = kAttachmentRuntime;
   t.networks = {{network, address, {}}};

@@ -22,7 +22,9 @@ const std::string& id_of(const MeshRow& r) { return r.task_id; }
 const std::string& id_of(const std::pair<std::string, std::string>& p) { return p.first; }
 const auto kById = [](const auto& item) -> const std::string& { return id_of(item); };
 
-void read(const std::string& id, std::string text, std::pair<std::string, std::string>& out) { out = {id, std::move(text)}; }
+void read(const std::string& id, std::string text, std::pair<std::string, std::string>& out) {
+  out = {id, std::move(text)};
+}
 template <class T>
 void read(const std::string&, T value, T& out) {
   out = std::move(value);
@@ -53,7 +55,8 @@ Result<> set(std::vector<T>& list, const std::string& id, const std::string& jso
 
 std::pair<std::string, std::string> cut(const std::string& text) {
   const size_t slash = text.find('/');
-  return slash == std::string::npos ? std::pair{text, std::string()} : std::pair{text.substr(0, slash), text.substr(slash + 1)};
+  return slash == std::string::npos ? std::pair{text, std::string()}
+                                    : std::pair{text.substr(0, slash), text.substr(slash + 1)};
 }
 
 }  // namespace
@@ -78,7 +81,8 @@ Result<> AssignmentView::put(const std::string& scope, const std::string& key, c
       return {};
     }
     const auto table = std::ranges::find(now_.networks, owner, kById);
-    if (table == now_.networks.end()) return fail(Code::kInvalid, "assignments: rows of an unknown network " + owner);
+    if (table == now_.networks.end())
+      return fail(Code::kInvalid, "assignments: rows of an unknown network " + owner);
     if (kind == "vip") return set_from<std::string>(table->vips, id, json);
     if (kind != "task") return {};
     TRYV(set(table->rows, id, json));
@@ -103,7 +107,8 @@ Result<> AssignmentView::take(const std::string& bytes) {
   AssignmentNews news;
   if (!news.ParseFromString(bytes) || news.index() == 0) return fail(Code::kInvalid, "malformed assignments");
   if (news.base() == 0) now_ = {};
-  if (news.base() != now_.index) return fail(Code::kConflict, "assignments do not follow on those that are here");
+  if (news.base() != now_.index)
+    return fail(Code::kConflict, "assignments do not follow on those that are here");
   for (const auto& scope : news.dropped()) drop(scope);
   for (const auto& row : news.rows()) TRYV(put(row.scope(), row.key(), row.json()));
   now_.index = news.index();

@@ -1,5 +1,6 @@
-// What one node must run and know: its tasks with their secrets, the endpoint tables of the networks they are on, the routing mesh.
-// The leader derives it from the store (board.h) and sends differences; AssignmentView puts them together again. Pure.
+// What one node must run and know: its tasks with their secrets, the endpoint tables of the networks they are
+// on, the routing mesh. The leader derives it from the store (board.h) and sends differences; AssignmentView
+// puts them together again. Pure.
 #pragma once
 #include "model/cluster.h"
 #include "store/store.h"
@@ -8,7 +9,7 @@ namespace panal {
 
 struct EndpointRow {
   std::string task_id, service_id, service_name, address, node_id, node_address;  // address without prefix
-  std::vector<std::string> names;                                                  // DNS: service name, aliases
+  std::vector<std::string> names;  // DNS: service name, aliases
   std::string task_name;
   bool local = false, serving = false;  // local: on this node; serving: running, healthy, not draining
   bool operator==(const EndpointRow&) const = default;
@@ -36,7 +37,7 @@ struct Assignments {
   std::string mesh_subnet;
   std::vector<Node> mesh_nodes;  // with their addresses; specs left out
   std::vector<MeshRow> mesh_rows;
-  std::vector<Service> mesh_services;  // id and ports only
+  std::vector<Service> mesh_services;                         // id and ports only
   std::vector<std::pair<std::string, std::string>> managers;  // node id, address
   NodeRole role = NodeRole::kWorker;
 };

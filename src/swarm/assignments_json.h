@@ -7,7 +7,8 @@ namespace panal {
 
 template <class A>
 void fields(A& a, EndpointRow& r) {
-  a("Task", r.task_id), a("Service", r.service_id), a("ServiceName", r.service_name), a("Address", r.address), a("Node", r.node_id), a("NodeAddress", r.node_address);
+  a("Task", r.task_id), a("Service", r.service_id), a("ServiceName", r.service_name), a("Address", r.address),
+      a("Node", r.node_id), a("NodeAddress", r.node_address);
   a("Names", r.names), a("TaskName", r.task_name), a.opt("Local", r.local), a("Serving", r.serving);
 }
 struct VipRow {
@@ -31,12 +32,15 @@ void fields(A& a, NetworkTable& t) {
 }
 template <class A>
 void fields(A& a, MeshRow& r) {
-  a("Task", r.task_id), a("Service", r.service_id), a("Address", r.address), a("Node", r.node_id), a("Index", r.node_index), a("Serving", r.serving);
+  a("Task", r.task_id), a("Service", r.service_id), a("Address", r.address), a("Node", r.node_id),
+      a("Index", r.node_index), a("Serving", r.serving);
 }
 template <class A>
 void fields(A& a, Assignments& s) {
-  a("Index", s.index), a("Tasks", s.tasks), a("Secrets", s.secrets), a("Configs", s.configs), a("Networks", s.networks), a("MeshSubnet", s.mesh_subnet);
-  a("MeshNodes", s.mesh_nodes), a("MeshRows", s.mesh_rows), a("MeshServices", s.mesh_services), pairs<VipRow>(a, "Managers", s.managers), a("Role", s.role);
+  a("Index", s.index), a("Tasks", s.tasks), a("Secrets", s.secrets), a("Configs", s.configs),
+      a("Networks", s.networks), a("MeshSubnet", s.mesh_subnet);
+  a("MeshNodes", s.mesh_nodes), a("MeshRows", s.mesh_rows), a("MeshServices", s.mesh_services),
+      pairs<VipRow>(a, "Managers", s.managers), a("Role", s.role);
 }
 
 }  // namespace panal

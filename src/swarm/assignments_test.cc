@@ -26,7 +26,8 @@ static Cluster web(uint64_t replicas = 2) {
   secret.meta.id = "s2";
   c.put(Kind::kSecret, secret);
   ServiceSpec s = c.spec("web", replicas);
-  s.task.networks = {{"front", {"alias"}}}, s.ports = {{.target = 80, .published = 8080}}, s.task.container.secrets = {{.file_name = "p", .id = "s1", .name = "password"}};
+  s.task.networks = {{"front", {"alias"}}}, s.ports = {{.target = 80, .published = 8080}},
+  s.task.container.secrets = {{.file_name = "p", .id = "s1", .name = "password"}};
   c.service(s);
   c.settle();
   return c;
@@ -40,7 +41,8 @@ TEST_CASE("a node gets its own tasks, their secrets and the whole table of their
   CHECK(a.tasks[0].status.state == TaskState::kNew);
   REQUIRE(a.secrets.size() == 1);
   CHECK(a.secrets[0].meta.id == "s1");
-  const auto front = std::ranges::find(a.networks, "front", [](const NetworkTable& t) { return t.network.network.name; });
+  const auto front =
+      std::ranges::find(a.networks, "front", [](const NetworkTable& t) { return t.network.network.name; });
   REQUIRE(front != a.networks.end());
   CHECK(front->rows.size() == 2);
   CHECK(front->vips.size() == 1);
@@ -157,7 +159,8 @@ struct Storm {
       for (const auto& [id, n] : cluster.store.nodes)
         if (dice.chance(50)) hear(id);
     };
-    cluster.network("ingress", "10.0.0.0/24", true), cluster.network("front", ""), cluster.network("back", "");
+    cluster.network("ingress", "10.0.0.0/24", true), cluster.network("front", ""),
+        cluster.network("back", "");
   }
 
   void hear(const std::string& id) {
@@ -176,7 +179,8 @@ struct Storm {
     ServiceSpec s = cluster.spec("web" + std::to_string(names), dice.below(crowd));
     if (dice.chance(50)) s.task.networks = {{dice.chance(50) ? "front" : "back", {"alias"}}};
     if (dice.chance(50)) s.ports = {{.target = 80, .published = static_cast<uint32_t>(8000 + names)}};
-    s.task.container.secrets = {{.file_name = "p", .id = secret.meta.id, .name = secret.meta.id}}, s.task.container.configs = s.task.container.secrets;
+    s.task.container.secrets = {{.file_name = "p", .id = secret.meta.id, .name = secret.meta.id}},
+    s.task.container.configs = s.task.container.secrets;
     cluster.service(s);
   }
 
@@ -202,7 +206,9 @@ struct Storm {
     if (what == 6) cluster.state(node, dice.chance(50) ? NodeState::kDown : NodeState::kReady);
     if (what == 7) {
       Node n = cluster.store.nodes.at(node);
-      n.spec.role = dice.chance(50) ? NodeRole::kManager : NodeRole::kWorker, n.manager_address = dice.chance(50) ? "192.0.2.9:2377" : "", n.address = "198.51.100." + std::to_string(dice.below(9));
+      n.spec.role = dice.chance(50) ? NodeRole::kManager : NodeRole::kWorker,
+      n.manager_address = dice.chance(50) ? "192.0.2.9:2377" : "",
+      n.address = "198.51.100." + std::to_string(dice.below(9));
       cluster.put(Kind::kNode, n);
     }
     if (what == 8) cluster.remove(Kind::kNode, node);
@@ -229,7 +235,9 @@ TEST_CASE("whatever happens, differences lead to what a new session would be tol
     Storm storm(seed);
     for (int i = 0; i < 25 && storm.wrong.empty(); ++i) {
       storm.happen();
-      for (uint64_t k = storm.dice.below(8); k > 0; --k) storm.dice.chance(60) ? void(storm.cluster.decide()) : void(storm.cluster.act(static_cast<int>(1 + storm.dice.below(8))));
+      for (uint64_t k = storm.dice.below(8); k > 0; --k)
+        storm.dice.chance(60) ? void(storm.cluster.decide())
+                              : void(storm.cluster.act(static_cast<int>(1 + storm.dice.below(8))));
       if (storm.dice.chance(30)) storm.cluster.now += Duration(storm.dice.below(8'000'000'000));
     }
     for (const auto& [id, n] : storm.cluster.store.nodes) storm.hear(id);

@@ -7,15 +7,22 @@
 
 namespace panal {
 
-static constexpr size_t kMaxGone = 256, kKeptGone = 64;  // per scope; who is further behind reads the scope anew
+static constexpr size_t kMaxGone = 256,
+                        kKeptGone = 64;  // per scope; who is further behind reads the scope anew
 static constexpr const char* kAll = "all";
 
 static std::string bare(const std::string& cidr) { return cidr.substr(0, cidr.find('/')); }
-static std::string task_name(const ClusterTask& t) { return t.service_name + "." + (t.slot ? std::to_string(t.slot) : t.node_id) + "." + t.meta.id; }
+static std::string task_name(const ClusterTask& t) {
+  return t.service_name + "." + (t.slot ? std::to_string(t.slot) : t.node_id) + "." + t.meta.id;
+}
 
-static bool in_tables(const ClusterTask& t) { return t.status.state == TaskState::kRunning || (t.status.state >= TaskState::kAssigned && !terminal(t.status.state)); }
+static bool in_tables(const ClusterTask& t) {
+  return t.status.state == TaskState::kRunning ||
+         (t.status.state >= TaskState::kAssigned && !terminal(t.status.state));
+}
 static bool serves(const ClusterTask& t, const Node* n) {
-  return t.serving && t.status.state == TaskState::kRunning && t.status.healthy && t.desired <= TaskState::kRunning && n && n->state == NodeState::kReady;
+  return t.serving && t.status.state == TaskState::kRunning && t.status.healthy &&
+         t.desired <= TaskState::kRunning && n && n->state == NodeState::kReady;
 }
 
 // ---- rows from objects
@@ -24,30 +31,39 @@ using Rows = std::map<std::pair<std::string, std::string>, std::string>;  // sco
 
 static void rows_of(const Node& n, Rows& rows) {
   Node shown;
-  shown.meta.id = n.meta.id, shown.address = n.address, shown.mesh_index = n.mesh_index, shown.mesh_address = n.mesh_address;
+  shown.meta.id = n.meta.id, shown.address = n.address, shown.mesh_index = n.mesh_index,
+  shown.mesh_address = n.mesh_address;
   rows[{kAll, "mesh-node/" + n.meta.id}] = to_text(shown);
   rows[{"node/" + n.meta.id, "role"}] = to_text(n.spec.role);
-  if (!n.manager_address.empty() && n.spec.role == NodeRole::kManager) rows[{kAll, "manager/" + n.meta.id}] = to_text(n.manager_address);
+  if (!n.manager_address.empty() && n.spec.role == NodeRole::kManager)
+    rows[{kAll, "manager/" + n.meta.id}] = to_text(n.manager_address);
 }
 
 static void rows_of(const Store& store, const ClusterTask& t, Rows& rows) {
   if (t.node_id.empty()) return;
   if (t.status.state >= TaskState::kAssigned) {
     ClusterTask shown;
-    // What has ended is named only so that its container, and with it its log, stays as long as the task's record.
-    if (terminal(t.status.state)) shown.service_id = t.service_id, shown.node_id = t.node_id, shown.desired = t.desired, shown.status = t.status;
-    else shown = t, shown.status = {};  // a status of the node's own must not come back as news
+    // What has ended is named only so that its container, and with it its log, stays as long as the task's
+    // record.
+    if (terminal(t.status.state))
+      shown.service_id = t.service_id, shown.node_id = t.node_id, shown.desired = t.desired,
+      shown.status = t.status;
+    else
+      shown = t, shown.status = {};  // a status of the node's own must not come back as news
     shown.meta = Meta{.id = t.meta.id};
     rows[{"node/" + t.node_id, "task/" + t.meta.id}] = to_text(shown);
   }
   if (!in_tables(t)) return;
   const Node* node = store.node(t.node_id);
   for (const auto& n : t.networks) {
-    EndpointRow row{t.meta.id, t.service_id, t.service_name, bare(n.address), t.node_id, node ? node->address : "", {t.service_name}, task_name(t), false, serves(t, node)};
+    EndpointRow row{
+        t.meta.id,        t.service_id, t.service_name, bare(n.address), t.node_id, node ? node->address : "",
+        {t.service_name}, task_name(t), false,          serves(t, node)};
     row.names.insert(row.names.end(), n.aliases.begin(), n.aliases.end());
     rows[{"network/" + n.network_id, "task/" + t.meta.id}] = to_text(row);
     if (const auto* network = store.network(n.network_id); network && network->network.ingress)
-      rows[{kAll, "mesh-task/" + t.meta.id}] = to_text(MeshRow{t.meta.id, t.service_id, bare(n.address), t.node_id, node ? node->mesh_index : 0, serves(t, node)});
+      rows[{kAll, "mesh-task/" + t.meta.id}] = to_text(MeshRow{
+          t.meta.id, t.service_id, bare(n.address), t.node_id, node ? node->mesh_index : 0, serves(t, node)});
   }
 }
 
@@ -62,7 +78,8 @@ static std::set<std::string> needs_of(const ClusterTask& t) {
 }
 
 static void rows_of(const Service& s, Rows& rows) {
-  for (const auto& v : s.vips) rows[{"network/" + v.network_id, "vip/" + s.meta.id}] = to_text(bare(v.address));
+  for (const auto& v : s.vips)
+    rows[{"network/" + v.network_id, "vip/" + s.meta.id}] = to_text(bare(v.address));
   if (std::ranges::none_of(s.ports, [](const PortConfig& p) { return p.mode == "ingress"; })) return;
   Service shown;
   shown.meta.id = s.meta.id, shown.ports = s.ports;
@@ -71,7 +88,8 @@ static void rows_of(const Service& s, Rows& rows) {
 
 static void rows_of(const ClusterNetwork& n, Rows& rows) {
   rows[{"network/" + n.meta.id, "network"}] = to_text(n);
-  if (n.network.ingress && !n.network.pools.empty()) rows[{kAll, "mesh"}] = to_text(n.network.pools[0].subnet);
+  if (n.network.ingress && !n.network.pools.empty())
+    rows[{kAll, "mesh"}] = to_text(n.network.pools[0].subnet);
 }
 
 void Board::derive(const Store& store, Kind kind, const std::string& id) {
@@ -80,15 +98,18 @@ void Board::derive(const Store& store, Kind kind, const std::string& id) {
   if (const auto* n = kind == Kind::kNode ? store.node(id) : nullptr) rows_of(*n, rows);
   if (const auto* s = kind == Kind::kService ? store.service(id) : nullptr) rows_of(*s, rows);
   if (const auto* n = kind == Kind::kNetwork ? store.network(id) : nullptr) rows_of(*n, rows);
-  if (const auto* t = kind == Kind::kTask ? store.task(id) : nullptr) rows_of(store, *t, rows), next.node_scope = "node/" + t->node_id, next.needs = needs_of(*t);
+  if (const auto* t = kind == Kind::kTask ? store.task(id) : nullptr)
+    rows_of(store, *t, rows), next.node_scope = "node/" + t->node_id, next.needs = needs_of(*t);
   if (kind == Kind::kSecret || kind == Kind::kConfig) {
     const auto& table = kind == Kind::kSecret ? store.secrets : store.configs;
-    if (auto it = table.find(id); it != table.end()) rows[{std::string(name_of(kind)) + "/" + id, std::string(name_of(kind))}] = to_text(it->second);
+    if (auto it = table.find(id); it != table.end())
+      rows[{std::string(name_of(kind)) + "/" + id, std::string(name_of(kind))}] = to_text(it->second);
   }
   auto& source = sources_[{kind, id}];
   for (const auto& place : source.places)
     if (!rows.contains(place)) set(store.index, place.first, place.second, "");
-  for (auto& [place, json] : rows) next.places.push_back(place), set(store.index, place.first, place.second, std::move(json));
+  for (auto& [place, json] : rows)
+    next.places.push_back(place), set(store.index, place.first, place.second, std::move(json));
   for (const auto& scope : next.needs) ++needs_[next.node_scope][scope];
   for (const auto& scope : source.needs) {
     auto& counts = needs_[source.node_scope];
@@ -151,7 +172,8 @@ void Board::update(const Store& store, const Touched& touched) {
   std::set<std::string> tasks;
   for (const auto& [kind, ids] : touched) {
     if (ids.contains("*")) return rebuild(store);
-    if (kind == Kind::kTask) tasks.insert(ids.begin(), ids.end());
+    if (kind == Kind::kTask)
+      tasks.insert(ids.begin(), ids.end());
     else if (kind != Kind::kCluster)
       for (const auto& id : ids) derive(store, kind, id);
   }
@@ -197,7 +219,8 @@ std::optional<std::string> Board::news(Reader& reader, uint64_t index) const {
     scopes.insert(name);
     const bool known = reader.scopes.contains(name);
     if (known && reader.sent >= scope->since) {
-      for (auto it = scope->changes.lower_bound({reader.sent + 1, ""}); it != scope->changes.end(); ++it) add(name, it->second, scope->rows.at(it->second).json);
+      for (auto it = scope->changes.lower_bound({reader.sent + 1, ""}); it != scope->changes.end(); ++it)
+        add(name, it->second, scope->rows.at(it->second).json);
       continue;
     }
     if (known) out.add_dropped(name);

@@ -1,8 +1,10 @@
-// What the leader tells its nodes, kept as rows next to the store: each write touches few rows, each node is sent those that changed
-// since it was last told. Nothing here is replicated; a new leader builds its own board.
+// What the leader tells its nodes, kept as rows next to the store: each write touches few rows, each node is
+// sent those that changed since it was last told. Nothing here is replicated; a new leader builds its own
+// board.
 //
-// A row stands in a scope, and a node reads the scopes that concern it: "all" (managers, routing mesh), "node/ID" (its role and tasks),
-// "network/ID", "secret/ID" and "config/ID" (of its tasks). A scope whose head is missing (the role, the network itself) is not read.
+// A row stands in a scope, and a node reads the scopes that concern it: "all" (managers, routing mesh),
+// "node/ID" (its role and tasks), "network/ID", "secret/ID" and "config/ID" (of its tasks). A scope whose
+// head is missing (the role, the network itself) is not read.
 #pragma once
 #include "store/store.h"
 
@@ -21,7 +23,8 @@ class Board {
   void rebuild(const Store& store);
   /// After each write, with what it touched.
   void update(const Store& store, const Touched& touched);
-  /// What the reader does not know yet, for AssignmentView; nullopt when that is nothing. `index`: of the store the board follows.
+  /// What the reader does not know yet, for AssignmentView; nullopt when that is nothing. `index`: of the
+  /// store the board follows.
   std::optional<std::string> news(Reader& reader, uint64_t index) const;
 
  private:
@@ -48,7 +51,8 @@ class Board {
 
   std::map<std::string, Scope> scopes_;
   std::map<std::pair<Kind, std::string>, Source> sources_;
-  std::map<std::string, std::map<std::string, size_t>> needs_;  // node scope -> scopes its tasks need, and how many do
+  std::map<std::string, std::map<std::string, size_t>>
+      needs_;  // node scope -> scopes its tasks need, and how many do
   std::set<std::string> dirty_;
   uint64_t generation_ = 0;
 };

@@ -1,5 +1,6 @@
-// A cluster on a table for tests: a store, a clock, an entropy from a seed, and agents that move tasks on as a real worker would.
-// Nothing runs by itself: decide() is one pass of the leader, act() one report of every agent, settle() both until nothing moves.
+// A cluster on a table for tests: a store, a clock, an entropy from a seed, and agents that move tasks on as
+// a real worker would. Nothing runs by itself: decide() is one pass of the leader, act() one report of every
+// agent, settle() both until nothing moves.
 #pragma once
 #include <doctest/doctest.h>
 
@@ -41,7 +42,8 @@ class Cluster {
   uint64_t tables_at = 0;
 
   Situation situation() {
-    return {[this](const ClusterTask& t) { return t.meta.version <= tables_at || now - t.meta.updated > 5s; }};
+    return {
+        [this](const ClusterTask& t) { return t.meta.version <= tables_at || now - t.meta.updated > 5s; }};
   }
   Command plan() {
     const Situation s = situation();
@@ -67,8 +69,10 @@ class Cluster {
 
   Node& node(const std::string& id) {
     Node n;
-    n.meta.id = id, n.spec.name = id, n.description.hostname = id, n.description.architecture = "x86_64", n.state = NodeState::kReady;
-    n.description.nano_cpus = 4'000'000'000, n.description.memory_bytes = 8ll << 30, n.address = "192.0.2." + std::to_string(store.nodes.size() + 1);
+    n.meta.id = id, n.spec.name = id, n.description.hostname = id, n.description.architecture = "x86_64",
+    n.state = NodeState::kReady;
+    n.description.nano_cpus = 4'000'000'000, n.description.memory_bytes = 8ll << 30,
+    n.address = "192.0.2." + std::to_string(store.nodes.size() + 1);
     put(Kind::kNode, n);
     return store.nodes[id];
   }
@@ -106,7 +110,8 @@ class Cluster {
   }
   std::string network(const std::string& name, const std::string& subnet, bool ingress = false) {
     ClusterNetwork n;
-    n.meta.id = "network-" + name, n.network.id = n.meta.id, n.network.name = name, n.network.driver = "overlay", n.network.ingress = ingress;
+    n.meta.id = "network-" + name, n.network.id = n.meta.id, n.network.name = name,
+    n.network.driver = "overlay", n.network.ingress = ingress;
     if (!subnet.empty()) n.network.pools.push_back({subnet, "", ""});
     REQUIRE(choose_overlay_subnet(store, n).has_value());
     put(Kind::kNetwork, n);
@@ -125,9 +130,12 @@ class Cluster {
     Command c;
     for (const auto& [id, t] : store.tasks) {
       const Node* n = store.node(t.node_id);
-      if (!n || n->state != NodeState::kReady || t.status.state < TaskState::kAssigned || terminal(t.status.state)) continue;
+      if (!n || n->state != NodeState::kReady || t.status.state < TaskState::kAssigned ||
+          terminal(t.status.state))
+        continue;
       ClusterTask next = t;
-      for (int i = 0; i < stride && advance(next); ++i) {}
+      for (int i = 0; i < stride && advance(next); ++i) {
+      }
       if (!(next.status == t.status)) c.put(Kind::kTask, next);
     }
     tables_at = store.index;
@@ -155,22 +163,29 @@ class Cluster {
     FAIL("no fixpoint: deadlines never end");
   }
 
-  std::vector<ClusterTask> tasks(const std::string& service, const std::function<bool(const ClusterTask&)>& keep = [](const ClusterTask&) { return true; }) const {
+  std::vector<ClusterTask> tasks(
+      const std::string& service,
+      const std::function<bool(const ClusterTask&)>& keep = [](const ClusterTask&) { return true; }) const {
     std::vector<ClusterTask> out;
     for (const auto& [id, t] : store.tasks)
       if ((service.empty() || t.service_id == service) && keep(t)) out.push_back(t);
     return out;
   }
-  static bool up(const ClusterTask& t) { return t.status.state == TaskState::kRunning && t.desired == TaskState::kRunning; }
+  static bool up(const ClusterTask& t) {
+    return t.status.state == TaskState::kRunning && t.desired == TaskState::kRunning;
+  }
   std::vector<ClusterTask> running(const std::string& service) const { return tasks(service, up); }
   size_t on(const std::string& node, const std::string& service = "") const {
-    return tasks(service, [&](const ClusterTask& t) { return t.node_id == node && !terminal(t.status.state); }).size();
+    return tasks(service,
+                 [&](const ClusterTask& t) { return t.node_id == node && !terminal(t.status.state); })
+        .size();
   }
 
  private:
   bool advance(ClusterTask& t) {
     TaskState& s = t.status.state;
-    if (terminal(s) || (s == TaskState::kRunning && t.desired <= TaskState::kRunning && !breaks(t))) return false;
+    if (terminal(s) || (s == TaskState::kRunning && t.desired <= TaskState::kRunning && !breaks(t)))
+      return false;
     t.status.time = now;
     if (t.desired > TaskState::kRunning) {
       s = TaskState::kShutdown, t.status.healthy = false;

@@ -10,14 +10,21 @@ Result<std::vector<Constraint>> parse_constraints(const std::vector<std::string>
     size_t at = text.find("==");
     const size_t unequal = text.find("!=");
     Constraint c;
-    if (unequal != std::string::npos && (at == std::string::npos || unequal < at)) at = unequal, c.equal = false;
-    if (at == std::string::npos) return fail(Code::kInvalid, "rpc error: code = InvalidArgument desc = constraint expected one operator from ==, !=");
+    if (unequal != std::string::npos && (at == std::string::npos || unequal < at))
+      at = unequal, c.equal = false;
+    if (at == std::string::npos)
+      return fail(Code::kInvalid,
+                  "rpc error: code = InvalidArgument desc = constraint expected one operator from ==, !=");
     c.key = std::string(trim(text.substr(0, at))), c.value = std::string(trim(text.substr(at + 2)));
     const std::string key = lower(c.key);
-    const bool known = key == "node.id" || key == "node.hostname" || key == "node.role" || key == "node.platform.os" || key == "node.platform.arch" || key == "node.ip" ||
+    const bool known = key == "node.id" || key == "node.hostname" || key == "node.role" ||
+                       key == "node.platform.os" || key == "node.platform.arch" || key == "node.ip" ||
                        key.starts_with("node.labels.") || key.starts_with("engine.labels.");
-    if (!known) return fail(Code::kInvalid, "rpc error: code = InvalidArgument desc = key '" + c.key + "' is invalid");
-    if (c.value.empty()) return fail(Code::kInvalid, "rpc error: code = InvalidArgument desc = value '" + c.value + "' is invalid");
+    if (!known)
+      return fail(Code::kInvalid, "rpc error: code = InvalidArgument desc = key '" + c.key + "' is invalid");
+    if (c.value.empty())
+      return fail(Code::kInvalid,
+                  "rpc error: code = InvalidArgument desc = value '" + c.value + "' is invalid");
     out.push_back(std::move(c));
   }
   return out;

@@ -64,8 +64,10 @@ Command Draft::command() const {
   for (const auto& [id, n] : nodes_) c.put(Kind::kNode, n);
   for (const auto& [id, s] : services_) c.put(Kind::kService, s);
   for (const auto& [id, t] : tasks_) {
-    if (t) c.put(Kind::kTask, *t);
-    else if (base.task(id)) c.remove(Kind::kTask, id);
+    if (t)
+      c.put(Kind::kTask, *t);
+    else if (base.task(id))
+      c.remove(Kind::kTask, id);
   }
   return c;
 }

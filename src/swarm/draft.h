@@ -1,5 +1,5 @@
-// A draft: the store as it would be after the changes gathered so far. Reconcilers read and write drafts; the result is one Command.
-// Pure. Ids come from the Entropy handed in, so that a simulation repeats.
+// A draft: the store as it would be after the changes gathered so far. Reconcilers read and write drafts; the
+// result is one Command. Pure. Ids come from the Entropy handed in, so that a simulation repeats.
 #pragma once
 #include <algorithm>
 #include <functional>

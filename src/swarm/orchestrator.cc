@@ -15,27 +15,39 @@ UpdateConfig update_config(const Service& s) {
 }
 
 // Are the tasks of the one spec also those of the other?
-static bool same_tasks(const TaskSpec& a, const std::vector<PortConfig>& a_ports, const TaskSpec& b, const std::vector<PortConfig>& b_ports) {
+static bool same_tasks(const TaskSpec& a, const std::vector<PortConfig>& a_ports, const TaskSpec& b,
+                       const std::vector<PortConfig>& b_ports) {
   const auto host = [](const std::vector<PortConfig>& ports) {
     std::vector<PortConfig> out;
-    std::ranges::copy_if(ports, std::back_inserter(out), [](const PortConfig& p) { return p.mode == "host"; });
+    std::ranges::copy_if(ports, std::back_inserter(out),
+                         [](const PortConfig& p) { return p.mode == "host"; });
     return out;
   };
-  const auto ingress = [](const std::vector<PortConfig>& ports) { return std::ranges::any_of(ports, [](const PortConfig& p) { return p.mode == "ingress"; }); };
+  const auto ingress = [](const std::vector<PortConfig>& ports) {
+    return std::ranges::any_of(ports, [](const PortConfig& p) { return p.mode == "ingress"; });
+  };
   return a == b && ingress(a_ports) == ingress(b_ports) && host(a_ports) == host(b_ports);
 }
 
 void change_spec(Service& s, ServiceSpec next, bool back, WallTime now) {
   const bool replace = !same_tasks(s.spec.task, s.spec.ports, next.task, next.ports);
   s.previous = std::exchange(s.spec, std::move(next));
-  if (back) std::swap(s.registry_auth, s.previous_auth);
-  else s.previous_auth = s.registry_auth;
+  if (back)
+    std::swap(s.registry_auth, s.previous_auth);
+  else
+    s.previous_auth = s.registry_auth;
   if (replace) {
     ++s.spec_version;
-    s.update = UpdateStatus{back ? "rollback_started" : "updating", back ? "manually requested rollback" : "update in progress", now, {}};
-  } else if (s.update && s.update->completed == WallTime{}) {  // what is under way goes on, what was paused is taken up again
-    if (rolling_back(s)) s.update->state = "rollback_started";
-    else s.update->state = "updating", s.update->message = "update in progress";
+    s.update = UpdateStatus{back ? "rollback_started" : "updating",
+                            back ? "manually requested rollback" : "update in progress",
+                            now,
+                            {}};
+  } else if (s.update && s.update->completed ==
+                             WallTime{}) {  // what is under way goes on, what was paused is taken up again
+    if (rolling_back(s))
+      s.update->state = "rollback_started";
+    else
+      s.update->state = "updating", s.update->message = "update in progress";
   } else {
     s.update = std::nullopt;
   }
@@ -56,12 +68,15 @@ struct Slot {
 
 class ServiceLoop {
  public:
-  ServiceLoop(Draft& draft, const Situation& situation, const Service& service) : draft_(draft), situation_(situation), service_(service), config_(update_config(service)) {}
+  ServiceLoop(Draft& draft, const Situation& situation, const Service& service)
+      : draft_(draft), situation_(situation), service_(service), config_(update_config(service)) {}
 
   void run() {
     gather();
-    if (service_.spec.mode == ServiceMode::kGlobal) global();
-    else replicated();
+    if (service_.spec.mode == ServiceMode::kGlobal)
+      global();
+    else
+      replicated();
     for (auto& [key, slot] : slots_) keep_history(slot);
     update();
   }
@@ -71,7 +86,9 @@ class ServiceLoop {
     Tasks all;
     for (const auto& id : draft_.tasks_of(service_.meta.id))
       if (const auto* t = draft_.task(id)) all.push_back(t);
-    const auto age = [](const ClusterTask* t) { return std::tuple(t->meta.born ? t->meta.born : UINT64_MAX, t->spec_version, t->attempt, t->meta.id); };  // unborn: of this plan
+    const auto age = [](const ClusterTask* t) {
+      return std::tuple(t->meta.born ? t->meta.born : UINT64_MAX, t->spec_version, t->attempt, t->meta.id);
+    };  // unborn: of this plan
     std::ranges::sort(all, {}, age);
     const auto rewrite = [&](const ClusterTask*& t, const auto& change) {
       ClusterTask next = *t;
@@ -81,9 +98,16 @@ class ServiceLoop {
     };
     for (const auto*& t : all) {
       if (!t->node_id.empty() && !draft_.node(t->node_id) && !terminal(t->status.state))
-        rewrite(t, [&](ClusterTask& lost) { lost.status.state = TaskState::kOrphaned, lost.status.healthy = false, lost.status.time = draft_.now, lost.status.message = "orphaned", lost.status.error = "its node was removed from the swarm"; });
-      if (t->spec_version != service_.spec_version && alive_wish(*t) && !dead(*t) && same_tasks(t->spec, t->ports, service_.spec.task, service_.spec.ports))
-        rewrite(t, [&](ClusterTask& kept) { kept.spec_version = service_.spec_version; });  // the update took back what it had changed: its task need not go
+        rewrite(t, [&](ClusterTask& lost) {
+          lost.status.state = TaskState::kOrphaned, lost.status.healthy = false,
+          lost.status.time = draft_.now, lost.status.message = "orphaned",
+          lost.status.error = "its node was removed from the swarm";
+        });
+      if (t->spec_version != service_.spec_version && alive_wish(*t) && !dead(*t) &&
+          same_tasks(t->spec, t->ports, service_.spec.task, service_.spec.ports))
+        rewrite(t, [&](ClusterTask& kept) {
+          kept.spec_version = service_.spec_version;
+        });  // the update took back what it had changed: its task need not go
     }
     for (const auto* t : all) {
       const std::string key = t->slot ? std::to_string(t->slot) : t->node_id;
@@ -104,13 +128,16 @@ class ServiceLoop {
     const Node* n = draft_.node(t.node_id);
     return n && n->spec.availability != Availability::kDrain && constraints_hold(t.spec, *n);
   }
-  bool good(const ClusterTask& t) const { return t.spec_version == service_.spec_version && fits_node(t) && !dead(t) && alive_wish(t); }
+  bool good(const ClusterTask& t) const {
+    return t.spec_version == service_.spec_version && fits_node(t) && !dead(t) && alive_wish(t);
+  }
 
   void replicated() {
     // Slots beyond the wish go first, those without a running task before others.
     std::vector<Slot*> live;
     for (auto& [key, slot] : slots_)
-      if (std::ranges::any_of(slot.tasks, [](const ClusterTask* t) { return alive_wish(*t); })) live.push_back(&slot);
+      if (std::ranges::any_of(slot.tasks, [](const ClusterTask* t) { return alive_wish(*t); }))
+        live.push_back(&slot);
     const uint64_t wanted = service_.spec.replicas;
     if (live.size() > wanted) {
       std::map<std::string, size_t> per_node;
@@ -149,7 +176,8 @@ class ServiceLoop {
   void global() {
     std::vector<Slot*> live;
     for (const auto& [id, n] : draft_.base.nodes) {
-      const bool eligible = n.spec.availability != Availability::kDrain && constraints_hold(service_.spec.task, n) && n.state != NodeState::kDown;
+      const bool eligible = n.spec.availability != Availability::kDrain &&
+                            constraints_hold(service_.spec.task, n) && n.state != NodeState::kDown;
       auto it = slots_.find(id);
       if (!eligible) {
         // A node that is only down keeps its task on record: it may come back with it running.
@@ -172,7 +200,8 @@ class ServiceLoop {
     size_t under_way = 0;
     for (const Slot* s : live) under_way += being_updated(*s);
     const uint64_t width = config_.parallelism == 0 ? live.size() : config_.parallelism;
-    const bool held = service_.update && (service_.update->state == "paused" || service_.update->state == "rollback_paused");
+    const bool held = service_.update &&
+                      (service_.update->state == "paused" || service_.update->state == "rollback_paused");
     for (Slot* s : live) keep_slot(*s, under_way, width, held);
   }
 
@@ -189,7 +218,8 @@ class ServiceLoop {
       }
     }
     leaving &= !stands;
-    const bool failed = touched && std::ranges::none_of(s.tasks, [this](const ClusterTask* t) { return good(*t); });
+    const bool failed =
+        touched && std::ranges::none_of(s.tasks, [this](const ClusterTask* t) { return good(*t); });
     if (failed && config_.failure_action == "continue") return leaving;  // it is what it is: the others go on
     return leaving || vacant || (touched && !done);
   }
@@ -210,7 +240,8 @@ class ServiceLoop {
         } else {
           stale.push_back(t);
         }
-      } else if (t->spec_version == service_.spec_version || (!fits_node(*t) && t->status.state >= TaskState::kAssigned)) {
+      } else if (t->spec_version == service_.spec_version ||
+                 (!fits_node(*t) && t->status.state >= TaskState::kAssigned)) {
         moving.push_back(t);  // its node is wrong, whatever else is
       } else if (t->status.state < TaskState::kAssigned) {
         retire(*t);  // overtaken before it began
@@ -220,11 +251,13 @@ class ServiceLoop {
     }
     if (best) {
       best = serve_again(best);
-      const bool nowhere = best->status.state <= TaskState::kPending && !best->status.error.empty();  // a drained node ends with none, come what may
+      const bool nowhere = best->status.state <= TaskState::kPending &&
+                           !best->status.error.empty();  // a drained node ends with none, come what may
       if (running_well(*best) || nowhere || moving.empty())
         for (const auto* t : moving) retire(*t);
       const bool start_first = config_.order == "start-first";
-      const ClusterTask* stands = nullptr;  // start-first: the newest old one that runs serves until the new one does
+      const ClusterTask* stands =
+          nullptr;  // start-first: the newest old one that runs serves until the new one does
       if (start_first && !running_well(*best))
         for (const auto* t : stale)
           if (running_well(*t)) stands = t;
@@ -233,8 +266,10 @@ class ServiceLoop {
       if (stands) serve_again(stands);
       return;
     }
-    if (!moving.empty()) {  // the node is drained or no longer fits: the new task first, so that the slot keeps serving
-      if (std::ranges::none_of(moving, [](const ClusterTask* t) { return t->status.state >= TaskState::kStarting; }))
+    if (!moving.empty()) {  // the node is drained or no longer fits: the new task first, so that the slot
+                            // keeps serving
+      if (std::ranges::none_of(moving,
+                               [](const ClusterTask* t) { return t->status.state >= TaskState::kStarting; }))
         for (const auto* t : moving) retire(*t);
       create(s, draft_.now);
       return;
@@ -245,11 +280,14 @@ class ServiceLoop {
     if (stands) {
       for (const auto* t : stale)
         if (t != stands) retire(*t);
-      const bool begun = being_updated(s);  // its place is taken already: it goes on, by the restart policy if its new task failed
+      const bool begun = being_updated(
+          s);  // its place is taken already: it goes on, by the restart policy if its new task failed
       if (held || (!begun && under_way >= width)) return;
       if (!begun) ++under_way;
-      if (config_.order == "start-first") restart(s);
-      else retire(*stands);
+      if (config_.order == "start-first")
+        restart(s);
+      else
+        retire(*stands);
       return;
     }
     // An old task on its way out: the next one starts when it has stopped.
@@ -269,7 +307,8 @@ class ServiceLoop {
       return;
     }
     if (!dead(*last)) return;  // asked to stop and still at it
-    if (node_down(*last) || last->status.state == TaskState::kShutdown || last->status.state == TaskState::kOrphaned || last->status.state == TaskState::kRemove) {
+    if (node_down(*last) || last->status.state == TaskState::kShutdown ||
+        last->status.state == TaskState::kOrphaned || last->status.state == TaskState::kRemove) {
       create(s, draft_.now);
       return;
     }
@@ -277,7 +316,8 @@ class ServiceLoop {
     const bool failed = last->status.state != TaskState::kComplete;
     if (policy.condition == "none" || (policy.condition == "on-failure" && !failed)) return;
     // A life longer than the window starts the count again.
-    const bool long_life = policy.window > 0 && last->status.time - last->meta.created > Duration(policy.window);
+    const bool long_life =
+        policy.window > 0 && last->status.time - last->meta.created > Duration(policy.window);
     const uint64_t attempt = long_life ? 0 : last->attempt;
     if (policy.max_attempts > 0 && attempt >= policy.max_attempts) return;
     create(s, last->status.time + Duration(policy.delay), attempt + 1);
@@ -286,7 +326,8 @@ class ServiceLoop {
   void create(Slot& s, WallTime not_before, uint64_t attempt = 0) {
     ClusterTask t;
     t.meta.id = draft_.new_id(), t.meta.created = draft_.now;
-    t.service_id = service_.meta.id, t.service_name = service_.spec.name, t.registry_auth = service_.registry_auth, t.slot = s.number, t.node_id = s.node_id;
+    t.service_id = service_.meta.id, t.service_name = service_.spec.name,
+    t.registry_auth = service_.registry_auth, t.slot = s.number, t.node_id = s.node_id;
     t.spec = service_.spec.task, t.spec_version = service_.spec_version, t.not_before = not_before;
     t.attempt = attempt;
     t.status.state = TaskState::kNew, t.status.time = draft_.now, t.status.message = "created";
@@ -306,7 +347,8 @@ class ServiceLoop {
     if (t.desired > TaskState::kRunning) return;
     if (!never_served && !situation_.out_of_tables(t)) return;
     t.serving = false, t.desired = TaskState::kShutdown;
-    if (t.status.state < TaskState::kAssigned) t.status.state = TaskState::kShutdown, t.status.message = "shutdown", t.status.time = draft_.now;
+    if (t.status.state < TaskState::kAssigned)
+      t.status.state = TaskState::kShutdown, t.status.message = "shutdown", t.status.time = draft_.now;
     replace(t);
   }
   // It was on its way out, and is wanted again.
@@ -359,9 +401,12 @@ class ServiceLoop {
       bool bad = false, ok = false;
       for (const auto* t : slot.tasks) {
         if (t->spec_version != service_.spec_version) continue;
-        const bool broke = t->status.state == TaskState::kFailed || t->status.state == TaskState::kRejected || (t->status.state == TaskState::kComplete && service_.spec.task.restart.condition == "any");
+        const bool broke =
+            t->status.state == TaskState::kFailed || t->status.state == TaskState::kRejected ||
+            (t->status.state == TaskState::kComplete && service_.spec.task.restart.condition == "any");
         if (broke && t->status.time - t->meta.created < Duration(config_.monitor) + 60s) bad = true;
-        if (good(*t) && running_well(*t) && elapsed(draft_.now, t->status.time, Duration(config_.monitor))) ok = true;
+        if (good(*t) && running_well(*t) && elapsed(draft_.now, t->status.time, Duration(config_.monitor)))
+          ok = true;
       }
       failed += bad, settled += ok;
     }
@@ -372,24 +417,35 @@ class ServiceLoop {
         Service s = service_;
         std::swap(s.spec, *s.previous);
         ++s.spec_version;
-        s.update = UpdateStatus{"rollback_started", "update rolled back due to failure or early termination of task " + id, draft_.now, {}};
+        s.update = UpdateStatus{"rollback_started",
+                                "update rolled back due to failure or early termination of task " + id,
+                                draft_.now,
+                                {}};
         draft_.put(std::move(s));
       } else {
-        set_update(back ? "rollback_paused" : "paused", std::string(back ? "rollback" : "update") + " paused due to failure or early termination of task " + id, false);
+        set_update(back ? "rollback_paused" : "paused",
+                   std::string(back ? "rollback" : "update") +
+                       " paused due to failure or early termination of task " + id,
+                   false);
       }
       return;
     }
     bool stale = false;  // an old task that still runs or serves
     for (const auto& [key, slot] : slots_)
-      for (const auto* t : slot.tasks) stale |= t->spec_version != service_.spec_version && alive_wish(*t) && !dead(*t);
-    if (settled >= slot_count_ && !stale) set_update(back ? "rollback_completed" : "completed", back ? "rollback completed" : "update completed", true);
+      for (const auto* t : slot.tasks)
+        stale |= t->spec_version != service_.spec_version && alive_wish(*t) && !dead(*t);
+    if (settled >= slot_count_ && !stale)
+      set_update(back ? "rollback_completed" : "completed", back ? "rollback completed" : "update completed",
+                 true);
   }
 
   std::string last_failed() const {
     const ClusterTask* last = nullptr;
     for (const auto& [key, slot] : slots_)
       for (const auto* t : slot.tasks)
-        if (t->spec_version == service_.spec_version && terminal(t->status.state) && (!last || t->status.time > last->status.time)) last = t;
+        if (t->spec_version == service_.spec_version && terminal(t->status.state) &&
+            (!last || t->status.time > last->status.time))
+          last = t;
     return last ? last->meta.id : "";
   }
 
@@ -411,8 +467,11 @@ void remove_orphans(Draft& draft, const Situation& situation) {
     ClusterTask t = *draft.task(id);
     const Node* n = draft.node(t.node_id);
     // An attachment lasts as long as its container, of which its node tells, or as its node.
-    const bool gone = is_attachment(t) ? !n || (terminal(t.status.state) && elapsed(draft.now, t.status.time, t.status.state == TaskState::kRejected ? 30s : 0s))
-                                       : terminal(t.status.state) || t.status.state < TaskState::kAssigned || t.node_id.empty() || !n;
+    const bool gone =
+        is_attachment(t)
+            ? !n || (terminal(t.status.state) &&
+                     elapsed(draft.now, t.status.time, t.status.state == TaskState::kRejected ? 30s : 0s))
+            : terminal(t.status.state) || t.status.state < TaskState::kAssigned || t.node_id.empty() || !n;
     if (gone) {
       draft.erase_task(id);
     } else if (is_attachment(t)) {
@@ -420,7 +479,9 @@ void remove_orphans(Draft& draft, const Situation& situation) {
     } else if (t.serving && t.status.state == TaskState::kRunning && n->state == NodeState::kReady) {
       t.serving = false;
       draft.put(std::move(t));
-    } else if (t.desired != TaskState::kRemove && (t.status.state < TaskState::kRunning || n->state != NodeState::kReady || situation.out_of_tables(t))) {
+    } else if (t.desired != TaskState::kRemove &&
+               (t.status.state < TaskState::kRunning || n->state != NodeState::kReady ||
+                situation.out_of_tables(t))) {
       t.serving = false, t.desired = TaskState::kRemove;
       draft.put(std::move(t));
     }

@@ -1,8 +1,10 @@
-// Services -> tasks: replicas, global placement, restarts, rolling updates and rollback, draining nodes, history.
-// Pure and level-triggered: reconcile(draft) may run at any time and, once its changes hold, finds nothing more to do.
+// Services -> tasks: replicas, global placement, restarts, rolling updates and rollback, draining nodes,
+// history. Pure and level-triggered: reconcile(draft) may run at any time and, once its changes hold, finds
+// nothing more to do.
 //
-// Every slot (a number, or a node for global services) wants one good task: right spec version, on a node that may run it, alive.
-// What stands in a slot and is not good is replaced. A task leaves the endpoint tables (`serving`) before it is told to stop.
+// Every slot (a number, or a node for global services) wants one good task: right spec version, on a node
+// that may run it, alive. What stands in a slot and is not good is replaced. A task leaves the endpoint
+// tables (`serving`) before it is told to stop.
 #pragma once
 #include <functional>
 
@@ -11,7 +13,8 @@
 namespace panal {
 
 struct Situation {
-  /// Has every node that could still send to this task acknowledged tables without it (or is past waiting for)?
+  /// Has every node that could still send to this task acknowledged tables without it (or is past waiting
+  /// for)?
   std::function<bool(const ClusterTask&)> out_of_tables;
 };
 
@@ -25,7 +28,8 @@ std::optional<WallTime> next_deadline(const Store& store, WallTime now);
 
 /// The update settings in force, defaults filled in.
 UpdateConfig update_config(const Service& service);
-/// A user's new spec: decides whether tasks must be replaced and what becomes of an update under way. `back`: asked for as a rollback.
+/// A user's new spec: decides whether tasks must be replaced and what becomes of an update under way. `back`:
+/// asked for as a rollback.
 void change_spec(Service& service, ServiceSpec next, bool back, WallTime now);
 bool rolling_back(const Service& service);
 

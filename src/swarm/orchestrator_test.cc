@@ -320,7 +320,9 @@ TEST_CASE("a start-first update never has a slot without a serving task") {
   CHECK(w.most_alive_in_slot == 2);
 }
 
-TEST_CASE("an update that overtakes a start-first one finds two tasks in a slot, and leaves one until it is the slot's turn") {
+TEST_CASE(
+    "an update that overtakes a start-first one finds two tasks in a slot, and leaves one until it is the "
+    "slot's turn") {
   for (const auto mode : {ServiceMode::kReplicated, ServiceMode::kGlobal})
     for (const int steps : {2, 8})  // the overtaken task is coming up, or runs already
       for (const bool breaks : {false, true}) {
@@ -343,7 +345,8 @@ TEST_CASE("an update that overtakes a start-first one finds two tasks in a slot,
         CHECK(state_of(c, id) == (breaks ? "paused" : "completed"));
         c.settle(1min);
         CHECK(c.running(id).size() == (breaks ? 3 : 4));
-        for (const auto& t : c.running(id)) CHECK(t.spec.container.image == (!breaks ? "image:1++" : steps == 2 ? "image:1" : "image:1+"));
+        for (const auto& t : c.running(id))
+          CHECK(t.spec.container.image == (!breaks ? "image:1++" : steps == 2 ? "image:1" : "image:1+"));
       }
 }
 
@@ -383,7 +386,9 @@ TEST_CASE("a failing update pauses and takes down one slot, not two") {
     watch_update(c, id, next_image(s));
     CHECK(state_of(c, id) == "paused");
     c.settle(1min);
-    const auto old = c.tasks(id, [](const ClusterTask& t) { return Cluster::up(t) && t.serving && t.spec.container.image == "image:1"; });
+    const auto old = c.tasks(id, [](const ClusterTask& t) {
+      return Cluster::up(t) && t.serving && t.spec.container.image == "image:1";
+    });
     CHECK_MESSAGE(old.size() == (std::string(order) == "start-first" ? 5 : 4), std::string(order));
   }
 }
@@ -414,7 +419,8 @@ TEST_CASE("failure action continue finishes what can be finished") {
   c.breaks = [](const ClusterTask& t) { return t.slot == 2 && t.spec.container.image == "image:1+"; };
   c.update(id, next_image(s));
   c.settle(2min);
-  const auto fresh = c.tasks(id, [](const ClusterTask& t) { return Cluster::up(t) && t.spec.container.image == "image:1+"; });
+  const auto fresh = c.tasks(
+      id, [](const ClusterTask& t) { return Cluster::up(t) && t.spec.container.image == "image:1+"; });
   CHECK(slots_of(fresh) == std::set<uint64_t>{1, 3});
 }
 

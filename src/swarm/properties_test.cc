@@ -1,6 +1,7 @@
-// Properties over thousands of seeded random clusters: whatever is asked and whatever breaks, once faults stop the plan comes to rest
-// where the specs want it, and on the way nothing is ever given twice or moves back. A failure names its seed:
-// PANAL_SEED=446 PANAL_SEEDS=446 PANAL_TRACE=1 repeats it and shows what stood there at the end.
+// Properties over thousands of seeded random clusters: whatever is asked and whatever breaks, once faults
+// stop the plan comes to rest where the specs want it, and on the way nothing is ever given twice or moves
+// back. A failure names its seed: PANAL_SEED=446 PANAL_SEEDS=446 PANAL_TRACE=1 repeats it and shows what
+// stood there at the end.
 #include "network/address.h"
 #include "swarm/cluster_test.h"
 
@@ -18,7 +19,9 @@ uint64_t seed_count() {  // PANAL_SEEDS=2000 for the long run
 class Trial {
  public:
   explicit Trial(uint64_t seed) : cluster_(seed), dice_(seed * 7919 + 1) {
-    cluster_.breaks = [this](const ClusterTask& t) { return faults_ && std::hash<std::string>()(t.meta.id) % 5 == 0; };
+    cluster_.breaks = [this](const ClusterTask& t) {
+      return faults_ && std::hash<std::string>()(t.meta.id) % 5 == 0;
+    };
   }
 
   /// Empty, or what went wrong.
@@ -31,7 +34,8 @@ class Trial {
     cluster_.check = [this](const Store& before) { after_change(before); };
     for (int i = 0; i < 14 && wrong_.empty(); ++i) {
       happen();
-      for (uint64_t k = dice_.below(6); k > 0 && wrong_.empty(); --k) dice_.chance(60) ? decide() : cluster_.act(static_cast<int>(1 + dice_.below(8)));
+      for (uint64_t k = dice_.below(6); k > 0 && wrong_.empty(); --k)
+        dice_.chance(60) ? decide() : cluster_.act(static_cast<int>(1 + dice_.below(8)));
       if (dice_.chance(30)) cluster_.now += Duration(dice_.below(8'000'000'000));
     }
     faults_ = false;
@@ -44,9 +48,14 @@ class Trial {
  private:
   void tell() const {  // PANAL_TRACE=1 with one seed: what stood there at the end
     for (const auto& [id, s] : cluster_.store.services)
-      MESSAGE(s.spec.name << " v" << s.spec_version << " replicas " << s.spec.replicas << (s.spec.mode == ServiceMode::kGlobal ? " global" : "") << " " << update_config(s).order << " " << update_config(s).failure_action << " update " << (s.update ? s.update->state : "none"));
+      MESSAGE(s.spec.name << " v" << s.spec_version << " replicas " << s.spec.replicas
+                          << (s.spec.mode == ServiceMode::kGlobal ? " global" : "") << " "
+                          << update_config(s).order << " " << update_config(s).failure_action << " update "
+                          << (s.update ? s.update->state : "none"));
     for (const auto& [id, t] : cluster_.store.tasks)
-      MESSAGE(t.service_name << "." << t.slot << " " << id.substr(0, 6) << " on " << t.node_id << " v" << t.spec_version << " " << name_of(t.status.state) << " wanted " << name_of(t.desired) << (t.serving ? " serving " : " ") << t.status.error);
+      MESSAGE(t.service_name << "." << t.slot << " " << id.substr(0, 6) << " on " << t.node_id << " v"
+                             << t.spec_version << " " << name_of(t.status.state) << " wanted "
+                             << name_of(t.desired) << (t.serving ? " serving " : " ") << t.status.error);
   }
   void say(const std::string& what) {
     if (wrong_.empty()) wrong_ = what;
@@ -71,7 +80,8 @@ class Trial {
   void add_service() {
     ServiceSpec s = cluster_.spec("svc" + std::to_string(++services_), dice_.below(6));
     if (dice_.chance(25)) s.mode = ServiceMode::kGlobal;
-    if (dice_.chance(25)) s.task.placement.constraints = {dice_.chance(50) ? "node.labels.zone==x" : "node.labels.zone!=x"};
+    if (dice_.chance(25))
+      s.task.placement.constraints = {dice_.chance(50) ? "node.labels.zone==x" : "node.labels.zone!=x"};
     if (dice_.chance(20)) s.task.placement.max_replicas = 1 + dice_.below(3);
     if (dice_.chance(20)) s.task.placement.spread = {"node.labels.zone"};
     if (dice_.chance(20)) s.task.reservations.nano_cpus = 1'000'000'000;
@@ -103,7 +113,8 @@ class Trial {
       s.task.container.image += "+";
       return c.update(id, s);
     }
-    if (what == 6 && !c.store.services.empty() && dice_.chance(40)) return c.remove(Kind::kService, any(c.store.services));
+    if (what == 6 && !c.store.services.empty() && dice_.chance(40))
+      return c.remove(Kind::kService, any(c.store.services));
     if (c.store.nodes.empty()) return;
     const std::string node = any(c.store.nodes);
     if (what == 7) return c.available(node, static_cast<Availability>(dice_.below(3)));
@@ -112,7 +123,11 @@ class Trial {
   }
   void come_to_rest() {
     auto& c = cluster_;
-    for (const auto& id : [&] { std::vector<std::string> ids; for (auto& [i, n] : c.store.nodes) ids.push_back(i); return ids; }())
+    for (const auto& id : [&] {
+           std::vector<std::string> ids;
+           for (auto& [i, n] : c.store.nodes) ids.push_back(i);
+           return ids;
+         }())
       if (c.store.nodes.at(id).state == NodeState::kDown && dice_.chance(70)) c.state(id, NodeState::kReady);
     const WallTime end = c.now + 30min;
     for (int i = 0; wrong_.empty(); ++i) {
@@ -132,7 +147,8 @@ class Trial {
   void quiet_until(WallTime due) {
     const WallTime now = cluster_.now;
     cluster_.now = now + (due - now) / 2;
-    if (cluster_.now > now && cluster_.now < due && !cluster_.plan().empty()) say("something to do before the next deadline");
+    if (cluster_.now > now && cluster_.now < due && !cluster_.plan().empty())
+      say("something to do before the next deadline");
     cluster_.now = now;
   }
 
@@ -140,16 +156,20 @@ class Trial {
 
   bool live(const ClusterTask& t) const {
     const Node* n = cluster_.store.node(t.node_id);
-    return !terminal(t.status.state) && t.desired <= TaskState::kRunning && (t.node_id.empty() || (n && n->state != NodeState::kDown));
+    return !terminal(t.status.state) && t.desired <= TaskState::kRunning &&
+           (t.node_id.empty() || (n && n->state != NodeState::kDown));
   }
-  bool fits(const ClusterTask& t, const Node& n) const { return n.spec.availability != Availability::kDrain && constraints_hold(t.spec, n); }
+  bool fits(const ClusterTask& t, const Node& n) const {
+    return n.spec.availability != Availability::kDrain && constraints_hold(t.spec, n);
+  }
 
   void after_change(const Store& before) {
     const Store& s = cluster_.store;
     if (deciding_) one_per_slot(before, s);
     std::set<std::string> addresses;
     const auto take = [&](const std::string& network, const std::string& address) {
-      if (!addresses.insert(network + " " + address.substr(0, address.find('/'))).second) say("address " + address + " given twice");
+      if (!addresses.insert(network + " " + address.substr(0, address.find('/'))).second)
+        say("address " + address + " given twice");
     };
     for (const auto& [id, t] : s.tasks) {
       if (!terminal(t.status.state))
@@ -182,7 +202,8 @@ class Trial {
       for (const auto& [id, t] : s.tasks) {
         const Service* service = s.service(t.service_id);
         const Node* n = s.node(t.node_id);
-        if (service && live(t) && t.spec_version == service->spec_version && (!n || fits(t, *n))) ++good[t.service_id + "/" + (t.slot ? std::to_string(t.slot) : t.node_id)];
+        if (service && live(t) && t.spec_version == service->spec_version && (!n || fits(t, *n)))
+          ++good[t.service_id + "/" + (t.slot ? std::to_string(t.slot) : t.node_id)];
       }
       return good;
     };
@@ -193,7 +214,8 @@ class Trial {
   void reservations(const Store& s) {
     std::map<std::string, int64_t> cpus;
     for (const auto& [id, t] : s.tasks)
-      if (!t.node_id.empty() && t.status.state >= TaskState::kAssigned && !terminal(t.status.state)) cpus[t.node_id] += t.spec.reservations.nano_cpus;
+      if (!t.node_id.empty() && t.status.state >= TaskState::kAssigned && !terminal(t.status.state))
+        cpus[t.node_id] += t.spec.reservations.nano_cpus;
     for (const auto& [id, used] : cpus)
       if (const Node* n = s.node(id); n && used > n->description.nano_cpus) say("reservations overdrawn");
   }
@@ -202,8 +224,11 @@ class Trial {
     const auto& s = cluster_.store;
     for (const auto& [id, t] : s.tasks) {
       const Node* n = s.node(t.node_id);
-      if (!s.service(t.service_id) && n && n->state == NodeState::kReady) say("a task of a removed service stays");
-      if (n && n->state == NodeState::kReady && n->spec.availability == Availability::kDrain && !terminal(t.status.state)) say("a drained node runs a task");
+      if (!s.service(t.service_id) && n && n->state == NodeState::kReady)
+        say("a task of a removed service stays");
+      if (n && n->state == NodeState::kReady && n->spec.availability == Availability::kDrain &&
+          !terminal(t.status.state))
+        say("a drained node runs a task");
       if (Cluster::up(t) && live(t) && !t.serving) say("a task runs and never serves");
     }
     for (const auto& [id, service] : s.services) service_at_rest(service);
@@ -218,9 +243,12 @@ class Trial {
       const std::string slot = t.slot ? std::to_string(t.slot) : t.node_id;
       ++slots[slot];
       old += t.spec_version != service.spec_version;
-      if (t.status.state == TaskState::kRunning) ++running[slot];
-      else if (!t.status.error.empty()) ++waiting;
-      else say("a task waits without a reason in state " + std::string(name_of(t.status.state)));
+      if (t.status.state == TaskState::kRunning)
+        ++running[slot];
+      else if (!t.status.error.empty())
+        ++waiting;
+      else
+        say("a task waits without a reason in state " + std::string(name_of(t.status.state)));
     }
     // An update waits for a node as a task does.
     if (old > 0 && waiting == 0 && !paused) say("an old task is left");
@@ -231,12 +259,15 @@ class Trial {
     size_t wanted = service.spec.replicas;
     if (service.spec.mode == ServiceMode::kGlobal) {
       wanted = 0;
-      for (const auto& [id, n] : s.nodes) wanted += node_takes_tasks(n) && constraints_hold(service.spec.task, n);
+      for (const auto& [id, n] : s.nodes)
+        wanted += node_takes_tasks(n) && constraints_hold(service.spec.task, n);
       if (slots.size() < wanted) say("a node misses its global task");
     } else if (slots.size() != wanted && !paused) {
       say("wrong count of replicas");
     }
-    if (service.update && waiting == 0 && (service.update->state == "updating" || service.update->state == "rollback_started")) say("an update never ends");
+    if (service.update && waiting == 0 &&
+        (service.update->state == "updating" || service.update->state == "rollback_started"))
+      say("an update never ends");
   }
 
   Cluster cluster_;
@@ -254,7 +285,9 @@ TEST_CASE("random clusters come to rest where the specs want them, and nothing i
   const char* only = std::getenv("PANAL_SEED");
   for (uint64_t seed = only ? std::strtoull(only, nullptr, 10) : 1; seed <= seeds; ++seed)
     if (const std::string wrong = Trial(seed).run(); !wrong.empty()) failures[wrong].push_back(seed);
-  for (const auto& [what, which] : failures) CHECK_MESSAGE(which.empty(), what << ": " << which.size() << " of " << seeds << " seeds, first " << which.front());
+  for (const auto& [what, which] : failures)
+    CHECK_MESSAGE(which.empty(),
+                  what << ": " << which.size() << " of " << seeds << " seeds, first " << which.front());
 }
 
 }  // namespace panal

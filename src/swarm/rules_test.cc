@@ -29,16 +29,25 @@ TEST_CASE("a port in use is refused with the service that holds it") {
   CHECK(check_ports(c.store, "new", {{.protocol = "udp", .target = 80, .published = 8080}}).has_value());
   const auto r = check_ports(c.store, "new", {{.target = 1, .published = 8080}});
   REQUIRE(!r.has_value());
-  CHECK(r.error().message == "rpc error: code = InvalidArgument desc = port '8080' is already in use by service 'web' (" + id + ") as an ingress port");
+  CHECK(r.error().message ==
+        "rpc error: code = InvalidArgument desc = port '8080' is already in use by service 'web' (" + id +
+            ") as an ingress port");
 }
 
 TEST_CASE("two users who ask at once for a name or a port: the second is refused where it is written") {
   Cluster c;
-  CHECK(ask(c, Kind::kService, fresh("one", published(c, "web", {{.target = 80, .published = 8080}})), 0).has_value());
-  CHECK(ask(c, Kind::kService, fresh("two", c.spec("web", 1)), 0).error().message == "rpc error: code = AlreadyExists desc = name conflicts with an existing object: service web already exists");
-  CHECK(ask(c, Kind::kService, fresh("two", published(c, "other", {{.target = 81, .published = 8080}})), 0).error().code == Code::kInvalid);
+  CHECK(ask(c, Kind::kService, fresh("one", published(c, "web", {{.target = 80, .published = 8080}})), 0)
+            .has_value());
+  CHECK(ask(c, Kind::kService, fresh("two", c.spec("web", 1)), 0).error().message ==
+        "rpc error: code = AlreadyExists desc = name conflicts with an existing object: service web already "
+        "exists");
+  CHECK(ask(c, Kind::kService, fresh("two", published(c, "other", {{.target = 81, .published = 8080}})), 0)
+            .error()
+            .code == Code::kInvalid);
   CHECK(c.store.services.size() == 1);
-  CHECK(ask(c, Kind::kService, fresh("one", published(c, "web", {{.target = 81, .published = 8080}})), c.store.service("one")->meta.version).has_value());
+  CHECK(ask(c, Kind::kService, fresh("one", published(c, "web", {{.target = 81, .published = 8080}})),
+            c.store.service("one")->meta.version)
+            .has_value());
 }
 
 TEST_CASE("two managers that are demoted at once: the second demotion is refused where it is written") {
@@ -52,7 +61,8 @@ TEST_CASE("two managers that are demoted at once: the second demotion is refused
   }
   for (auto& n : managers) n.spec.role = NodeRole::kWorker;
   CHECK(ask(c, Kind::kNode, managers[0], managers[0].meta.version).has_value());
-  CHECK(ask(c, Kind::kNode, managers[1], managers[1].meta.version).error().message == "rpc error: code = FailedPrecondition desc = attempting to demote the last manager of the swarm");
+  CHECK(ask(c, Kind::kNode, managers[1], managers[1].meta.version).error().message ==
+        "rpc error: code = FailedPrecondition desc = attempting to demote the last manager of the swarm");
   managers[1].spec.role = NodeRole::kManager, managers[1].spec.availability = Availability::kDrain;
   CHECK(ask(c, Kind::kNode, managers[1], managers[1].meta.version).has_value());
 }

@@ -14,21 +14,30 @@ bool constraints_hold(const TaskSpec& spec, const Node& node) {
 }
 
 static std::string_view canonical(std::string_view architecture) {
-  return architecture == "x86_64" ? "amd64" : architecture == "aarch64" ? "arm64" : architecture.starts_with("armv") || architecture == "armhf" ? "arm" : architecture;
+  return architecture == "x86_64"                                      ? "amd64"
+         : architecture == "aarch64"                                   ? "arm64"
+         : architecture.starts_with("armv") || architecture == "armhf" ? "arm"
+                                                                       : architecture;
 }
 static bool runs_on(const std::vector<Platform>& platforms, const Node& n) {
   return platforms.empty() || std::ranges::any_of(platforms, [&](const Platform& p) {
-    return (p.os.empty() || p.os == n.description.os) && (p.architecture.empty() || canonical(p.architecture) == canonical(n.description.architecture));
-  });
+           return (p.os.empty() || p.os == n.description.os) &&
+                  (p.architecture.empty() ||
+                   canonical(p.architecture) == canonical(n.description.architecture));
+         });
 }
 
-bool node_takes_tasks(const Node& n) { return n.state == NodeState::kReady && n.spec.availability == Availability::kActive; }
+bool node_takes_tasks(const Node& n) {
+  return n.state == NodeState::kReady && n.spec.availability == Availability::kActive;
+}
 
 namespace {
 
 enum Refusal { kAvailability, kPlatform, kConstraints, kResources, kMaxReplicas, kHostPorts, kRefusals };
-constexpr std::array<const char*, kRefusals> kReasons = {"not available for new tasks", "unsupported platform", "scheduling constraints not satisfied", "insufficient resources",
-                                                          "max replicas per node limit exceed", "host-mode port already in use"};
+constexpr std::array<const char*, kRefusals> kReasons = {
+    "not available for new tasks",          "unsupported platform",
+    "scheduling constraints not satisfied", "insufficient resources",
+    "max replicas per node limit exceed",   "host-mode port already in use"};
 
 // What the tasks of a node already take.
 struct Load {
@@ -60,29 +69,36 @@ class Scheduler {
     std::vector<const Node*> fit;
     for (const auto& [id, n] : draft_.base.nodes) {
       if (!task.node_id.empty() && id != task.node_id) continue;  // a global task knows its node
-      if (auto why = refusal(task, n)) ++refused[static_cast<size_t>(*why)];
-      else fit.push_back(&n);
+      if (auto why = refusal(task, n))
+        ++refused[static_cast<size_t>(*why)];
+      else
+        fit.push_back(&n);
     }
     if (fit.empty()) {
       std::string why;
       std::array<size_t, kRefusals> order{};
       std::iota(order.begin(), order.end(), 0);
-      std::ranges::stable_sort(order, std::greater(), [&](size_t i) { return refused[i]; });  // SwarmKit: what refuses most comes first
+      std::ranges::stable_sort(order, std::greater(), [&](size_t i) {
+        return refused[i];
+      });  // SwarmKit: what refuses most comes first
       for (const size_t i : order)
         if (refused[i]) {
           const std::string nodes = std::to_string(refused[i]) + (refused[i] == 1 ? " node" : " nodes");
-          why += (why.empty() ? "" : "; ") + (i == kAvailability ? nodes + " " + kReasons[i] : std::string(kReasons[i]) + " on " + nodes);
+          why += (why.empty() ? "" : "; ") +
+                 (i == kAvailability ? nodes + " " + kReasons[i] : std::string(kReasons[i]) + " on " + nodes);
         }
       const std::string text = "no suitable node" + (why.empty() ? "" : " (" + why + ")");
       if (task.status.error == text && task.status.state == TaskState::kPending) return;
-      task.status.state = TaskState::kPending, task.status.error = text, task.status.message = "pending task scheduling", task.status.time = draft_.now;
+      task.status.state = TaskState::kPending, task.status.error = text,
+      task.status.message = "pending task scheduling", task.status.time = draft_.now;
       draft_.put(std::move(task));
       return;
     }
     const Node* best = choose(task, fit);
     task.node_id = best->meta.id;
     task.status = {};
-    task.status.state = TaskState::kAssigned, task.status.message = "scheduler assigned task to node", task.status.time = draft_.now;
+    task.status.state = TaskState::kAssigned, task.status.message = "scheduler assigned task to node",
+    task.status.time = draft_.now;
     loads_[best->meta.id].add(task);
     draft_.put(std::move(task));
   }
@@ -95,20 +111,26 @@ class Scheduler {
     const Load& load = loads_[n.meta.id];
     const auto& want = t.spec.reservations;
     if (want.nano_cpus > 0 && load.nano_cpus + want.nano_cpus > n.description.nano_cpus) return kResources;
-    if (want.memory_bytes > 0 && load.memory + want.memory_bytes > n.description.memory_bytes) return kResources;
+    if (want.memory_bytes > 0 && load.memory + want.memory_bytes > n.description.memory_bytes)
+      return kResources;
     auto mine = load.by_service.find(t.service_id);
-    if (t.spec.placement.max_replicas > 0 && mine != load.by_service.end() && mine->second >= t.spec.placement.max_replicas) return kMaxReplicas;
+    if (t.spec.placement.max_replicas > 0 && mine != load.by_service.end() &&
+        mine->second >= t.spec.placement.max_replicas)
+      return kMaxReplicas;
     for (const auto& p : t.ports)
-      if (p.mode == "host" && p.published && load.host_ports.contains({p.protocol, p.published})) return kHostPorts;
+      if (p.mode == "host" && p.published && load.host_ports.contains({p.protocol, p.published}))
+        return kHostPorts;
     return std::nullopt;
   }
 
-  // Recent failures of the same slot on a node count against it, so that a broken node does not win by being empty.
+  // Recent failures of the same slot on a node count against it, so that a broken node does not win by being
+  // empty.
   size_t failures(const ClusterTask& t, const Node& n) const {
     size_t count = 0;
     for (const auto& id : draft_.tasks_of(t.service_id)) {
       const auto* other = draft_.task(id);
-      if (other && other->node_id == n.meta.id && (other->status.state == TaskState::kFailed || other->status.state == TaskState::kRejected) &&
+      if (other && other->node_id == n.meta.id &&
+          (other->status.state == TaskState::kFailed || other->status.state == TaskState::kRejected) &&
           !elapsed(draft_.now, other->status.time, 5min))
         ++count;
     }
@@ -116,7 +138,8 @@ class Scheduler {
   }
 
   const Node* choose(const ClusterTask& t, const std::vector<const Node*>& fit) {
-    // With preferences, first the branch of the label tree with the fewest tasks of this service, the outer levels before the inner.
+    // With preferences, first the branch of the label tree with the fewest tasks of this service, the outer
+    // levels before the inner.
     std::map<std::string, size_t> branch;
     const auto branches_of = [&](const Node& n) {
       std::vector<std::string> out;
@@ -136,7 +159,8 @@ class Scheduler {
     const auto key = [&](const Node* n) {
       const Load& load = loads_[n->meta.id];
       auto mine = load.by_service.find(t.service_id);
-      return std::tuple(failures(t, *n), crowds(*n), mine == load.by_service.end() ? size_t{0} : mine->second, load.tasks, n->meta.id);
+      return std::tuple(failures(t, *n), crowds(*n), mine == load.by_service.end() ? size_t{0} : mine->second,
+                        load.tasks, n->meta.id);
     };
     return *std::ranges::min_element(fit, {}, key);
   }
@@ -151,7 +175,9 @@ void schedule(Draft& draft) {
   std::vector<std::string> waiting;
   draft.each_task([&](const ClusterTask& t) {
     const bool unplaced = t.status.state == TaskState::kPending;  // a new task has no addresses yet
-    if (unplaced && t.desired <= TaskState::kRunning && elapsed(draft.now, t.not_before - Duration(t.spec.restart.delay), Duration(t.spec.restart.delay))) waiting.push_back(t.meta.id);
+    if (unplaced && t.desired <= TaskState::kRunning &&
+        elapsed(draft.now, t.not_before - Duration(t.spec.restart.delay), Duration(t.spec.restart.delay)))
+      waiting.push_back(t.meta.id);
   });
   if (waiting.empty()) return;
   Scheduler scheduler(draft);

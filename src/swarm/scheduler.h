@@ -4,7 +4,8 @@
 
 namespace panal {
 
-/// May `node` run tasks of this spec at all (constraints, platform)? Used for global services and to move tasks that no longer fit.
+/// May `node` run tasks of this spec at all (constraints, platform)? Used for global services and to move
+/// tasks that no longer fit.
 bool constraints_hold(const TaskSpec& spec, const Node& node);
 bool node_takes_tasks(const Node& node);
 

@@ -145,7 +145,9 @@ TEST_CASE("a refusal counts the nodes of each reason") {
   s.task.reservations.nano_cpus = 64'000'000'000;
   const auto id = c.service(s);
   c.settle();
-  CHECK(why(c, id) == "no suitable node (1 node not available for new tasks; scheduling constraints not satisfied on 1 node; insufficient resources on 1 node)");
+  CHECK(why(c, id) ==
+        "no suitable node (1 node not available for new tasks; scheduling constraints not satisfied on 1 "
+        "node; insufficient resources on 1 node)");
   Cluster empty;
   const auto lonely = empty.service(empty.spec("web", 1));
   empty.settle();

@@ -34,7 +34,8 @@ static std::string normal(std::string_view path) {
   return join(parts, "/");
 }
 
-static void print_line(const std::string& path, const std::string& link, const std::string& file, const std::string& digest, int64_t size) {
+static void print_line(const std::string& path, const std::string& link, const std::string& file,
+                       const std::string& digest, int64_t size) {
   JsonObject line;
   line["path"] = path, line["link"] = link, line["file"] = file, line["digest"] = digest, line["size"] = size;
   std::puts(dump(line).c_str());
@@ -53,12 +54,15 @@ static Result<std::pair<std::string, int64_t>> save_entry(archive* reader, const
     if (code == ARCHIVE_EOF) break;
     if (code != ARCHIVE_OK) return fail(Code::kInvalid, std::string("archive: ") + error_of(reader));
     // Before anything is written: a hole costs its archive nothing.
-    if (offset > kMaxLayerBytes - static_cast<int64_t>(length)) return fail(Code::kInvalid, "archive: a file is larger than the limit");
+    if (offset > kMaxLayerBytes - static_cast<int64_t>(length))
+      return fail(Code::kInvalid, "archive: a file is larger than the limit");
     if (offset > kFreeExpansion && offset / kMaxExpansion > archive_filter_bytes(reader, -1))
-      return fail(Code::kInvalid, "archive: a file expands more than " + std::to_string(kMaxExpansion) + " times");
+      return fail(Code::kInvalid,
+                  "archive: a file expands more than " + std::to_string(kMaxExpansion) + " times");
     static constexpr std::array<char, 4096> kZeros{};
     while (size < offset) {  // a sparse member: its holes count
-      const auto part = static_cast<size_t>(std::min<int64_t>(offset - size, static_cast<int64_t>(kZeros.size())));
+      const auto part =
+          static_cast<size_t>(std::min<int64_t>(offset - size, static_cast<int64_t>(kZeros.size())));
       TRYV(write_all(out.get(), {kZeros.data(), part}));
       digest.add({kZeros.data(), part});
       size += static_cast<int64_t>(part);
@@ -83,14 +87,19 @@ Result<> unpack_archive(const std::string& dir) {
     archive_entry* entry = nullptr;
     const int code = archive_read_next_header(reader.get(), &entry);
     if (code == ARCHIVE_EOF) return {};
-    if (code != ARCHIVE_OK && code != ARCHIVE_WARN) return fail(Code::kInvalid, std::string("archive/tar: invalid tar header: ") + error_of(reader.get()));
+    if (code != ARCHIVE_OK && code != ARCHIVE_WARN)
+      return fail(Code::kInvalid, std::string("archive/tar: invalid tar header: ") + error_of(reader.get()));
     if (n >= kMaxArchiveFiles) return fail(Code::kInvalid, "archive: too many files for an image");
     const char* name = archive_entry_pathname(entry);
     if (!name) return fail(Code::kInvalid, "archive: a file without a name");
     const std::string path = normal(name);
     if (const char* link = archive_entry_symlink(entry)) {
       const size_t slash = path.rfind('/');
-      print_line(path, link[0] == '/' ? normal(link) : normal((slash == std::string::npos ? "" : path.substr(0, slash) + "/") + link), "", "", 0);
+      print_line(path,
+                 link[0] == '/'
+                     ? normal(link)
+                     : normal((slash == std::string::npos ? "" : path.substr(0, slash) + "/") + link),
+                 "", "", 0);
     } else if (const char* hard = archive_entry_hardlink(entry)) {
       print_line(path, normal(hard), "", "", 0);
     } else if (archive_entry_filetype(entry) == AE_IFREG) {
@@ -128,7 +137,8 @@ Result<> pack_archive(const std::string& dir) {
   TRYV(lock_in({.root = dir, .read_only = true}));
   std::unique_ptr<archive, decltype(&archive_write_free)> writer(archive_write_new(), archive_write_free);
   archive_write_set_format_pax_restricted(writer.get());
-  if (archive_write_open_fd(writer.get(), 1) != ARCHIVE_OK) return fail(Code::kInternal, error_of(writer.get()));
+  if (archive_write_open_fd(writer.get(), 1) != ARCHIVE_OK)
+    return fail(Code::kInternal, error_of(writer.get()));
   std::string line, chunk(1 << 18, '\0');
   while (std::getline(std::cin, line)) {
     TRY(const Json json, parse_json(line));
@@ -138,17 +148,20 @@ Result<> pack_archive(const std::string& dir) {
     Fd in(::open(file.c_str() + dir.size(), O_RDONLY | O_CLOEXEC));
     struct stat info;
     if (!in || ::fstat(in.get(), &info) != 0) return fail(sys_error(errno, "open", file));
-    std::unique_ptr<archive_entry, decltype(&archive_entry_free)> entry(archive_entry_new(), archive_entry_free);
+    std::unique_ptr<archive_entry, decltype(&archive_entry_free)> entry(archive_entry_new(),
+                                                                        archive_entry_free);
     archive_entry_set_pathname(entry.get(), str(object.at("path")).c_str());
     archive_entry_set_filetype(entry.get(), AE_IFREG);
     archive_entry_set_perm(entry.get(), 0644);
     archive_entry_set_size(entry.get(), info.st_size);
-    if (archive_write_header(writer.get(), entry.get()) != ARCHIVE_OK) return fail(Code::kInternal, error_of(writer.get()));
+    if (archive_write_header(writer.get(), entry.get()) != ARCHIVE_OK)
+      return fail(Code::kInternal, error_of(writer.get()));
     for (;;) {
       const ssize_t n = ::read(in.get(), chunk.data(), chunk.size());
       if (n < 0) return fail(sys_error(errno, "read", file));
       if (n == 0) break;
-      if (archive_write_data(writer.get(), chunk.data(), static_cast<size_t>(n)) < 0) return fail(Code::kInternal, error_of(writer.get()));
+      if (archive_write_data(writer.get(), chunk.data(), static_cast<size_t>(n)) < 0)
+        return fail(Code::kInternal, error_of(writer.get()));
     }
   }
   if (archive_write_close(writer.get()) != ARCHIVE_OK) return fail(Code::kInternal, error_of(writer.get()));

@@ -16,7 +16,9 @@ inline const char* error_of(archive* a) {
 /// Of a tar that is no good, in Go's words.
 inline Error bad_tar(archive* reader) {
   const std::string text = error_of(reader);
-  return {Code::kInvalid, text.find("runcated") != std::string::npos ? "unexpected EOF" : "archive/tar: invalid tar header: " + text};
+  return {Code::kInvalid, text.find("runcated") != std::string::npos
+                              ? "unexpected EOF"
+                              : "archive/tar: invalid tar header: " + text};
 }
 
 }  // namespace panal

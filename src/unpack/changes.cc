@@ -1,8 +1,9 @@
-// What a container has changed: its overlayfs upper folder against the layers below, as `docker diff` lists it (a comparison of the
-// two trees, so what was written and set back is no change). Overlayfs' marks: Documentation/filesystems/overlayfs.rst.
+// What a container has changed: its overlayfs upper folder against the layers below, as `docker diff` lists
+// it (a comparison of the two trees, so what was written and set back is no change). Overlayfs' marks:
+// Documentation/filesystems/overlayfs.rst.
 //
-// Docker keeps the mount points of its own files in a layer under the container's; the runtime makes them in the upper folder
-// here, so they are taken for unchanged.
+// Docker keeps the mount points of its own files in a layer under the container's; the runtime makes them in
+// the upper folder here, so they are taken for unchanged.
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
@@ -24,7 +25,9 @@
 namespace panal {
 namespace {
 
-constexpr std::array<const char*, 11> kEngineMade = {"/.dockerenv", "/dev", "/dev/console", "/dev/pts", "/dev/shm", "/etc", "/etc/hostname", "/etc/hosts", "/etc/resolv.conf", "/proc", "/sys"};
+constexpr std::array<const char*, 11> kEngineMade = {
+    "/.dockerenv",   "/dev",       "/dev/console",     "/dev/pts", "/dev/shm", "/etc",
+    "/etc/hostname", "/etc/hosts", "/etc/resolv.conf", "/proc",    "/sys"};
 
 enum class Kind { kModified, kAdded, kDeleted };  // the API's numbers
 
@@ -36,7 +39,8 @@ bool same_time(const timespec& a, const timespec& b) {  // an archive may have c
 }
 
 bool differs(const struct stat& a, const struct stat& b) {
-  if (a.st_mode != b.st_mode || a.st_uid != b.st_uid || a.st_gid != b.st_gid || a.st_rdev != b.st_rdev) return true;
+  if (a.st_mode != b.st_mode || a.st_uid != b.st_uid || a.st_gid != b.st_gid || a.st_rdev != b.st_rdev)
+    return true;
   return !S_ISDIR(a.st_mode) && (a.st_size != b.st_size || !same_time(a.st_mtim, b.st_mtim));
 }
 
@@ -50,11 +54,12 @@ class Differ {
   struct Below {
     bool exists = false;
     size_t layer = 0;  // the highest that has it
-    struct stat info {};
+    struct stat info{};
     std::vector<size_t> folders;
   };
   Below below(const std::vector<size_t>& folders, const std::string& path) const;
-  Result<std::set<std::string>> names_below(const std::vector<size_t>& folders, const std::string& path) const;
+  Result<std::set<std::string>> names_below(const std::vector<size_t>& folders,
+                                            const std::string& path) const;
   Result<> folder(int upper, const std::string& path, const Below& old, bool opaque, int depth);
   Result<> entry(int upper, const std::string& name, const std::string& path, const Below& old, int depth);
   bool other_capability(int fd, const Below& old, const std::string& path) const;
@@ -80,7 +85,8 @@ Result<> Differ::say(Kind kind, const std::string& path) {
 
 Result<> Differ::flush() { return write_all(1, std::exchange(out_, {})); }
 
-// A layer's folders above `path` are folders in each of `folders`: no link can be on the way, and layers do not change.
+// A layer's folders above `path` are folders in each of `folders`: no link can be on the way, and layers do
+// not change.
 Differ::Below Differ::below(const std::vector<size_t>& folders, const std::string& path) const {
   Below found;
   for (const size_t n : folders) {
@@ -91,16 +97,19 @@ Differ::Below Differ::below(const std::vector<size_t>& folders, const std::strin
     if (!found.exists) found.exists = true, found.layer = n, found.info = info;
     if (!S_ISDIR(info.st_mode)) break;
     found.folders.push_back(n);
-    const Fd dir(::openat(layers_[n].get(), path.c_str() + 1, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+    const Fd dir(
+        ::openat(layers_[n].get(), path.c_str() + 1, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
     if (dir && is_opaque(dir.get())) break;
   }
   return found;
 }
 
-Result<std::set<std::string>> Differ::names_below(const std::vector<size_t>& folders, const std::string& path) const {
+Result<std::set<std::string>> Differ::names_below(const std::vector<size_t>& folders,
+                                                  const std::string& path) const {
   std::set<std::string> out;
   for (const size_t n : folders) {
-    const Fd dir(::openat(layers_[n].get(), path == "/" ? "." : path.c_str() + 1, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+    const Fd dir(::openat(layers_[n].get(), path == "/" ? "." : path.c_str() + 1,
+                          O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
     if (!dir) return fail(sys_error(errno, "open", path));
     TRY(const auto names, names_in(dir.get()));
     out.insert(names.begin(), names.end());
@@ -110,10 +119,12 @@ Result<std::set<std::string>> Differ::names_below(const std::vector<size_t>& fol
 
 bool Differ::other_capability(int fd, const Below& old, const std::string& path) const {
   const Fd before(::openat(layers_[old.layer].get(), path.c_str() + 1, O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
-  return attribute(fd, "security.capability") != (before ? attribute(before.get(), "security.capability") : "");
+  return attribute(fd, "security.capability") !=
+         (before ? attribute(before.get(), "security.capability") : "");
 }
 
-Result<> Differ::entry(int upper, const std::string& name, const std::string& path, const Below& old, int depth) {
+Result<> Differ::entry(int upper, const std::string& name, const std::string& path, const Below& old,
+                       int depth) {
   struct stat info;
   if (::fstatat(upper, name.c_str(), &info, AT_SYMLINK_NOFOLLOW) != 0) return {};  // gone meanwhile
   if (is_whiteout(info)) return old.exists ? say(Kind::kDeleted, path) : Result<>{};
@@ -122,9 +133,11 @@ Result<> Differ::entry(int upper, const std::string& name, const std::string& pa
     TRY(fd, open_entry(upper, name, info));
     if (!fd) return {};
   }
-  const bool made_by_engine = !old.exists && (S_ISDIR(info.st_mode) || (S_ISREG(info.st_mode) && info.st_size == 0)) &&
+  const bool made_by_engine = !old.exists &&
+                              (S_ISDIR(info.st_mode) || (S_ISREG(info.st_mode) && info.st_size == 0)) &&
                               std::ranges::find(kEngineMade, path) != kEngineMade.end();
-  const bool changed = old.exists && (differs(info, old.info) || (S_ISREG(info.st_mode) && other_capability(fd.get(), old, path)));
+  const bool changed = old.exists && (differs(info, old.info) ||
+                                      (S_ISREG(info.st_mode) && other_capability(fd.get(), old, path)));
   const bool named = changed || (!old.exists && !made_by_engine);
   if (named) TRYV(say(old.exists ? Kind::kModified : Kind::kAdded, path));
   if (!S_ISDIR(info.st_mode)) return {};
@@ -146,7 +159,9 @@ Result<> Differ::folder(int upper, const std::string& path, const Below& old, bo
   for (const auto& [name, is_upper] : all) {
     const std::string at = path == "/" ? "/" + name : path + "/" + name;
     const Below child = below(old.folders, at);
-    TRYV(is_upper ? entry(upper, name, at, child, depth) : child.exists ? say(Kind::kDeleted, at) : Result<>{});
+    TRYV(is_upper       ? entry(upper, name, at, child, depth)
+         : child.exists ? say(Kind::kDeleted, at)
+                        : Result<>{});
   }
   return {};
 }

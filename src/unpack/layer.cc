@@ -1,6 +1,7 @@
-// One layer into one folder. The blob is read through a digest, decompressed, read through a second digest (the diff id) and
-// taken apart; entries are created relative to the root made by lock_in, so no name and no link can lead out.
-// Whiteouts: OCI image specification, layer.md; overlayfs' form: Documentation/filesystems/overlayfs.rst.
+// One layer into one folder. The blob is read through a digest, decompressed, read through a second digest
+// (the diff id) and taken apart; entries are created relative to the root made by lock_in, so no name and no
+// link can lead out. Whiteouts: OCI image specification, layer.md; overlayfs' form:
+// Documentation/filesystems/overlayfs.rst.
 #include <archive.h>
 #include <archive_entry.h>
 #include <fcntl.h>
@@ -28,7 +29,8 @@ namespace {
 
 using Reader = std::unique_ptr<archive, decltype(&archive_read_free)>;
 
-// Two readers in a row: the first only decompresses ("raw" format), the second sees the plain tar through these callbacks.
+// Two readers in a row: the first only decompresses ("raw" format), the second sees the plain tar through
+// these callbacks.
 struct Pump {
   Fd blob;
   Digest packed, plain;
@@ -98,7 +100,8 @@ class Extractor {
   std::vector<DirTime> dirs_;
 };
 
-// Every parent must be a real folder of this layer; a symlink in the way is replaced, as Docker's overlay2 does.
+// Every parent must be a real folder of this layer; a symlink in the way is replaced, as Docker's overlay2
+// does.
 Result<> ensure_parents(const std::string& path) {
   for (size_t at = path.find('/'); at != std::string::npos; at = path.find('/', at + 1)) {
     const std::string parent = path.substr(0, at);
@@ -115,19 +118,23 @@ Result<> ensure_parents(const std::string& path) {
 void clear_way(const std::string& path, bool wants_dir) {
   struct stat info;
   if (::lstat(path.c_str(), &info) != 0 || (wants_dir && S_ISDIR(info.st_mode))) return;
-  if (S_ISDIR(info.st_mode)) (void)remove_tree(path);
-  else ::unlink(path.c_str());
+  if (S_ISDIR(info.st_mode))
+    (void)remove_tree(path);
+  else
+    ::unlink(path.c_str());
 }
 
 Result<> Extractor::whiteout(const std::string& dir, const std::string& name) {
   const std::string where = dir.empty() ? "." : dir;
   if (name == ".wh..wh..opq") {
-    if (::lsetxattr(where.c_str(), "trusted.overlay.opaque", "y", 1, 0) != 0) return fail(sys_error(errno, "setxattr", where));
+    if (::lsetxattr(where.c_str(), "trusted.overlay.opaque", "y", 1, 0) != 0)
+      return fail(sys_error(errno, "setxattr", where));
     return {};
   }
   if (name.starts_with(".wh..wh.")) return {};  // AUFS' own notes
   const std::string hidden = name.substr(4);
-  if (hidden.empty() || hidden == "." || hidden == "..") return fail(Code::kInvalid, "layer: invalid whiteout " + name);
+  if (hidden.empty() || hidden == "." || hidden == "..")
+    return fail(Code::kInvalid, "layer: invalid whiteout " + name);
   const std::string path = dir.empty() ? hidden : dir + "/" + hidden;
   clear_way(path, false);
   if (::mknod(path.c_str(), S_IFCHR, makedev(0, 0)) != 0) return fail(sys_error(errno, "mknod", path));
@@ -150,15 +157,18 @@ Result<> Extractor::node(archive* reader, archive_entry* entry, const std::strin
     }
     case AE_IFLNK:
       clear_way(path, false);
-      if (::symlink(archive_entry_symlink(entry), path.c_str()) != 0) return fail(sys_error(errno, "symlink", path));
+      if (::symlink(archive_entry_symlink(entry), path.c_str()) != 0)
+        return fail(sys_error(errno, "symlink", path));
       return {};
     case AE_IFCHR:
     case AE_IFBLK:
     case AE_IFIFO:
       clear_way(path, false);
-      if (::mknod(path.c_str(), archive_entry_filetype(entry) | mode, archive_entry_rdev(entry)) != 0) return fail(sys_error(errno, "mknod", path));
+      if (::mknod(path.c_str(), archive_entry_filetype(entry) | mode, archive_entry_rdev(entry)) != 0)
+        return fail(sys_error(errno, "mknod", path));
       return {};
-    default: return {};  // sockets and the like have no place in a layer
+    default:
+      return {};  // sockets and the like have no place in a layer
   }
 }
 
@@ -175,7 +185,8 @@ Result<> Extractor::entry(archive* reader, archive_entry* entry) {
     TRYV(ensure_parents(path));
     if (parts.back().starts_with(".wh.")) {
       parts.pop_back();
-      return whiteout(join(parts, "/"), path.substr(path.rfind('/') == std::string::npos ? 0 : path.rfind('/') + 1));
+      return whiteout(join(parts, "/"),
+                      path.substr(path.rfind('/') == std::string::npos ? 0 : path.rfind('/') + 1));
     }
   }
   const std::string at = path.empty() ? "." : path;
@@ -186,28 +197,37 @@ Result<> Extractor::entry(archive* reader, archive_entry* entry) {
       if (!part.empty() && part != ".") target.push_back(part);
     }
     clear_way(at, false);
-    if (::linkat(AT_FDCWD, join(target, "/").c_str(), AT_FDCWD, at.c_str(), 0) != 0) return fail(Code::kInvalid, sys_error(errno, "link", at).message);
+    if (::linkat(AT_FDCWD, join(target, "/").c_str(), AT_FDCWD, at.c_str(), 0) != 0)
+      return fail(Code::kInvalid, sys_error(errno, "link", at).message);
     return {};
   }
   TRYV(node(reader, entry, at));
-  if (::lchown(at.c_str(), static_cast<uid_t>(archive_entry_uid(entry)), static_cast<gid_t>(archive_entry_gid(entry))) != 0)
+  if (::lchown(at.c_str(), static_cast<uid_t>(archive_entry_uid(entry)),
+               static_cast<gid_t>(archive_entry_gid(entry))) != 0)
     return fail(sys_error(errno, "chown", at));
-  if (archive_entry_filetype(entry) != AE_IFLNK && ::chmod(at.c_str(), archive_entry_perm(entry)) != 0) return fail(sys_error(errno, "chmod", at));
+  if (archive_entry_filetype(entry) != AE_IFLNK && ::chmod(at.c_str(), archive_entry_perm(entry)) != 0)
+    return fail(sys_error(errno, "chmod", at));
   archive_entry_xattr_reset(entry);
   const char* key;
   const void* value;
   size_t size;
   while (archive_entry_xattr_next(entry, &key, &value, &size) == ARCHIVE_OK)
-    if (std::strncmp(key, "trusted.overlay.", 16) != 0 && ::lsetxattr(at.c_str(), key, value, size, 0) != 0 && errno != ENOTSUP)
+    if (std::strncmp(key, "trusted.overlay.", 16) != 0 && ::lsetxattr(at.c_str(), key, value, size, 0) != 0 &&
+        errno != ENOTSUP)
       return fail(sys_error(errno, "setxattr " + std::string(key), at));
-  DirTime time{at, {{archive_entry_mtime(entry), archive_entry_mtime_nsec(entry)}, {archive_entry_mtime(entry), archive_entry_mtime_nsec(entry)}}};
-  if (archive_entry_filetype(entry) == AE_IFDIR) dirs_.push_back(time);
-  else ::utimensat(AT_FDCWD, at.c_str(), time.times, AT_SYMLINK_NOFOLLOW);
+  DirTime time{at,
+               {{archive_entry_mtime(entry), archive_entry_mtime_nsec(entry)},
+                {archive_entry_mtime(entry), archive_entry_mtime_nsec(entry)}}};
+  if (archive_entry_filetype(entry) == AE_IFDIR)
+    dirs_.push_back(time);
+  else
+    ::utimensat(AT_FDCWD, at.c_str(), time.times, AT_SYMLINK_NOFOLLOW);
   return {};
 }
 
 Result<> Extractor::finish() {
-  for (auto it = dirs_.rbegin(); it != dirs_.rend(); ++it) ::utimensat(AT_FDCWD, it->path.c_str(), it->times, AT_SYMLINK_NOFOLLOW);
+  for (auto it = dirs_.rbegin(); it != dirs_.rend(); ++it)
+    ::utimensat(AT_FDCWD, it->path.c_str(), it->times, AT_SYMLINK_NOFOLLOW);
   return {};
 }
 
@@ -227,7 +247,8 @@ Result<> unpack_layer(const std::string& blob, const std::string& digest, const 
     return fail(Code::kInvalid, std::string("layer: ") + error_of(pump.decompress.get()));
   const int opened = archive_read_next_header(pump.decompress.get(), &entry);
   if (opened != ARCHIVE_EOF) {
-    if (opened != ARCHIVE_OK && opened != ARCHIVE_WARN) return fail(Code::kInvalid, std::string("layer: ") + error_of(pump.decompress.get()));
+    if (opened != ARCHIVE_OK && opened != ARCHIVE_WARN)
+      return fail(Code::kInvalid, std::string("layer: ") + error_of(pump.decompress.get()));
     Reader reader(archive_read_new(), archive_read_free);
     archive_read_support_format_tar(reader.get());
     archive_read_support_format_empty(reader.get());
@@ -236,19 +257,22 @@ Result<> unpack_layer(const std::string& blob, const std::string& digest, const 
     for (int64_t n = 0;; ++n) {
       const int code = archive_read_next_header(reader.get(), &entry);
       if (code == ARCHIVE_EOF) break;
-      if (code != ARCHIVE_OK && code != ARCHIVE_WARN) return fail(Code::kInvalid, std::string("layer: ") + error_of(reader.get()));
+      if (code != ARCHIVE_OK && code != ARCHIVE_WARN)
+        return fail(Code::kInvalid, std::string("layer: ") + error_of(reader.get()));
       if (n >= kMaxEntries) return fail(Code::kInvalid, "layer: too many entries");
       TRYV(extractor.entry(reader.get(), entry));
     }
     const void* ignored;
     while (!pump.raw_end)  // padding after the end of the tar belongs to the diff id
-      if (read_plain(reader.get(), &pump, &ignored) < 0) return fail(Code::kInvalid, std::string("layer: ") + error_of(reader.get()));
+      if (read_plain(reader.get(), &pump, &ignored) < 0)
+        return fail(Code::kInvalid, std::string("layer: ") + error_of(reader.get()));
   }
   const void* ignored;
   while (read_blob(pump.decompress.get(), &pump, &ignored) > 0) {
   }
   const std::string packed = pump.packed.text();
-  if (!digest.empty() && packed != digest) return fail(Code::kInvalid, "layer: digest mismatch: want " + digest + ", got " + packed);
+  if (!digest.empty() && packed != digest)
+    return fail(Code::kInvalid, "layer: digest mismatch: want " + digest + ", got " + packed);
   TRYV(extractor.finish());
   JsonObject line;
   line["digest"] = pump.plain.text(), line["size"] = extractor.bytes;

@@ -30,9 +30,12 @@ std::unexpected<Error> broken(std::string_view context, Error error) {
 enum class Whole { kNo, kYes };  // with the mounts below
 
 Result<> restrict(int tree, bool read_only, Whole whole) {
-  mount_attr attributes{.attr_set = MOUNT_ATTR_NODEV | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC | (read_only ? MOUNT_ATTR_RDONLY : 0ull), .propagation = MS_PRIVATE};
+  mount_attr attributes{.attr_set = MOUNT_ATTR_NODEV | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC |
+                                    (read_only ? MOUNT_ATTR_RDONLY : 0ull),
+                        .propagation = MS_PRIVATE};
   const unsigned flags = AT_EMPTY_PATH | (whole == Whole::kYes ? AT_RECURSIVE : 0);
-  if (::mount_setattr(tree, "", flags, &attributes, sizeof attributes) != 0) return fail(sys_error(errno, "mount_setattr"));
+  if (::mount_setattr(tree, "", flags, &attributes, sizeof attributes) != 0)
+    return fail(sys_error(errno, "mount_setattr"));
   return {};
 }
 
@@ -41,16 +44,19 @@ Result<Fd> bind(int from, int over, bool read_only) {
   Fd tree(::open_tree(from, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH | AT_RECURSIVE));
   if (!tree) return fail(sys_error(errno, "open_tree"));
   TRYV(restrict(tree.get(), read_only, Whole::kYes));
-  if (::move_mount(tree.get(), "", over, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) != 0) return fail(sys_error(errno, "move_mount"));
+  if (::move_mount(tree.get(), "", over, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) != 0)
+    return fail(sys_error(errno, "move_mount"));
   return tree;
 }
 
 Result<Fd> mount_point(int root, const std::string& target, bool is_dir) {
   if (is_dir) return make_dirs_in_root(root, target);
-  if (auto there = open_in_root(root, target, O_PATH); there || there.error().code != Code::kNotFound) return there;
+  if (auto there = open_in_root(root, target, O_PATH); there || there.error().code != Code::kNotFound)
+    return there;
   const size_t slash = target.rfind('/');
   TRY(const Fd parent, make_dirs_in_root(root, target.substr(0, slash)));
-  const Fd made(::openat(parent.get(), target.substr(slash + 1).c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0755));
+  const Fd made(::openat(parent.get(), target.substr(slash + 1).c_str(),
+                         O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0755));
   if (!made && errno != EEXIST) return fail(sys_error(errno, "open", target));
   return open_in_root(root, target, O_PATH);
 }
@@ -61,10 +67,12 @@ Result<> put_binds(int root, std::vector<TreeBind> binds) {
     const std::string context = "mount " + b.source + " at " + b.target;
     const Fd source(::open(b.source.c_str(), O_PATH | O_CLOEXEC));
     struct stat info;
-    if (!source || ::fstat(source.get(), &info) != 0) return broken(context, sys_error(errno, "open", b.source));
+    if (!source || ::fstat(source.get(), &info) != 0)
+      return broken(context, sys_error(errno, "open", b.source));
     auto over = mount_point(root, b.target, S_ISDIR(info.st_mode));
     if (!over) return broken(context, over.error());
-    if (auto bound = bind(source.get(), over->get(), b.read_only); !bound) return broken(context, bound.error());
+    if (auto bound = bind(source.get(), over->get(), b.read_only); !bound)
+      return broken(context, bound.error());
   }
   return {};
 }
@@ -72,25 +80,31 @@ Result<> put_binds(int root, std::vector<TreeBind> binds) {
 enum class Network { kNone, kHosts };
 
 Result<> change_root(const TreeJob& tree, Network network) {
-  if (::unshare(CLONE_NEWNS | (network == Network::kNone ? CLONE_NEWNET : 0)) != 0) return fail(sys_error(errno, "unshare"));
-  if (::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) return fail(sys_error(errno, "mount", "/"));
+  if (::unshare(CLONE_NEWNS | (network == Network::kNone ? CLONE_NEWNET : 0)) != 0)
+    return fail(sys_error(errno, "unshare"));
+  if (::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0)
+    return fail(sys_error(errno, "mount", "/"));
   // A file system of its own lies, in this mount namespace, over a folder that nothing is bound from.
   const std::string where = tree.root.empty() ? "/proc" : tree.root;
-  if (tree.root.empty() && ::mount("panal-unpack", where.c_str(), "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "size=1m,mode=755") != 0) return fail(sys_error(errno, "mount", where));
+  if (tree.root.empty() && ::mount("panal-unpack", where.c_str(), "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC,
+                                   "size=1m,mode=755") != 0)
+    return fail(sys_error(errno, "mount", where));
   TRY(const Fd place, open_root(where));
   TRY(const Fd root, bind(place.get(), place.get(), false));
   TRYV(put_binds(root.get(), tree.binds));
   TRYV(restrict(root.get(), tree.read_only, Whole::kNo));
   if (::fchdir(root.get()) != 0) return fail(sys_error(errno, "chdir", tree.root));
   if (::syscall(SYS_pivot_root, ".", ".") != 0) return fail(sys_error(errno, "pivot_root", tree.root));
-  if (::umount2(".", MNT_DETACH) != 0) return fail(sys_error(errno, "umount", "/"));  // the old root lies over the new one
+  if (::umount2(".", MNT_DETACH) != 0)
+    return fail(sys_error(errno, "umount", "/"));  // the old root lies over the new one
   if (::chdir("/") != 0) return fail(sys_error(errno, "chdir", "/"));
   return {};
 }
 
 uint64_t capabilities_for(Attributes attributes) {
   uint64_t keep = attributes == Attributes::kTrusted ? 1ull << CAP_SYS_ADMIN : 0;
-  for (const int c : {CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_FOWNER, CAP_FSETID, CAP_MKNOD, CAP_SETFCAP}) keep |= 1ull << c;
+  for (const int c : {CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_FOWNER, CAP_FSETID, CAP_MKNOD, CAP_SETFCAP})
+    keep |= 1ull << c;
   return keep;
 }
 
@@ -125,18 +139,71 @@ Result<> filter_calls(Network network) {
   scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ALLOW);
   if (!filter) return fail(Code::kInternal, "seccomp: no filter");
   if (network == Network::kNone)
-    for (const char* name : {"socket", "connect", "bind", "sendto", "sendmsg", "clone", "clone3"}) (void)seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), seccomp_syscall_resolve_name(name), 0);
+    for (const char* name : {"socket", "connect", "bind", "sendto", "sendmsg", "clone", "clone3"})
+      (void)seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), seccomp_syscall_resolve_name(name), 0);
   else {  // names are resolved in a thread; glibc asks for one with clone when there is no clone3
     (void)seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), seccomp_syscall_resolve_name("clone3"), 0);
-    (void)seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), seccomp_syscall_resolve_name("clone"), 1, SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD, 0));
+    (void)seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), seccomp_syscall_resolve_name("clone"), 1,
+                           SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD, 0));
   }
-  for (const char* name : {"listen", "accept", "accept4", "mount", "umount2", "pivot_root", "chroot",
-                           "execve", "execveat", "fork", "vfork", "unshare", "setns", "ptrace", "process_vm_readv",
-                           "process_vm_writev", "kill", "tkill", "tgkill", "init_module", "finit_module", "delete_module", "kexec_load", "bpf",
-                           "perf_event_open", "keyctl", "add_key", "request_key", "open_by_handle_at", "fsopen", "fsmount", "move_mount", "open_tree",
-                           "mount_setattr", "fspick", "fsconfig", "pidfd_open", "pidfd_getfd", "pidfd_send_signal", "userfaultfd", "process_madvise",
-                           "reboot", "swapon", "swapoff", "settimeofday", "clock_settime", "sethostname", "setdomainname", "io_uring_setup",
-                           "io_uring_enter", "io_uring_register", "quotactl", "quotactl_fd", "acct", "syslog", "iopl", "ioperm", "kexec_file_load"}) {
+  for (const char* name : {"listen",
+                           "accept",
+                           "accept4",
+                           "mount",
+                           "umount2",
+                           "pivot_root",
+                           "chroot",
+                           "execve",
+                           "execveat",
+                           "fork",
+                           "vfork",
+                           "unshare",
+                           "setns",
+                           "ptrace",
+                           "process_vm_readv",
+                           "process_vm_writev",
+                           "kill",
+                           "tkill",
+                           "tgkill",
+                           "init_module",
+                           "finit_module",
+                           "delete_module",
+                           "kexec_load",
+                           "bpf",
+                           "perf_event_open",
+                           "keyctl",
+                           "add_key",
+                           "request_key",
+                           "open_by_handle_at",
+                           "fsopen",
+                           "fsmount",
+                           "move_mount",
+                           "open_tree",
+                           "mount_setattr",
+                           "fspick",
+                           "fsconfig",
+                           "pidfd_open",
+                           "pidfd_getfd",
+                           "pidfd_send_signal",
+                           "userfaultfd",
+                           "process_madvise",
+                           "reboot",
+                           "swapon",
+                           "swapoff",
+                           "settimeofday",
+                           "clock_settime",
+                           "sethostname",
+                           "setdomainname",
+                           "io_uring_setup",
+                           "io_uring_enter",
+                           "io_uring_register",
+                           "quotactl",
+                           "quotactl_fd",
+                           "acct",
+                           "syslog",
+                           "iopl",
+                           "ioperm",
+                           "kexec_file_load"}) {
     const int call = seccomp_syscall_resolve_name(name);
     if (call != __NR_SCMP_ERROR) (void)seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), call, 0);
   }
@@ -149,7 +216,8 @@ Result<> filter_calls(Network network) {
 }  // namespace
 
 Result<> lock_in(const TreeJob& tree, Attributes attributes) {
-  if (auto changed = change_root(tree, Network::kNone); !changed) return broken("panal-unpack", changed.error());
+  if (auto changed = change_root(tree, Network::kNone); !changed)
+    return broken("panal-unpack", changed.error());
   set_limits();
   TRYV(keep_capabilities(capabilities_for(attributes)));
   return filter_calls(Network::kNone);
@@ -157,9 +225,11 @@ Result<> lock_in(const TreeJob& tree, Attributes attributes) {
 
 Result<> lock_in_online(const std::string& dir) {
   TreeJob tree{.root = dir, .read_only = true};
-  for (const char* path : {"/etc/resolv.conf", "/etc/hosts", "/etc/nsswitch.conf", "/etc/host.conf", "/etc/gai.conf"})
+  for (const char* path :
+       {"/etc/resolv.conf", "/etc/hosts", "/etc/nsswitch.conf", "/etc/host.conf", "/etc/gai.conf"})
     if (exists(path)) tree.binds.push_back({path, path, true});
-  if (auto changed = change_root(tree, Network::kHosts); !changed) return broken("panal-unpack", changed.error());
+  if (auto changed = change_root(tree, Network::kHosts); !changed)
+    return broken("panal-unpack", changed.error());
   set_limits();
   TRYV(keep_capabilities(0));
   return filter_calls(Network::kHosts);

@@ -1,4 +1,5 @@
-// A container's files as a tar stream on standard output (POSIX pax, as Docker writes it: names sorted, whole seconds).
+// A container's files as a tar stream on standard output (POSIX pax, as Docker writes it: names sorted, whole
+// seconds).
 #include <fcntl.h>
 #include <sys/sysmacros.h>
 
@@ -17,8 +18,8 @@ namespace {
 
 class TreePacker {
  public:
-  /// kCapabilities: the attributes that Docker copies; kUsers: those that a program may have set, too; kLayer: of an overlayfs upper
-  /// folder, whose marks become whiteouts.
+  /// kCapabilities: the attributes that Docker copies; kUsers: those that a program may have set, too;
+  /// kLayer: of an overlayfs upper folder, whose marks become whiteouts.
   enum class Keep { kCapabilities, kUsers, kLayer };
   /// `epoch`: nothing is newer, seconds.
   explicit TreePacker(Keep keep, std::optional<int64_t> epoch = std::nullopt) : keep_(keep), epoch_(epoch) {}
@@ -40,15 +41,19 @@ class TreePacker {
 
 void TreePacker::put_attributes(int fd, archive_entry* entry) {
   if (keep_ == Keep::kCapabilities) {
-    if (const std::string value = attribute(fd, "security.capability"); !value.empty()) archive_entry_xattr_add_entry(entry, "security.capability", value.data(), value.size());
+    if (const std::string value = attribute(fd, "security.capability"); !value.empty())
+      archive_entry_xattr_add_entry(entry, "security.capability", value.data(), value.size());
     return;
   }
-  for (const auto& [name, value] : kept_attributes(fd)) archive_entry_xattr_add_entry(entry, name.c_str(), value.data(), value.size());
+  for (const auto& [name, value] : kept_attributes(fd))
+    archive_entry_xattr_add_entry(entry, name.c_str(), value.data(), value.size());
 }
 
 // The engine's own mount points and marks are no change of the container's.
 bool engine_made(const std::string& path, const struct stat& info) {
-  return S_ISREG(info.st_mode) && info.st_size == 0 && (path == ".dockerenv" || path == "dev/console" || path == "etc/hostname" || path == "etc/hosts" || path == "etc/resolv.conf");
+  return S_ISREG(info.st_mode) && info.st_size == 0 &&
+         (path == ".dockerenv" || path == "dev/console" || path == "etc/hostname" || path == "etc/hosts" ||
+          path == "etc/resolv.conf");
 }
 
 Result<> TreePacker::put_mark(const std::string& path) {
@@ -65,7 +70,8 @@ Result<> TreePacker::add(int dir, const std::string& name, const std::string& pa
     return fail(sys_error(errno, "stat", path));
   }
   if (S_ISSOCK(info.st_mode)) return {};  // a tar has no form for them
-  if (keep_ == Keep::kLayer && S_ISCHR(info.st_mode) && info.st_rdev == makedev(0, 0)) return put_mark(path.substr(0, path.size() - name.size()) + ".wh." + name);
+  if (keep_ == Keep::kLayer && S_ISCHR(info.st_mode) && info.st_rdev == makedev(0, 0))
+    return put_mark(path.substr(0, path.size() - name.size()) + ".wh." + name);
   if (keep_ == Keep::kLayer && engine_made(path, info)) return {};
   Fd fd;
   const Entry entry = new_entry();
@@ -86,14 +92,16 @@ Result<> TreePacker::add(int dir, const std::string& name, const std::string& pa
   }
   TRYV(tar_.head(entry.get()));
   if (S_ISREG(info.st_mode)) return tar_.content(fd.get(), info.st_size, path);
-  if (S_ISDIR(info.st_mode) && keep_ == Keep::kLayer && attribute(fd.get(), "trusted.overlay.opaque") == "y") TRYV(put_mark(path + "/.wh..wh..opq"));
+  if (S_ISDIR(info.st_mode) && keep_ == Keep::kLayer && attribute(fd.get(), "trusted.overlay.opaque") == "y")
+    TRYV(put_mark(path + "/.wh..wh..opq"));
   return S_ISDIR(info.st_mode) ? add_children(fd.get(), path, depth + 1) : Result<>{};
 }
 
 Result<> TreePacker::add_children(int dir, const std::string& path, int depth) {
   if (depth > kMaxDepth) return fail(Code::kInvalid, "folders are nested too deep for an archive");
   TRY(const auto names, names_in(dir));
-  for (const auto& name : names) TRYV(add(dir, name, path.empty() ? name : path.ends_with('/') ? path + name : path + "/" + name, depth));
+  for (const auto& name : names)
+    TRYV(add(dir, name, path.empty() ? name : path.ends_with('/') ? path + name : path + "/" + name, depth));
   return {};
 }
 
@@ -106,12 +114,18 @@ Result<struct stat> stat_of(const std::string& path) {
 Result<> print_stat(const std::string& path, const struct stat& info) {
   std::string target;
   if (S_ISLNK(info.st_mode)) {
-    const auto end = follow_links(path, [](const std::string& at) { return link_target(AT_FDCWD, "/" + at); });
+    const auto end =
+        follow_links(path, [](const std::string& at) { return link_target(AT_FDCWD, "/" + at); });
     if (!end) return fail(Code::kInternal, end.error().message);
     target = "/" + *end;
   }
-  const WallTime modified{std::chrono::seconds(info.st_mtim.tv_sec) + std::chrono::nanoseconds(info.st_mtim.tv_nsec)};
-  const JsonObject line{{"name", to_utf8(base_name(path))}, {"size", info.st_size}, {"mode", go_mode(info.st_mode)}, {"mtime", rfc3339(modified)}, {"linkTarget", to_utf8(target)}};
+  const WallTime modified{std::chrono::seconds(info.st_mtim.tv_sec) +
+                          std::chrono::nanoseconds(info.st_mtim.tv_nsec)};
+  const JsonObject line{{"name", to_utf8(base_name(path))},
+                        {"size", info.st_size},
+                        {"mode", go_mode(info.st_mode)},
+                        {"mtime", rfc3339(modified)},
+                        {"linkTarget", to_utf8(target)}};
   return write_all(1, dump(line) + "\n");
 }
 
@@ -130,7 +144,8 @@ Result<> get_path(const TreeJob& job, const std::string& asked) {
   TRY(const struct stat info, stat_of(path));
   // "." in the folder itself: it may be asked for through a link, or be the root.
   const bool is_dir = S_ISDIR(info.st_mode);
-  const Fd dir(::open(is_dir ? path.c_str() : path.substr(0, path.rfind('/') + 1).c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+  const Fd dir(::open(is_dir ? path.c_str() : path.substr(0, path.rfind('/') + 1).c_str(),
+                      O_PATH | O_DIRECTORY | O_CLOEXEC));
   if (!dir) return fail(sys_error(errno, "open", path));
   TRYV(print_stat(path, info));
   TreePacker packer(TreePacker::Keep::kCapabilities);

@@ -15,11 +15,14 @@ namespace panal {
 std::string absolute_path(const std::string& path);
 /// The last word: "/" of "/", "." of "/etc/.", "etc" of "/etc/".
 std::string base_name(const std::string& path);
-/// The name of an archive's entry below the folder it is unpacked to, "" for the folder itself; nothing when it leads out.
+/// The name of an archive's entry below the folder it is unpacked to, "" for the folder itself; nothing when
+/// it leads out.
 std::optional<std::string> inside_path(const std::string& name);
-/// Where `path` leads in the end, as a process with this root would see it: without leading slash, dots and links. `link_at(path)` is the
-/// target of a link there; nothing when there is no link. What does not exist is taken for a folder.
-Result<std::string> follow_links(const std::string& path, const std::function<std::optional<std::string>(const std::string& at)>& link_at);
+/// Where `path` leads in the end, as a process with this root would see it: without leading slash, dots and
+/// links. `link_at(path)` is the target of a link there; nothing when there is no link. What does not exist
+/// is taken for a folder.
+Result<std::string> follow_links(
+    const std::string& path, const std::function<std::optional<std::string>(const std::string& at)>& link_at);
 /// "a/b" of "a/b/c", "" of "a".
 std::string folder_of(const std::string& path);
 /// "a/b" of "a" and "b"; the other one where one is empty.

@@ -1,7 +1,9 @@
-// A tar stream from standard input into a folder of a container, as `docker cp` means it: what is there is replaced, folders are merged.
+// A tar stream from standard input into a folder of a container, as `docker cp` means it: what is there is
+// replaced, folders are merged.
 //
-// Symlinks of the container are followed inside its root, as its own programs would follow them. Once the archive itself has made a
-// symlink, no later entry is taken through one that leads out of the folder: an archive cannot reach beyond where it is unpacked.
+// Symlinks of the container are followed inside its root, as its own programs would follow them. Once the
+// archive itself has made a symlink, no later entry is taken through one that leads out of the folder: an
+// archive cannot reach beyond where it is unpacked.
 #include <archive.h>
 #include <archive_entry.h>
 #include <fcntl.h>
@@ -34,7 +36,8 @@ std::string quoted(const std::string& text) { return dump(Json(to_utf8(text))); 
 
 class Placer {
  public:
-  Placer(Fd folder, std::string shown, const TreeJob& job) : folder_(std::move(folder)), shown_(std::move(shown)), job_(job) {}
+  Placer(Fd folder, std::string shown, const TreeJob& job)
+      : folder_(std::move(folder)), shown_(std::move(shown)), job_(job) {}
   Result<> entry(archive* reader, archive_entry* entry);
   void finish();
 
@@ -52,13 +55,17 @@ class Placer {
   Result<> make(archive* reader, archive_entry* entry, const Place& at);
   Result<> link(const std::string& target, const Place& at);
   Result<> give(int fd, archive_entry* entry, const std::string& path);
-  uid_t uid(archive_entry* entry) const { return job_.set_owner ? job_.uid : static_cast<uid_t>(archive_entry_uid(entry)); }
-  gid_t gid(archive_entry* entry) const { return job_.set_owner ? job_.gid : static_cast<gid_t>(archive_entry_gid(entry)); }
+  uid_t uid(archive_entry* entry) const {
+    return job_.set_owner ? job_.uid : static_cast<uid_t>(archive_entry_uid(entry));
+  }
+  gid_t gid(archive_entry* entry) const {
+    return job_.set_owner ? job_.gid : static_cast<gid_t>(archive_entry_gid(entry));
+  }
 
   Fd folder_;
   std::string shown_;  // its path in the container
   const TreeJob& job_;
-  std::string last_;   // the folder worked in last
+  std::string last_;  // the folder worked in last
   Fd last_dir_;
   bool made_link_ = false;
   int64_t bytes_ = 0;
@@ -72,7 +79,8 @@ Times times_of(archive_entry* entry) {
 
 Result<Fd> Placer::open_folder(const std::string& path) {
   const bool confined = made_link_ && shown_ != "/";
-  Fd fd = open_resolved(folder_.get(), path, O_PATH | O_DIRECTORY, RESOLVE_NO_MAGICLINKS | (confined ? RESOLVE_BENEATH : 0));
+  Fd fd = open_resolved(folder_.get(), path, O_PATH | O_DIRECTORY,
+                        RESOLVE_NO_MAGICLINKS | (confined ? RESOLVE_BENEATH : 0));
   if (!fd && errno == EXDEV) return fail(Code::kInvalid, quoted(path) + " is outside of " + quoted(shown_));
   if (!fd) return fail(sys_error(errno, "open", path));
   return fd;
@@ -89,7 +97,8 @@ Result<Fd> Placer::folder_for(const std::string& path) {
     if (!dir) {
       const size_t slash = part.rfind('/');
       TRY(const Fd above, open_folder(slash == std::string::npos ? "" : part.substr(0, slash)));
-      if (::mkdirat(above.get(), part.substr(slash + 1).c_str(), 0755) != 0) return fail(Code::kInternal, sys_error(errno, "mkdir", part).message);
+      if (::mkdirat(above.get(), part.substr(slash + 1).c_str(), 0755) != 0)
+        return fail(Code::kInternal, sys_error(errno, "mkdir", part).message);
       dir = open_folder(part);
     }
     if (!dir || end == std::string::npos) return dir;
@@ -123,18 +132,24 @@ Result<> Placer::clear_way(const Place& at, bool is_dir) {
   if (::fstatat(at.dir, at.name.c_str(), &there, AT_SYMLINK_NOFOLLOW) != 0) return {};
   const bool was_dir = S_ISDIR(there.st_mode);
   if (was_dir && is_dir) return {};
-  if (job_.keep_kinds && was_dir) return fail(Code::kInvalid, "cannot overwrite directory " + quoted(at.path) + " with non-directory " + quoted(shown_));
-  if (job_.keep_kinds && is_dir) return fail(Code::kInvalid, "cannot overwrite non-directory " + quoted(at.path) + " with directory " + quoted(shown_));
+  if (job_.keep_kinds && was_dir)
+    return fail(Code::kInvalid,
+                "cannot overwrite directory " + quoted(at.path) + " with non-directory " + quoted(shown_));
+  if (job_.keep_kinds && is_dir)
+    return fail(Code::kInvalid,
+                "cannot overwrite non-directory " + quoted(at.path) + " with directory " + quoted(shown_));
   return remove(at.dir, at.name, at.path, 0);
 }
 
 Result<> Placer::link(const std::string& target, const Place& at) {
   const auto inside = inside_path(target);
-  if (!inside || inside->empty()) return fail(Code::kInvalid, "invalid hardlink " + quoted(at.path) + " -> " + quoted(target));
+  if (!inside || inside->empty())
+    return fail(Code::kInvalid, "invalid hardlink " + quoted(at.path) + " -> " + quoted(target));
   const size_t slash = inside->rfind('/');
   const auto dir = open_folder(slash == std::string::npos ? "" : inside->substr(0, slash));
   if (!dir) return fail(wrap("link " + target + " " + at.path, dir.error()));
-  if (::linkat(dir->get(), inside->substr(slash + 1).c_str(), at.dir, at.name.c_str(), 0) != 0) return fail(sys_error(errno, "link " + target, at.path));
+  if (::linkat(dir->get(), inside->substr(slash + 1).c_str(), at.dir, at.name.c_str(), 0) != 0)
+    return fail(sys_error(errno, "link " + target, at.path));
   return {};
 }
 
@@ -146,7 +161,8 @@ Result<> Placer::give(int fd, archive_entry* entry, const std::string& path) {
   const void* value;
   size_t size;
   while (archive_entry_xattr_next(entry, &key, &value, &size) == ARCHIVE_OK)
-    if (::fsetxattr(fd, key, value, size, 0) != 0 && errno != EPERM) return fail(sys_error(errno, "setxattr " + std::string(key), path));
+    if (::fsetxattr(fd, key, value, size, 0) != 0 && errno != EPERM)
+      return fail(sys_error(errno, "setxattr " + std::string(key), path));
   if (::fchmod(fd, archive_entry_perm(entry)) != 0) return fail(sys_error(errno, "chmod", path));
   return {};
 }
@@ -156,7 +172,8 @@ Result<> Placer::make(archive* reader, archive_entry* entry, const Place& at) {
   const Times times = times_of(entry);
   const auto kind = archive_entry_filetype(entry);
   if (kind == AE_IFDIR) {
-    if (::mkdirat(at.dir, name, 0755) != 0 && errno != EEXIST) return fail(sys_error(errno, "mkdir", at.path));
+    if (::mkdirat(at.dir, name, 0755) != 0 && errno != EEXIST)
+      return fail(sys_error(errno, "mkdir", at.path));
     const Fd dir(::openat(at.dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
     if (!dir) return fail(sys_error(errno, "open", at.path));
     return give(dir.get(), entry, at.path);
@@ -170,14 +187,17 @@ Result<> Placer::make(archive* reader, archive_entry* entry, const Place& at) {
     return {};
   }
   if (kind == AE_IFLNK) {
-    if (::symlinkat(archive_entry_symlink(entry), at.dir, name) != 0) return fail(sys_error(errno, "symlink", at.path));
+    if (::symlinkat(archive_entry_symlink(entry), at.dir, name) != 0)
+      return fail(sys_error(errno, "symlink", at.path));
     made_link_ = true;
   } else if (kind == AE_IFCHR || kind == AE_IFBLK || kind == AE_IFIFO) {
-    if (::mknodat(at.dir, name, kind | archive_entry_perm(entry), archive_entry_rdev(entry)) != 0) return fail(sys_error(errno, "mknod", at.path));
+    if (::mknodat(at.dir, name, kind | archive_entry_perm(entry), archive_entry_rdev(entry)) != 0)
+      return fail(sys_error(errno, "mknod", at.path));
   } else {
     return fail(Code::kInvalid, "unhandled kind of entry: " + quoted(at.path));
   }
-  if (::fchownat(at.dir, name, uid(entry), gid(entry), AT_SYMLINK_NOFOLLOW) != 0) return fail(sys_error(errno, "chown", at.path));
+  if (::fchownat(at.dir, name, uid(entry), gid(entry), AT_SYMLINK_NOFOLLOW) != 0)
+    return fail(sys_error(errno, "chown", at.path));
   ::utimensat(at.dir, name, times.data(), AT_SYMLINK_NOFOLLOW);
   return {};
 }
@@ -210,10 +230,14 @@ Result<Fd> open_target(const TreeJob& job, const std::string& path) {
   if (!S_ISDIR(info.st_mode)) return fail(Code::kInvalid, "extraction point is not a directory");
   struct statvfs mount;
   struct statx here, root;
-  if (::fstatvfs(folder.get(), &mount) != 0 || ::statx(folder.get(), "", AT_EMPTY_PATH, STATX_MNT_ID, &here) != 0 || ::statx(AT_FDCWD, "/", 0, STATX_MNT_ID, &root) != 0)
+  if (::fstatvfs(folder.get(), &mount) != 0 ||
+      ::statx(folder.get(), "", AT_EMPTY_PATH, STATX_MNT_ID, &here) != 0 ||
+      ::statx(AT_FDCWD, "/", 0, STATX_MNT_ID, &root) != 0)
     return fail(sys_error(errno, "statvfs", path));
   if (mount.f_flag & ST_RDONLY)
-    return fail(Code::kForbidden, job.read_only && here.stx_mnt_id == root.stx_mnt_id ? "container rootfs is marked read-only" : "mounted volume is marked read-only");
+    return fail(Code::kForbidden, job.read_only && here.stx_mnt_id == root.stx_mnt_id
+                                      ? "container rootfs is marked read-only"
+                                      : "mounted volume is marked read-only");
   return folder;
 }
 
@@ -243,7 +267,8 @@ Result<> put_path(const TreeJob& job, const std::string& asked) {
   }
   placer.finish();
   std::array<char, 65536> rest;
-  while (::read(0, rest.data(), rest.size()) > 0) {  // what pads the archive: who sends it must not see a closed pipe
+  while (::read(0, rest.data(), rest.size()) >
+         0) {  // what pads the archive: who sends it must not see a closed pipe
   }
   return {};
 }

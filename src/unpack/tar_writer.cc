@@ -11,7 +11,8 @@
 namespace panal {
 
 void set_entry(archive_entry* entry, const std::string& path, const struct stat& info) {
-  archive_entry_set_pathname(entry, (S_ISDIR(info.st_mode) && !path.ends_with('/') ? path + "/" : path).c_str());
+  archive_entry_set_pathname(entry,
+                             (S_ISDIR(info.st_mode) && !path.ends_with('/') ? path + "/" : path).c_str());
   archive_entry_set_mode(entry, info.st_mode);
   archive_entry_set_uid(entry, info.st_uid), archive_entry_set_gid(entry, info.st_gid);
   archive_entry_set_mtime(entry, info.st_mtim.tv_sec, 0);
@@ -19,7 +20,9 @@ void set_entry(archive_entry* entry, const std::string& path, const struct stat&
   archive_entry_set_size(entry, S_ISREG(info.st_mode) ? info.st_size : 0);
 }
 
-std::unexpected<Error> TarWriter::failed() { return fail(Code::kInternal, std::string("archive: ") + error_of(writer_.get())); }
+std::unexpected<Error> TarWriter::failed() {
+  return fail(Code::kInternal, std::string("archive: ") + error_of(writer_.get()));
+}
 
 Result<> TarWriter::open(int fd) {
   archive_write_set_format_pax_restricted(writer_.get());
@@ -32,7 +35,8 @@ Result<> TarWriter::open(int fd) {
 
 Result<> TarWriter::head(archive_entry* entry) {
   if (++entries_ > kMaxEntries) return fail(Code::kInvalid, "too many files for an archive");
-  if (archive_write_header(writer_.get(), entry) < ARCHIVE_WARN) return failed();  // a warning is about a name that is no UTF-8
+  if (archive_write_header(writer_.get(), entry) < ARCHIVE_WARN)
+    return failed();  // a warning is about a name that is no UTF-8
   return {};
 }
 
@@ -48,7 +52,8 @@ Result<> TarWriter::data(std::string_view data) {
 
 Result<> TarWriter::zeros(int64_t size) {
   std::ranges::fill(chunk_, '\0');
-  for (; size > 0; size -= std::min<int64_t>(size, std::ssize(chunk_))) TRYV(data(std::string_view(chunk_).substr(0, static_cast<size_t>(size))));
+  for (; size > 0; size -= std::min<int64_t>(size, std::ssize(chunk_)))
+    TRYV(data(std::string_view(chunk_).substr(0, static_cast<size_t>(size))));
   return {};
 }
 

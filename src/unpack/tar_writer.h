@@ -26,7 +26,8 @@ class TarWriter {
   Result<> hard_link(archive_entry* entry, const std::string& first);
   Result<> data(std::string_view data);
   Result<> zeros(int64_t size);
-  /// A file that grows meanwhile is cut, one that shrinks is filled up: its size stands in the archive already.
+  /// A file that grows meanwhile is cut, one that shrinks is filled up: its size stands in the archive
+  /// already.
   Result<> content(int fd, int64_t size, const std::string& path);
   Result<> close();
 

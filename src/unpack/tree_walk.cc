@@ -14,7 +14,8 @@
 namespace panal {
 
 Result<std::vector<std::string>> names_in(int dir) {
-  std::unique_ptr<DIR, int (*)(DIR*)> list(::fdopendir(::openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC)), ::closedir);
+  std::unique_ptr<DIR, int (*)(DIR*)> list(
+      ::fdopendir(::openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC)), ::closedir);
   if (!list) return fail(sys_error(errno, "open folder"));
   std::vector<std::string> names;
   for (;;) {
@@ -33,8 +34,11 @@ Result<std::vector<std::string>> names_in(int dir) {
 
 Result<Fd> open_entry(int dir, const std::string& name, struct stat& info) {
   const mode_t kind = info.st_mode & S_IFMT;
-  Fd fd(::openat(dir, name.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC | (kind == S_IFDIR ? O_DIRECTORY : 0)));
-  if (!fd && (errno == ENOENT || errno == ELOOP || errno == ENXIO || errno == ENOTDIR || errno == EISDIR)) return fd;
+  Fd fd(::openat(
+      dir, name.c_str(),
+      O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC | (kind == S_IFDIR ? O_DIRECTORY : 0)));
+  if (!fd && (errno == ENOENT || errno == ELOOP || errno == ENXIO || errno == ENOTDIR || errno == EISDIR))
+    return fd;
   if (!fd || ::fstat(fd.get(), &info) != 0) return fail(sys_error(errno, "open", name));
   if ((info.st_mode & S_IFMT) != kind) fd.reset();
   return fd;
@@ -51,7 +55,9 @@ std::string attribute(int fd, const char* name) {
   return value;
 }
 
-bool is_kept_attribute(const std::string& name) { return name == "security.capability" || name.starts_with("user."); }
+bool is_kept_attribute(const std::string& name) {
+  return name == "security.capability" || name.starts_with("user.");
+}
 
 std::vector<std::pair<std::string, std::string>> kept_attributes(int fd) {
   std::vector<std::pair<std::string, std::string>> out;
@@ -62,7 +68,8 @@ std::vector<std::pair<std::string, std::string>> kept_attributes(int fd) {
   names.resize(now < 0 ? 0 : static_cast<size_t>(now));
   for (auto& name : split(names, '\0'))
     if (is_kept_attribute(name))
-      if (std::string value = attribute(fd, name.c_str()); !value.empty()) out.emplace_back(std::move(name), std::move(value));
+      if (std::string value = attribute(fd, name.c_str()); !value.empty())
+        out.emplace_back(std::move(name), std::move(value));
   std::ranges::sort(out);
   return out;
 }

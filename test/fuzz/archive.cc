@@ -1,5 +1,5 @@
-// Archives from anywhere, through the same code as panal-unpack: layers, images, docker cp. In a root of its own, as root: without that
-// right the target does nothing. The first byte chooses the verb.
+// Archives from anywhere, through the same code as panal-unpack: layers, images, docker cp. In a root of its
+// own, as root: without that right the target does nothing. The first byte chooses the verb.
 #include <fcntl.h>
 #include <sched.h>
 #include <sys/mman.h>
@@ -37,10 +37,17 @@ void run(uint8_t verb, const std::string& blob) {
   job.keep_kinds = verb & 8, job.set_owner = verb & 16;
   Result<> result;
   switch (verb % 4) {
-    case 0: result = unpack_layer(blob, "", root); break;
-    case 1: result = unpack_archive(root); break;
-    case 2: result = put_path(job, "/"); break;
-    default: result = put_path(job, "/inner/folder");
+    case 0:
+      result = unpack_layer(blob, "", root);
+      break;
+    case 1:
+      result = unpack_archive(root);
+      break;
+    case 2:
+      result = put_path(job, "/");
+      break;
+    default:
+      result = put_path(job, "/inner/folder");
   }
   MUST(result || !result.error().message.empty());
 }
@@ -66,9 +73,11 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (size < 1 || root.empty()) return 0;
   const std::string inside = root + "/inner";
   MUST(::mkdir(root.c_str(), 0755) == 0 || errno == EEXIST);
-  MUST(::mkdir(inside.c_str(), 0755) == 0 && ::mkdir((inside + "/folder").c_str(), 0755) == 0 && ::symlink("/inner", (inside + "/folder/link").c_str()) == 0);
+  MUST(::mkdir(inside.c_str(), 0755) == 0 && ::mkdir((inside + "/folder").c_str(), 0755) == 0 &&
+       ::symlink("/inner", (inside + "/folder/link").c_str()) == 0);
   const Fd input(::memfd_create("input", MFD_CLOEXEC));
-  MUST(input && write_all(input.get(), as_text(data + 1, size - 1)) && ::lseek(input.get(), 0, SEEK_SET) == 0);
+  MUST(input && write_all(input.get(), as_text(data + 1, size - 1)) &&
+       ::lseek(input.get(), 0, SEEK_SET) == 0);
   MUST(::dup2(input.get(), 0) == 0);
   std::thread(run, data[0], "/proc/self/fd/0").join();
   (void)remove_tree(root);

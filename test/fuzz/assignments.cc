@@ -1,5 +1,5 @@
-// What a worker takes from its manager, message after message: what it then knows is written and read back as the same.
-// An input is messages of two bytes' length each.
+// What a worker takes from its manager, message after message: what it then knows is written and read back as
+// the same. An input is messages of two bytes' length each.
 #include "swarm/assignments.h"
 #include "fuzz.h"
 

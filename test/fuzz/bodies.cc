@@ -1,7 +1,8 @@
-// JSON bodies of the API and what the store keeps: what is accepted is written to a text that is accepted again and stays the same.
+// JSON bodies of the API and what the store keeps: what is accepted is written to a text that is accepted
+// again and stays the same.
+#include "fuzz.h"
 #include "model/cluster_json.h"
 #include "store/store.h"
-#include "fuzz.h"
 
 using namespace panal;
 
@@ -26,12 +27,24 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (size < 1) return 0;
   const auto text = as_text(data + 1, size - 1);
   switch (data[0] % 8) {
-    case 0: stable<ContainerConfig>(text); break;
-    case 1: stable<HostConfig>(text); break;
-    case 2: stable<ServiceSpec>(text); break;
-    case 3: stable<NodeSpec>(text); break;
-    case 4: stable<Endpoint>(text); break;
-    case 5: stable<ClusterTask>(text); break;
+    case 0:
+      stable<ContainerConfig>(text);
+      break;
+    case 1:
+      stable<HostConfig>(text);
+      break;
+    case 2:
+      stable<ServiceSpec>(text);
+      break;
+    case 3:
+      stable<NodeSpec>(text);
+      break;
+    case 4:
+      stable<Endpoint>(text);
+      break;
+    case 5:
+      stable<ClusterTask>(text);
+      break;
     case 6:
       if (const auto c = decode_command(std::string(text))) {
         const auto back = decode_command(encode(*c));

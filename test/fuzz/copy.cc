@@ -1,4 +1,5 @@
-// COPY and ADD of a Dockerfile on two small trees. First byte: an archive that is unpacked, or a job: lines that begin with what they are.
+// COPY and ADD of a Dockerfile on two small trees. First byte: an archive that is unpacked, or a job: lines
+// that begin with what they are.
 #include <archive.h>
 #include <archive_entry.h>
 #include <fcntl.h>
@@ -36,17 +37,25 @@ CopyJob job_of(uint8_t kind, std::string_view text) {
   if (kind & 64) job.epoch = 3;
   if (!(kind & 128)) {
     job.parents = false;
-    job.sources = {{0, "x.tar", true}}, job.destination = kind & 1 ? "/" : kind & 2 ? "/folder" : kind & 4 ? "/link/new" : "/new/";
+    job.sources = {{0, "x.tar", true}}, job.destination = kind & 1   ? "/"
+                                                          : kind & 2 ? "/folder"
+                                                          : kind & 4 ? "/link/new"
+                                                                     : "/new/";
     return job;
   }
   if (auto given = from_text<CopyJob>(text); given && given->trees.size() == 1) return *given;
   for (const auto& line : split(text, '\n')) {
     const std::string rest = line.empty() ? "" : line.substr(1);
-    if (line.starts_with('d')) job.destination = rest;
-    else if (line.starts_with('i')) job.trees[0].ignore.push_back(rest);
-    else if (line.starts_with('x')) job.exclude.push_back(rest);
-    else if (line.starts_with('t')) job.texts.push_back({rest, base64(rest)});
-    else if (!line.empty()) job.sources.push_back({0, rest, line.starts_with('u')});
+    if (line.starts_with('d'))
+      job.destination = rest;
+    else if (line.starts_with('i'))
+      job.trees[0].ignore.push_back(rest);
+    else if (line.starts_with('x'))
+      job.exclude.push_back(rest);
+    else if (line.starts_with('t'))
+      job.texts.push_back({rest, base64(rest)});
+    else if (!line.empty())
+      job.sources.push_back({0, rest, line.starts_with('u')});
   }
   return job;
 }
@@ -78,8 +87,13 @@ void check(const std::string& tar) {
   MUST(!seen.empty());
 }
 
-void make(const std::string& path, const std::string& content = "x") { MUST(make_dirs((root + "/" + path).substr(0, root.size() + 1 + path.rfind('/'))) && write_file(root + "/" + path, content)); }
-void put_link(const std::string& target, const std::string& path) { MUST(::symlink(target.c_str(), (root + "/" + path).c_str()) == 0); }
+void make(const std::string& path, const std::string& content = "x") {
+  MUST(make_dirs((root + "/" + path).substr(0, root.size() + 1 + path.rfind('/'))) &&
+       write_file(root + "/" + path, content));
+}
+void put_link(const std::string& target, const std::string& path) {
+  MUST(::symlink(target.c_str(), (root + "/" + path).c_str()) == 0);
+}
 
 }  // namespace
 
@@ -90,8 +104,12 @@ extern "C" int LLVMFuzzerInitialize(int*, char***) {
   }
   MUST(!root.empty());
   std::atexit([] { (void)remove_tree(root); });
-  for (const char* path : {"src/a/b/c.txt", "src/a/b.js", "src/a.txt", "src/logs/x.log", "src/logs/keep/y", "src/[x]", "src/x.tar", "base/folder/a", "base/usr/lib/z", "base/file"}) make(path);
-  put_link("a", "src/la"), put_link("../../..", "src/a/up"), put_link("loop", "src/loop"), put_link("logs/keep/y", "src/ly"), put_link("/usr", "base/link"), put_link("../../file", "base/usr/lib/up"), put_link("/folder", "base/folder/self");
+  for (const char* path : {"src/a/b/c.txt", "src/a/b.js", "src/a.txt", "src/logs/x.log", "src/logs/keep/y",
+                           "src/[x]", "src/x.tar", "base/folder/a", "base/usr/lib/z", "base/file"})
+    make(path);
+  put_link("a", "src/la"), put_link("../../..", "src/a/up"), put_link("loop", "src/loop"),
+      put_link("logs/keep/y", "src/ly"), put_link("/usr", "base/link"),
+      put_link("../../file", "base/usr/lib/up"), put_link("/folder", "base/folder/self");
   MUST(::link((root + "/src/a.txt").c_str(), (root + "/src/same.txt").c_str()) == 0);
   base = Fd(::open((root + "/base").c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   archive_file = Fd(::open((root + "/src/x.tar").c_str(), O_WRONLY | O_CLOEXEC));
@@ -102,7 +120,9 @@ extern "C" int LLVMFuzzerInitialize(int*, char***) {
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (size < 1) return 0;
   const std::string_view text = as_text(data + 1, size - 1);
-  if (!(data[0] & 128)) MUST(::ftruncate(archive_file.get(), 0) == 0 && ::pwrite(archive_file.get(), text.data(), text.size(), 0) == static_cast<ssize_t>(text.size()));
+  if (!(data[0] & 128))
+    MUST(::ftruncate(archive_file.get(), 0) == 0 &&
+         ::pwrite(archive_file.get(), text.data(), text.size(), 0) == static_cast<ssize_t>(text.size()));
   CopyJob job = job_of(data[0], text);
   const std::string first = layer(job);
   MUST(first == layer(job));

@@ -1,7 +1,7 @@
 // A Dockerfile: what parses has stages whose instructions have names; expanding and matching end.
 #include "dockerfile/config.h"
-#include "dockerfile/parse.h"
 #include "dockerfile/expand.h"
+#include "dockerfile/parse.h"
 #include "fuzz.h"
 
 using namespace panal;
@@ -14,7 +14,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     return 0;
   }
   MUST(!file->stages.empty());
-  const Variables variables = [](const std::string& name) -> std::optional<std::string> { return name.size() % 2 ? std::optional(name) : std::nullopt; };
+  const Variables variables = [](const std::string& name) -> std::optional<std::string> {
+    return name.size() % 2 ? std::optional(name) : std::nullopt;
+  };
   for (const auto& stage : file->stages) {
     ImageDraft draft;
     for (const auto& in : stage.steps) {

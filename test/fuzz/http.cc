@@ -1,8 +1,9 @@
-// An HTTP message gives the same head and body whatever pieces it arrives in. The first byte chooses kind and pieces.
+// An HTTP message gives the same head and body whatever pieces it arrives in. The first byte chooses kind and
+// pieces.
 #include <algorithm>
 
-#include "sys/http/parser.h"
 #include "fuzz.h"
+#include "sys/http/parser.h"
 
 using namespace panal;
 
@@ -39,7 +40,8 @@ Outcome run(HttpParser::Kind kind, std::string_view text, unsigned seed) {
   const auto& h = parser.head();
   MUST(h.fields.size() <= 256);
   if (parser.header_done()) {
-    out.head = h.method + " " + h.target + " " + std::to_string(h.status) + (h.chunked ? "c" : "") + (h.upgrade ? "u" : "") + (h.keep_alive ? "k" : "") + (h.has_body ? "b" : "");
+    out.head = h.method + " " + h.target + " " + std::to_string(h.status) + (h.chunked ? "c" : "") +
+               (h.upgrade ? "u" : "") + (h.keep_alive ? "k" : "") + (h.has_body ? "b" : "");
     for (const auto& [name, value] : h.fields) out.head += "\n" + name + ":" + value;
   }
   return out;

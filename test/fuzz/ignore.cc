@@ -1,4 +1,5 @@
-// .dockerignore: the first line is a path, the rest are patterns. A pattern that is the path itself matches it.
+// .dockerignore: the first line is a path, the rest are patterns. A pattern that is the path itself matches
+// it.
 #include "dockerfile/ignore.h"
 #include "fuzz.h"
 

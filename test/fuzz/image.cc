@@ -1,7 +1,8 @@
-// Image configs and manifests from archives and peers. Digests become file names: what passes names nothing but a digest.
+// Image configs and manifests from archives and peers. Digests become file names: what passes names nothing
+// but a digest.
+#include "fuzz.h"
 #include "image/config.h"
 #include "image/reference.h"
-#include "fuzz.h"
 
 using namespace panal;
 

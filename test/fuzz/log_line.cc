@@ -1,6 +1,6 @@
 // A line of a log file a container may have had a hand in.
-#include "node/logs/logs.h"
 #include "fuzz.h"
+#include "node/logs/logs.h"
 
 using namespace panal;
 

@@ -1,6 +1,6 @@
 // The daemon's command line: one argument per line. What is accepted can be read again beside its own flags.
-#include "base/text.h"
 #include "daemon/options.h"
+#include "base/text.h"
 #include "fuzz.h"
 
 using namespace panal;

@@ -1,7 +1,7 @@
 // Targets of API requests: path, version and query; filters; the options of logs.
 #include "api/containers/pump.h"
-#include "sys/http/server.h"
 #include "fuzz.h"
+#include "sys/http/server.h"
 
 using namespace panal;
 

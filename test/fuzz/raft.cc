@@ -1,6 +1,6 @@
 // Bytes from another manager or from a torn disk: decoded to what encodes to the same again, or an error.
-#include "raft/codec.h"
 #include "fuzz.h"
+#include "raft/codec.h"
 #include "sys/raft/libraft_core.h"
 
 using namespace panal;
@@ -20,7 +20,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     MUST(again.has_value());
     MUST(*again == *write);
   }
-  if (const auto snapshot = decode_snapshot(bytes)) MUST(decode_snapshot(encode_snapshot(*snapshot)).has_value());
+  if (const auto snapshot = decode_snapshot(bytes))
+    MUST(decode_snapshot(encode_snapshot(*snapshot)).has_value());
   static const auto core = make_libraft_core({1, "a", 1, 1000, 100});
   (void)core->decode(bytes);
   return 0;

@@ -16,8 +16,11 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     MUST(back->full() == ref->full());
   };
   same(ref->full());
-  // "docker.io/a.b/c" is shown as "a.b/c", which names a host; 64 hex digits name an id: Docker's own ambiguities.
+  // "docker.io/a.b/c" is shown as "a.b/c", which names a host; 64 hex digits name an id: Docker's own
+  // ambiguities.
   const std::string head = ref->path.substr(0, ref->path.find('/'));
-  if (ref->domain != "docker.io" || (head.find('.') == std::string::npos && head != "localhost" && ref->familiar_name().size() != 64)) same(ref->familiar());
+  if (ref->domain != "docker.io" ||
+      (head.find('.') == std::string::npos && head != "localhost" && ref->familiar_name().size() != 64))
+    same(ref->familiar());
   return 0;
 }

@@ -1,5 +1,5 @@
-// gRPC frames from a peer that may be anything: our side neither crashes nor keeps a stream waiting when the connection is gone.
-// The first byte chooses our side, how many streams we open and the size of the pieces.
+// gRPC frames from a peer that may be anything: our side neither crashes nor keeps a stream waiting when the
+// connection is gone. The first byte chooses our side, how many streams we open and the size of the pieces.
 #include "sys/rpc/h2.h"
 #include "wire.h"
 
@@ -15,8 +15,10 @@ Task<void> talk(std::shared_ptr<H2Connection> connection, std::shared_ptr<H2Stre
     MUST((*message)->size() <= kMaxRpcMessage);
     if (!co_await connection->write(stream, std::move(**message))) break;
   }
-  if (reply) connection->reply(*stream, {});
-  else connection->cancel(*stream);
+  if (reply)
+    connection->reply(*stream, {});
+  else
+    connection->cancel(*stream);
 }
 
 Task<void> session(AsioLoop& loop, std::string_view text, uint8_t how) {
@@ -25,7 +27,8 @@ Task<void> session(AsioLoop& loop, std::string_view text, uint8_t how) {
   std::string input = server ? "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" : "";
   input.append(std::string_view("\0\0\0\4\0\0\0\0\0", 9)).append(text);
   auto stream = std::make_shared<FuzzStream>(loop, std::move(input), how & 2 ? 7 : 16384);
-  auto connection = std::make_shared<H2Connection>(loop, stream, server ? H2Connection::Side::kServer : H2Connection::Side::kClient);
+  auto connection = std::make_shared<H2Connection>(
+      loop, stream, server ? H2Connection::Side::kServer : H2Connection::Side::kClient);
   Scope scope;
   connection->on_stream = [&, c = connection.get()](std::shared_ptr<H2Stream> s) {
     scope.spawn([](AsioLoop& l, std::shared_ptr<H2Connection> k, std::shared_ptr<H2Stream> t) -> Task<void> {

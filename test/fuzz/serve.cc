@@ -1,5 +1,5 @@
-// A whole connection to the API's HTTP server, several requests one after the other: every exchange ends, whatever its handler does.
-// The first byte chooses what the handler does and the size of the pieces.
+// A whole connection to the API's HTTP server, several requests one after the other: every exchange ends,
+// whatever its handler does. The first byte chooses what the handler does and the size of the pieces.
 #include "sys/http/server.h"
 #include "wire.h"
 
@@ -38,8 +38,12 @@ Task<void> handle(HttpExchange& http, uint8_t how) {
       }
       break;
     }
-    case 3: co_await http.reply(http.request().flag("all") ? 200 : 404, http.request().param("q") + http.request().header("host")); break;
-    default: break;  // no answer at all
+    case 3:
+      co_await http.reply(http.request().flag("all") ? 200 : 404,
+                          http.request().param("q") + http.request().header("host"));
+      break;
+    default:
+      break;  // no answer at all
   }
 }
 
@@ -50,7 +54,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const uint8_t how = data[0];
   on_loop([&](AsioLoop& loop) -> Task<void> {
     FuzzStream stream(loop, std::string(as_text(data + 1, size - 1)), how & 128 ? 5 : 16384);
-    const std::function<Task<void>(HttpExchange&)> handler = [&](HttpExchange& http) { return handle(http, how & 127); };
+    const std::function<Task<void>(HttpExchange&)> handler = [&](HttpExchange& http) {
+      return handle(http, how & 127);
+    };
     co_await serve_http(stream, "fuzz", handler);
   });
   return 0;

@@ -2,8 +2,8 @@
 #include "base/text.h"
 #include "base/time.h"
 #include "engine/oci.h"
-#include "network/address.h"
 #include "fuzz.h"
+#include "network/address.h"
 
 using namespace panal;
 
@@ -19,7 +19,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   MUST(unbase64(base64(text)) == text);
   MUST(to_utf8(to_utf8(text)) == to_utf8(text));
   const size_t cut = text.find('\n');
-  (void)glob_match(text.substr(0, std::min<size_t>(cut, 64)), cut == std::string::npos ? text : text.substr(cut + 1));
+  (void)glob_match(text.substr(0, std::min<size_t>(cut, 64)),
+                   cut == std::string::npos ? text : text.substr(cut + 1));
   if (const auto u = resolve_user(text.substr(0, cut), {}, text, text)) (void)u->uid;
   return 0;
 }

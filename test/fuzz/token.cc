@@ -1,6 +1,6 @@
 // Join tokens: what is accepted is what make_token() writes.
-#include "node/cluster/swarm_node.h"
 #include "fuzz.h"
+#include "node/cluster/swarm_node.h"
 
 using namespace panal;
 

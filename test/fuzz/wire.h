@@ -1,4 +1,5 @@
-// A connection whose peer says what the fuzzer wrote, in pieces, and then hangs up. What we answer is thrown away.
+// A connection whose peer says what the fuzzer wrote, in pieces, and then hangs up. What we answer is thrown
+// away.
 #pragma once
 #include "fuzz.h"
 #include "ports/stream.h"
@@ -8,7 +9,8 @@ namespace panal {
 
 class FuzzStream final : public Stream {
  public:
-  FuzzStream(Loop& loop, std::string input, size_t piece) : loop_(loop), input_(std::move(input)), piece_(piece) {}
+  FuzzStream(Loop& loop, std::string input, size_t piece)
+      : loop_(loop), input_(std::move(input)), piece_(piece) {}
   Task<Result<size_t>> read(std::span<char> into) override {
     co_await loop_.yield();
     if (closed_) co_return fail(Code::kCancelled, "closed");

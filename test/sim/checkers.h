@@ -1,6 +1,6 @@
-// What must hold, apart from what is done to the cluster. RaftChecker watches every manager's log after each of its events and keeps
-// the one history they all must follow; TableChecker applies that history to a store of its own and judges each step; SettledChecker
-// says what is still missing once faults have stopped.
+// What must hold, apart from what is done to the cluster. RaftChecker watches every manager's log after each
+// of its events and keeps the one history they all must follow; TableChecker applies that history to a store
+// of its own and judges each step; SettledChecker says what is still missing once faults have stopped.
 #pragma once
 #include <unordered_map>
 
@@ -26,7 +26,8 @@ class TableChecker {
 
   SimWorld& world_;
   Store store_;
-  std::map<std::string, uint64_t> fit_since_;  // node -> index of the write that made it active or ready again
+  std::map<std::string, uint64_t>
+      fit_since_;                         // node -> index of the write that made it active or ready again
   std::set<std::string> known_, buried_;  // ids of tasks that were ever made, and removed
   std::map<std::string, MonoTime> left_;  // task -> when it left the endpoint tables
 };
@@ -58,8 +59,8 @@ class RaftChecker {
 
   SimWorld& world_;
   TableChecker tables_;
-  std::vector<Committed> history_;                       // [i]: index i + 1
-  std::map<uint64_t, raft::Index> accepted_;             // hash of a command that changed the tables -> where
+  std::vector<Committed> history_;            // [i]: index i + 1
+  std::map<uint64_t, raft::Index> accepted_;  // hash of a command that changed the tables -> where
   std::map<raft::Term, raft::Id> leaders_;
   std::map<std::pair<raft::Index, raft::Term>, uint64_t> entries_;
   struct Seen {
@@ -79,7 +80,8 @@ class RaftChecker {
 class SettledChecker {
  public:
   SettledChecker(SimWorld& world, const RaftChecker& raft) : world_(world), raft_(raft) {}
-  /// Why the cluster has not settled; empty when it has. To be asked again and again: what was true a second ago must be known to all.
+  /// Why the cluster has not settled; empty when it has. To be asked again and again: what was true a second
+  /// ago must be known to all.
   std::string lacks();
 
  private:
@@ -90,7 +92,8 @@ class SettledChecker {
   const RaftChecker& raft_;
   std::deque<std::pair<MonoTime, uint64_t>> was_;  // the history's index over the last second
 };
-/// Nodes, services and tasks as the history has them, and the containers: for the end of a failed run's trace.
+/// Nodes, services and tasks as the history has them, and the containers: for the end of a failed run's
+/// trace.
 std::string describe(SimWorld& world, const Store& store);
 
 }  // namespace panal::sim

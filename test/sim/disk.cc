@@ -13,14 +13,17 @@ Result<> SimFiles::call(const char* name, const std::string& path) {
 
 class SimFiles::Handle final : public DurableFiles::File {
  public:
-  Handle(SimFiles& files, std::shared_ptr<Inode> inode, std::string path) : files_(files), inode_(std::move(inode)), path_(std::move(path)) {}
+  Handle(SimFiles& files, std::shared_ptr<Inode> inode, std::string path)
+      : files_(files), inode_(std::move(inode)), path_(std::move(path)) {}
 
   Result<size_t> write(std::string_view data) override {
     TRYV(files_.call("write", path_));
     size_t size = data.size();
-    if (files_.short_writes && size > 1 && files_.random_.chance(0.2)) size = 1 + files_.random_.below(size - 1);
+    if (files_.short_writes && size > 1 && files_.random_.chance(0.2))
+      size = 1 + files_.random_.below(size - 1);
     if (files_.room) {
-      if (*files_.room == 0) return ++files_.errors, fail(Code::kInternal, "write " + path_ + ": no space left on device");
+      if (*files_.room == 0)
+        return ++files_.errors, fail(Code::kInternal, "write " + path_ + ": no space left on device");
       size = std::min(size, *files_.room), *files_.room -= size;
     }
     inode_->cache += data.substr(0, size);
@@ -77,7 +80,8 @@ Result<std::shared_ptr<DurableFiles::File>> SimFiles::create(const std::string& 
   if (it != now_.end()) {
     it->second->cache.clear(), it->second->clean = 0;
   } else {
-    if (room && *room == 0) return ++errors, fail(Code::kInternal, "open " + path + ": no space left on device");
+    if (room && *room == 0)
+      return ++errors, fail(Code::kInternal, "open " + path + ": no space left on device");
     change([path, inode = std::make_shared<Inode>()](Folder& f) { f[path] = inode; });
   }
   return open(path);
@@ -118,7 +122,8 @@ void SimFiles::tear(Inode& f) {
     std::string tail = f.cache.substr(f.clean, random_.below(f.cache.size() - f.clean + 1));
     if (random_.chance(0.3))
       for (size_t at = 0; at < tail.size(); at += 512)
-        if (random_.chance(0.3)) std::fill_n(tail.begin() + static_cast<long>(at), std::min<size_t>(512, tail.size() - at), '\0');
+        if (random_.chance(0.3))
+          std::fill_n(tail.begin() + static_cast<long>(at), std::min<size_t>(512, tail.size() - at), '\0');
     if (random_.chance(0.1)) tail.append(random_.below(700), '\0');
     f.disk += tail;
   }
@@ -136,8 +141,6 @@ void SimFiles::thaw(bool power_lost) {
   synced_ = now_;
 }
 
-void SimFiles::wipe() {
-  now_.clear(), synced_.clear(), unsynced_.clear();
-}
+void SimFiles::wipe() { now_.clear(), synced_.clear(), unsynced_.clear(); }
 
 }  // namespace panal::sim

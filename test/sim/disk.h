@@ -1,7 +1,8 @@
-// A machine's disk: ports/durable_files.h with the page cache that a kernel keeps. A process that dies leaves the cache; a machine that loses power
-// keeps what was synced, of the rest any prefix of what was done to folders, and torn files: cut at any byte, holes of zeros in what was
-// not synced. Writes are short now and then; space runs out; a sync may fail, and what it should have written is then lost for good.
-// The disk can be told to die after so many more calls, which is in the middle of whatever goes on then.
+// A machine's disk: ports/durable_files.h with the page cache that a kernel keeps. A process that dies leaves
+// the cache; a machine that loses power keeps what was synced, of the rest any prefix of what was done to
+// folders, and torn files: cut at any byte, holes of zeros in what was not synced. Writes are short now and
+// then; space runs out; a sync may fail, and what it should have written is then lost for good. The disk can
+// be told to die after so many more calls, which is in the middle of whatever goes on then.
 #pragma once
 #include <functional>
 #include <map>
@@ -27,7 +28,10 @@ class SimFiles final : public DurableFiles {
 
   /// How the work of the machine's pool goes: how long a write and its sync take.
   Duration slowest = 3ms;
-  Duration work_takes() { return random_.chance(0.01) ? random_.between(Duration(20ms), Duration(200ms)) : random_.between(Duration(50us), slowest); }
+  Duration work_takes() {
+    return random_.chance(0.01) ? random_.between(Duration(20ms), Duration(200ms))
+                                : random_.between(Duration(50us), slowest);
+  }
   bool short_writes = false;
   std::optional<size_t> room;  // bytes left
   int failing_syncs = 0;       // of the next ones

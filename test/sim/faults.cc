@@ -4,25 +4,33 @@ namespace panal::sim {
 
 FaultPlan FaultPlan::draw(Random& random) {
   FaultPlan p;
-  p.crashes = random.chance(0.6), p.partitions = random.chance(0.5), p.loss = random.chance(0.5), p.clocks = random.chance(0.3), p.skew = random.chance(0.4);
-  p.stalls = random.chance(0.3), p.disks = random.chance(0.3), p.errors = random.chance(0.25), p.trouble = random.chance(0.4), p.membership = random.chance(0.4);
+  p.crashes = random.chance(0.6), p.partitions = random.chance(0.5), p.loss = random.chance(0.5),
+  p.clocks = random.chance(0.3), p.skew = random.chance(0.4);
+  p.stalls = random.chance(0.3), p.disks = random.chance(0.3), p.errors = random.chance(0.25),
+  p.trouble = random.chance(0.4), p.membership = random.chance(0.4);
   p.pause = random.between(Duration(1s), Duration(10s));
   return p;
 }
 
 std::string FaultPlan::text() const {
   std::string out;
-  const auto add = [&](bool on, const char* name) { out += on ? std::string(out.empty() ? "" : " ") + name : ""; };
-  add(crashes, "crashes"), add(partitions, "partitions"), add(loss, "loss"), add(clocks, "clocks"), add(skew, "skew"), add(stalls, "stalls"), add(disks, "disks"), add(errors, "errors"), add(membership, "membership"), add(trouble, "trouble");
+  const auto add = [&](bool on, const char* name) {
+    out += on ? std::string(out.empty() ? "" : " ") + name : "";
+  };
+  add(crashes, "crashes"), add(partitions, "partitions"), add(loss, "loss"), add(clocks, "clocks"),
+      add(skew, "skew"), add(stalls, "stalls"), add(disks, "disks"), add(errors, "errors"),
+      add(membership, "membership"), add(trouble, "trouble");
   return out.empty() ? "none" : out;
 }
 
-Faults::Faults(SimWorld& world, FaultPlan plan) : world_(world), plan_(plan), random_(world.random.fork(12)) {}
+Faults::Faults(SimWorld& world, FaultPlan plan)
+    : world_(world), plan_(plan), random_(world.random.fork(12)) {}
 
 void Faults::begin() {
   on_ = true;
   lagged_ = world_.shape.managers < 3;
-  if (plan_.loss) world_.network.weather = {100us, Duration(random_.between(Duration(2ms), Duration(60ms))), 0.02, 0.001};
+  if (plan_.loss)
+    world_.network.weather = {100us, Duration(random_.between(Duration(2ms), Duration(60ms))), 0.02, 0.001};
   for (auto& n : world_.nodes) n->files->short_writes = true;
   if (plan_.disks)
     for (auto& n : world_.nodes) n->files->slowest = random_.between(Duration(3ms), Duration(60ms));
@@ -62,7 +70,9 @@ void Faults::stall() {
 
 void Faults::step_any_clock() {
   const auto roll = random_.below(10);
-  const Duration by = roll < 5 ? random_.between(Duration(-2s), Duration(2s)) : roll < 7 ? random_.between(Duration(-30s), Duration(30s)) : hours_off();
+  const Duration by = roll < 5   ? random_.between(Duration(-2s), Duration(2s))
+                      : roll < 7 ? random_.between(Duration(-30s), Duration(30s))
+                                 : hours_off();
   step_clock(*random_.pick(world_.nodes), by);
 }
 
@@ -70,8 +80,10 @@ void Faults::crash() {
   const auto how = random_.chance(0.5) ? SimWorld::Crash::kMachine : SimWorld::Crash::kProcess;
   std::vector<int> victims;
   SimNode* leader = world_.leader();
-  if (leader && random_.chance(0.3)) victims = {leader->index};
-  else victims = {static_cast<int>(random_.below(world_.nodes.size()))};
+  if (leader && random_.chance(0.3))
+    victims = {leader->index};
+  else
+    victims = {static_cast<int>(random_.below(world_.nodes.size()))};
   if (random_.chance(0.05)) {
     victims.clear();
     for (auto& n : world_.nodes) victims.push_back(n->index);
@@ -87,9 +99,12 @@ void Faults::crash() {
     } else {
       world_.crash(v, how);
     }
-    world_.loop.call_after(Duration(in_the_middle ? 1s : 0s) + (random_.chance(0.5) ? random_.between(Duration(10ms), Duration(2s)) : random_.between(Duration(2s), Duration(30s))), [this, v] {
-      if (on_) world_.restart(v);
-    });
+    world_.loop.call_after(Duration(in_the_middle ? 1s : 0s) +
+                               (random_.chance(0.5) ? random_.between(Duration(10ms), Duration(2s))
+                                                    : random_.between(Duration(2s), Duration(30s))),
+                           [this, v] {
+                             if (on_) world_.restart(v);
+                           });
   }
 }
 
@@ -115,8 +130,11 @@ void Faults::await_compaction(int victim, raft::Index had) {
     if (!on_) return;
     if (world_.up(victim)) return lag();  // another fault's end brought it back too early
     SimNode* leader = world_.leader();
-    if (leader && leader->manager()->replica().applied() > had && !leader->manager()->replica().entry(had + 1)) lagged_ = true, world_.restart(victim);
-    else await_compaction(victim, had);
+    if (leader && leader->manager()->replica().applied() > had &&
+        !leader->manager()->replica().entry(had + 1))
+      lagged_ = true, world_.restart(victim);
+    else
+      await_compaction(victim, had);
   });
 }
 
@@ -124,9 +142,13 @@ void Faults::await_compaction(int victim, raft::Index had) {
 void Faults::disk_error() {
   auto& n = random_.pick(world_.nodes);
   if (n->role != NodeRole::kManager) return;
-  if (random_.chance(0.5)) n->files->failing_syncs = 1;
-  else n->files->room = random_.below(4000);
-  world_.note("disk of n" + std::to_string(n->index + 1) + (n->files->room ? " has " + std::to_string(*n->files->room) + " bytes left" : " fails its next sync"));
+  if (random_.chance(0.5))
+    n->files->failing_syncs = 1;
+  else
+    n->files->room = random_.below(4000);
+  world_.note(
+      "disk of n" + std::to_string(n->index + 1) +
+      (n->files->room ? " has " + std::to_string(*n->files->room) + " bytes left" : " fails its next sync"));
   world_.loop.call_after(random_.between(Duration(2s), Duration(15s)), [this, node = n.get()] {
     if (!on_) return;
     node->files->room.reset(), node->files->failing_syncs = 0;
@@ -142,14 +164,16 @@ void Faults::partition() {
   const int count = static_cast<int>(world_.nodes.size());
   std::set<int> away;
   const int size = random_.between(1, std::max(1, count / 2));
-  while (static_cast<int>(away.size()) < size) away.insert(static_cast<int>(random_.below(static_cast<uint64_t>(count))));
+  while (static_cast<int>(away.size()) < size)
+    away.insert(static_cast<int>(random_.below(static_cast<uint64_t>(count))));
   const bool one_way = random_.chance(0.2);
   std::string text;
   for (const int n : away) text += " n" + std::to_string(n + 1);
   world_.note(std::string("cut off") + (one_way ? " one way:" : ":") + text);
   for (int a = 0; a < count; ++a)
     for (int b = 0; b < count; ++b)
-      if (away.contains(a) != away.contains(b) && (!one_way || away.contains(a))) world_.network.cut(a, b, true);
+      if (away.contains(a) != away.contains(b) && (!one_way || away.contains(a)))
+        world_.network.cut(a, b, true);
   world_.loop.call_after(random_.between(Duration(200ms), Duration(random_.chance(0.5) ? 4s : 25s)), [this] {
     if (!on_) return;
     world_.note("links healed");
@@ -159,7 +183,8 @@ void Faults::partition() {
 
 // An hour to ten days, either way.
 Duration Faults::hours_off() {
-  const Duration by = random_.chance(0.5) ? random_.between(Duration(1h), Duration(23h)) : random_.between(Duration(24h), Duration(240h));
+  const Duration by = random_.chance(0.5) ? random_.between(Duration(1h), Duration(23h))
+                                          : random_.between(Duration(24h), Duration(240h));
   return random_.chance(0.5) ? by : -by;
 }
 
@@ -181,9 +206,12 @@ void Faults::heal() {
   for (auto& n : world_.nodes) {
     n->machine->trouble = 0;
     n->files->heal();
-    if (const auto m = n->manager(); m && m->replica().failed()) world_.crash(n->index, SimWorld::Crash::kProcess);
-    if (n->process) n->process->loop.stall({});
-    else world_.restart(n->index);
+    if (const auto m = n->manager(); m && m->replica().failed())
+      world_.crash(n->index, SimWorld::Crash::kProcess);
+    if (n->process)
+      n->process->loop.stall({});
+    else
+      world_.restart(n->index);
   }
 }
 

@@ -30,9 +30,12 @@ void Machine::start(Container& c) {
       it->second.healthy = true;
       changed();
     });
-  if (c.image.starts_with("flaky")) end_later(c, random_.between(Duration(100ms), Duration(20s)), 1);
-  else if (c.image.starts_with("batch")) end_later(c, random_.between(Duration(100ms), Duration(10s)), 0);
-  else if (random_.chance(trouble)) end_later(c, random_.between(Duration(10ms), Duration(30s)), random_.chance(0.3) ? 0 : 139);
+  if (c.image.starts_with("flaky"))
+    end_later(c, random_.between(Duration(100ms), Duration(20s)), 1);
+  else if (c.image.starts_with("batch"))
+    end_later(c, random_.between(Duration(100ms), Duration(10s)), 0);
+  else if (random_.chance(trouble))
+    end_later(c, random_.between(Duration(10ms), Duration(30s)), random_.chance(0.3) ? 0 : 139);
 }
 
 void Machine::lose_power() {
@@ -40,8 +43,10 @@ void Machine::lose_power() {
   for (auto it = containers.begin(); it != containers.end();) {
     auto& c = it->second;
     if (c.running) c.running = c.healthy = false, c.exit_code = 137;
-    if (random_.chance(0.5)) it = containers.erase(it);
-    else ++it;
+    if (random_.chance(0.5))
+      it = containers.erase(it);
+    else
+      ++it;
   }
 }
 
@@ -53,12 +58,15 @@ Task<Result<std::string>> FakeExecutor::prepare(ClusterTask t) {
     if (c.task_id == t.meta.id) co_return id;
   auto& random = machine_.random_;
   const bool pulls = random.chance(0.1);
-  co_await loop_.sleep(pulls ? random.between(Duration(200ms), Duration(4s)) : random.between(Duration(2ms), Duration(100ms)));
+  co_await loop_.sleep(pulls ? random.between(Duration(200ms), Duration(4s))
+                             : random.between(Duration(2ms), Duration(100ms)));
   if (dead_) co_return gone();
-  if (t.spec.container.image.starts_with("missing")) co_return fail(Code::kNotFound, "No such image: " + t.spec.container.image);
+  if (t.spec.container.image.starts_with("missing"))
+    co_return fail(Code::kNotFound, "No such image: " + t.spec.container.image);
   if (random.chance(machine_.trouble)) co_return fail(Code::kInternal, "no space left on device");
   Container c;
-  c.id = "c-" + t.meta.id, c.task_id = t.meta.id, c.service_id = t.service_id, c.image = t.spec.container.image;
+  c.id = "c-" + t.meta.id, c.task_id = t.meta.id, c.service_id = t.service_id,
+  c.image = t.spec.container.image;
   c.slot = t.slot, c.spec_version = t.spec_version;
   machine_.containers[c.id] = c;
   co_return c.id;
@@ -72,7 +80,8 @@ Task<Result<>> FakeExecutor::start(std::string id) {
   auto it = machine_.containers.find(id);
   if (it == machine_.containers.end()) co_return fail(Code::kNotFound, "No such container: " + id);
   if (it->second.running) co_return fail(Code::kNotModified, "already started");
-  if (it->second.image.starts_with("broken") || random.chance(machine_.trouble)) co_return fail(Code::kInternal, "exec format error");
+  if (it->second.image.starts_with("broken") || random.chance(machine_.trouble))
+    co_return fail(Code::kInternal, "exec format error");
   machine_.start(it->second);
   co_return Result<>{};
 }
@@ -94,11 +103,14 @@ Task<Result<>> FakeExecutor::stop(std::string id) {
   auto it = machine_.containers.find(id);
   if (it == machine_.containers.end()) co_return fail(Code::kNotFound, "No such container: " + id);
   if (!it->second.running) co_return fail(Code::kNotModified, "already stopped");
-  machine_.end_later(it->second, random.chance(0.1) ? Duration(10s) : random.between(Duration(1ms), Duration(1s)), random.chance(0.5) ? 0 : 143);
+  machine_.end_later(it->second,
+                     random.chance(0.1) ? Duration(10s) : random.between(Duration(1ms), Duration(1s)),
+                     random.chance(0.5) ? 0 : 143);
   const uint64_t life = it->second.life;
   for (;;) {
     it = machine_.containers.find(id);
-    if (it == machine_.containers.end() || !it->second.running || it->second.life != life) co_return Result<>{};
+    if (it == machine_.containers.end() || !it->second.running || it->second.life != life)
+      co_return Result<>{};
     (void)co_await changed_.wait(loop_);
     if (dead_) co_return gone();
   }
@@ -130,7 +142,8 @@ Task<Result<>> FakeExecutor::program(const Assignments& a) {
   if (dead_) co_return gone();
   auto& random = machine_.random_;
   const Assignments wanted = a;
-  co_await loop_.sleep(random.chance(0.02) ? random.between(Duration(100ms), Duration(3s)) : random.between(Duration(1ms), Duration(30ms)));
+  co_await loop_.sleep(random.chance(0.02) ? random.between(Duration(100ms), Duration(3s))
+                                           : random.between(Duration(1ms), Duration(30ms)));
   if (dead_) co_return gone();
   if (random.chance(machine_.trouble)) co_return fail(Code::kInternal, "netlink: device or resource busy");
   machine_.tables = wanted;

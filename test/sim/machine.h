@@ -1,6 +1,7 @@
-// A machine's fake containers, and the Executor that a process on it uses. Containers live on when the process dies; a machine that
-// loses power stops them all. What a container does stands in its image's name: "app" runs, "flaky" fails now and then, "slow" passes
-// its health check late, "broken" does not start, "missing" cannot be pulled, "batch" ends with success.
+// A machine's fake containers, and the Executor that a process on it uses. Containers live on when the
+// process dies; a machine that loses power stops them all. What a container does stands in its image's name:
+// "app" runs, "flaky" fails now and then, "slow" passes its health check late, "broken" does not start,
+// "missing" cannot be pulled, "batch" ends with success.
 #pragma once
 #include "node/cluster/executor.h"
 #include "sim/random.h"
@@ -19,7 +20,8 @@ class FakeExecutor;
 
 class Machine {
  public:
-  Machine(SimLoop& world, Random random, std::string hostname) : world_(world), random_(random), hostname_(std::move(hostname)) {}
+  Machine(SimLoop& world, Random random, std::string hostname)
+      : world_(world), random_(random), hostname_(std::move(hostname)) {}
 
   std::map<std::string, Container> containers;
   /// What the kernel was last told; stands while no process runs.
@@ -45,13 +47,16 @@ class Machine {
 
 class FakeExecutor final : public Executor {
  public:
-  FakeExecutor(Machine& machine, SimLoop& loop) : machine_(machine), loop_(loop) { machine_.executor_ = this; }
+  FakeExecutor(Machine& machine, SimLoop& loop) : machine_(machine), loop_(loop) {
+    machine_.executor_ = this;
+  }
   ~FakeExecutor() override {
     if (machine_.executor_ == this) machine_.executor_ = nullptr;
   }
   Task<Result<std::string>> prepare(ClusterTask task) override;
   Task<Result<>> start(std::string container_id) override;
-  Task<Result<Exit>> wait(std::string container_id, std::function<void(bool healthy, int pid)> on_health) override;
+  Task<Result<Exit>> wait(std::string container_id,
+                          std::function<void(bool healthy, int pid)> on_health) override;
   Task<Result<>> stop(std::string container_id) override;
   Task<Result<>> remove(std::string container_id) override;
   std::map<std::string, std::string> existing() override;

@@ -1,5 +1,6 @@
-// A node's place in the cluster: joining, promotion, demotion, leaving. The steps are those of node/cluster/swarm_node.cc, which does not run
-// here itself because it needs certificates and a kernel; a saved identity is SimNode's role and raft_id.
+// A node's place in the cluster: joining, promotion, demotion, leaving. The steps are those of
+// node/cluster/swarm_node.cc, which does not run here itself because it needs certificates and a kernel; a
+// saved identity is SimNode's role and raft_id.
 #include <algorithm>
 
 #include "base/log.h"
@@ -11,7 +12,9 @@ namespace panal::sim {
 static constexpr const char *kMemberMethod = "/panal.Join/Manager", *kRoleMethod = "/panal.Join/Renew";
 
 static std::unexpected<Error> gone() { return fail(Code::kCancelled, "the process is gone"); }
-static std::string member_request(const SimNode& n, bool remove) { return std::to_string(n.raft_id) + " " + n.address + ":2377 " + (remove ? "remove" : "add"); }
+static std::string member_request(const SimNode& n, bool remove) {
+  return std::to_string(n.raft_id) + " " + n.address + ":2377 " + (remove ? "remove" : "add");
+}
 
 std::vector<std::string> SimNode::manager_addresses() const {
   std::vector<std::string> out;
@@ -27,8 +30,11 @@ std::vector<std::string> SimNode::manager_addresses() const {
 
 void SimWorld::serve_members(SimNode& n) {
   SimNode* node = &n;
-  n.process->transport.serve(kMemberMethod, {"manager"}, [this, node](Peer p, std::string b) { return on_member(node, std::move(p), std::move(b)); });
-  n.process->transport.serve(kRoleMethod, {"worker", "manager"}, [this, node](Peer p, std::string) { return on_role(node, std::move(p)); });
+  n.process->transport.serve(kMemberMethod, {"manager"}, [this, node](Peer p, std::string b) {
+    return on_member(node, std::move(p), std::move(b));
+  });
+  n.process->transport.serve(kRoleMethod, {"worker", "manager"},
+                             [this, node](Peer p, std::string) { return on_role(node, std::move(p)); });
 }
 
 Task<Result<std::string>> SimWorld::on_role(SimNode* n, Peer peer) {
@@ -44,7 +50,9 @@ Task<Result<std::string>> SimWorld::on_member(SimNode* n, Peer peer, std::string
   if (!m) co_return fail(Code::kUnavailable, "not a manager");
   if (!m->leads()) co_return fail(Code::kUnavailable, "not the leader: " + m->leader_address());
   const auto words = split(bytes, ' ');
-  CO_TRYV(co_await m->seat(peer.node_id, {std::strtoull(words.at(0).c_str(), nullptr, 10), words.at(1), raft::Role::kStandby}, words.at(2) == "remove"));
+  CO_TRYV(co_await m->seat(
+      peer.node_id, {std::strtoull(words.at(0).c_str(), nullptr, 10), words.at(1), raft::Role::kStandby},
+      words.at(2) == "remove"));
   co_return std::string("{}");
 }
 
@@ -75,9 +83,11 @@ void SimWorld::follow_wanted_role(SimNode& n) {
   if (!p.wanted_role || p.changing_role || p.dying) return;
   const auto takes_part = [&] {
     return std::ranges::any_of(n.managers, [&](const auto& m) { return m.first == n.node_id; }) &&
-           std::ranges::any_of(p.manager->replica().configuration(), [&](const raft::Server& s) { return s.id == n.raft_id; });
+           std::ranges::any_of(p.manager->replica().configuration(),
+                               [&](const raft::Server& s) { return s.id == n.raft_id; });
   };
-  if (n.role == *p.wanted_role && (n.role == NodeRole::kWorker ? !p.manager : p.manager && takes_part())) return;
+  if (n.role == *p.wanted_role && (n.role == NodeRole::kWorker ? !p.manager : p.manager && takes_part()))
+    return;
   p.changing_role = true;
   p.scope.spawn(follow_role(&n, *p.wanted_role));
 }
@@ -100,7 +110,9 @@ Task<void> SimWorld::follow_role(SimNode* n, NodeRole role) {
       Result<std::string> said = fail(Code::kUnavailable, "no manager answered");
       for (const auto& address : n->manager_addresses()) {
         said = co_await p.transport.call(address, kRoleMethod, "", 10s);
-        if (said && *said != name_of(role)) said = fail(Code::kConflict, address + " does not see this node as a " + std::string(name_of(role)) + " yet");
+        if (said && *said != name_of(role))
+          said = fail(Code::kConflict,
+                      address + " does not see this node as a " + std::string(name_of(role)) + " yet");
         if (said) break;
       }
       if (!said) co_return std::unexpected(said.error());
@@ -152,7 +164,8 @@ Task<void> SimWorld::admit(SimNode* at, SimNode* n, bool must) {
   n->managers = managers;
   loop.post([this, n, must] {
     n->member = true;
-    start_process(*n, n->role == NodeRole::kManager ? std::optional(Manager::Start::kJoin) : std::nullopt, false);
+    start_process(*n, n->role == NodeRole::kManager ? std::optional(Manager::Start::kJoin) : std::nullopt,
+                  false);
     if (n->process) n->process->scope.spawn(settle_in(n, must));
   });
 }
@@ -188,7 +201,8 @@ void SimWorld::leave(SimNode& n, bool unasked) {
   n.process->scope.spawn(take_leave(&n, unasked));
 }
 
-// A manager that is not let go stays: a cluster that lost its quorum to those who left is its users' doing, not its own.
+// A manager that is not let go stays: a cluster that lost its quorum to those who left is its users' doing,
+// not its own.
 Task<void> SimWorld::take_leave(SimNode* n, bool unasked) {
   Process& p = *n->process;
   Result<> let_go;

@@ -37,7 +37,8 @@ struct SimConnection : std::enable_shared_from_this<SimConnection> {
   bool pumping[2] = {false, false};
   std::vector<std::weak_ptr<SimStream>> streams;
 
-  SimConnection(SimNetwork& n, SimTransport* c, SimTransport* s) : network(n), transport{c, s}, node{c->node(), s->node()} {}
+  SimConnection(SimNetwork& n, SimTransport* c, SimTransport* s)
+      : network(n), transport{c, s}, node{c->node(), s->node()} {}
 
   void wake(SimStream& s, int side) {
     if (transport[side]) s.ends[side].event.notify(transport[side]->loop());
@@ -50,7 +51,8 @@ struct SimConnection : std::enable_shared_from_this<SimConnection> {
       close_later(other(side), network.latency());
       return;
     }
-    MonoTime due = network.timeline_.now + network.latency() + Duration(static_cast<int64_t>(size) * 8);  // 1 Gbit/s
+    MonoTime due =
+        network.timeline_.now + network.latency() + Duration(static_cast<int64_t>(size) * 8);  // 1 Gbit/s
     if (!queue[side].empty()) due = std::max(due, queue[side].back().due);
     queue[side].push_back({due, std::move(deliver)});
     pump_at(side, queue[side].front().due);
@@ -104,7 +106,8 @@ Task<Result<std::optional<std::string>>> read_from(std::shared_ptr<SimStream> s,
       co_return std::optional<std::string>(std::move(message));
     }
     if (end.status && !*end.status) co_return std::unexpected(end.status->error());
-    if (end.status || (side == kServer && end.remote_done && !end.closed)) co_return std::optional<std::string>();
+    if (end.status || (side == kServer && end.remote_done && !end.closed))
+      co_return std::optional<std::string>();
     if (end.closed) co_return fail(Code::kUnavailable, "connection lost");
     (void)co_await end.event.wait(s->connection->transport[side]->loop());
   }
@@ -112,8 +115,10 @@ Task<Result<std::optional<std::string>>> read_from(std::shared_ptr<SimStream> s,
 
 Task<Result<>> write_to(std::shared_ptr<SimStream> s, int side, std::string message) {
   auto& end = s->ends[side];
-  while (end.queued > kMaxQueued && !end.closed) (void)co_await end.event.wait(s->connection->transport[side]->loop());
-  if (end.closed || end.local_done || (side == kClient && end.status)) co_return fail(Code::kUnavailable, "connection lost");
+  while (end.queued > kMaxQueued && !end.closed)
+    (void)co_await end.event.wait(s->connection->transport[side]->loop());
+  if (end.closed || end.local_done || (side == kClient && end.status))
+    co_return fail(Code::kUnavailable, "connection lost");
   end.queued += message.size();
   const size_t size = message.size();
   s->connection->send(side, size, [s, side, message = std::move(message)] {
@@ -219,13 +224,16 @@ void SimNetwork::expire(int a, int b) {
 }
 
 void SimNetwork::power(int node, bool on) {
-  if (on) off_.erase(node);
-  else off_.insert(node);
+  if (on)
+    off_.erase(node);
+  else
+    off_.insert(node);
 }
 
 // ---- transport
 
-SimTransport::SimTransport(SimNetwork& network, SimLoop& loop, int node, Peer self) : network_(network), loop_(loop), node_(node), self_(std::move(self)) {}
+SimTransport::SimTransport(SimNetwork& network, SimLoop& loop, int node, Peer self)
+    : network_(network), loop_(loop), node_(node), self_(std::move(self)) {}
 
 SimTransport::~SimTransport() {
   stop_listening();
@@ -242,7 +250,8 @@ Result<> SimTransport::listen(const std::string&, uint16_t port) {
 }
 void SimTransport::stop_listening() {
   for (const auto& a : std::exchange(listening_, {}))
-    if (auto it = network_.listeners_.find(a); it != network_.listeners_.end() && it->second == this) network_.listeners_.erase(it);
+    if (auto it = network_.listeners_.find(a); it != network_.listeners_.end() && it->second == this)
+      network_.listeners_.erase(it);
 }
 
 void SimTransport::set_role(const std::string& role) {
@@ -276,7 +285,8 @@ Task<Result<std::shared_ptr<SimConnection>>> SimTransport::connection_to(std::st
   if (!slot) slot = std::make_shared<AsyncMutex>();
   auto mutex = slot;
   auto held = co_await mutex->lock(loop_);
-  if (auto it = connected_.find(address); it != connected_.end() && !it->second->closed[kClient]) co_return it->second;
+  if (auto it = connected_.find(address); it != connected_.end() && !it->second->closed[kClient])
+    co_return it->second;
   auto made = co_await connect(address);
   if (made) connected_[address] = *made;
   co_return made;
@@ -286,7 +296,9 @@ Task<Result<std::shared_ptr<SimConnection>>> SimTransport::connect(std::string a
   if (dead_) co_return fail(Code::kUnavailable, "dial tcp " + address + ": network is down");
   const int target = SimNetwork::node_of(address);
   const MonoTime deadline = loop_.now() + kDialTimeout;
-  const auto reachable = [&] { return network_.powered(target) && !network_.is_cut(node_, target) && !network_.is_cut(target, node_); };
+  const auto reachable = [&] {
+    return network_.powered(target) && !network_.is_cut(node_, target) && !network_.is_cut(target, node_);
+  };
   while (!reachable()) {
     if (loop_.now() >= deadline) co_return fail(Code::kTimeout, "dial tcp " + address + ": i/o timeout");
     co_await loop_.sleep(1s);
@@ -295,7 +307,8 @@ Task<Result<std::shared_ptr<SimConnection>>> SimTransport::connect(std::string a
   co_await loop_.sleep(network_.latency() + network_.latency());
   if (dead_) co_return fail(Code::kUnavailable, "dial tcp " + address + ": network is down");
   auto it = network_.listeners_.find(address);
-  if (it == network_.listeners_.end()) co_return fail(Code::kUnavailable, "dial tcp " + address + ": connection refused");
+  if (it == network_.listeners_.end())
+    co_return fail(Code::kUnavailable, "dial tcp " + address + ": connection refused");
   auto c = std::make_shared<SimConnection>(network_, this, it->second);
   c->client = self_;
   c->client.address = SimNetwork::ip(node_);
@@ -303,7 +316,8 @@ Task<Result<std::shared_ptr<SimConnection>>> SimTransport::connect(std::string a
   co_return c;
 }
 
-static Result<std::shared_ptr<SimStream>> open_on(const std::shared_ptr<SimConnection>& c, const std::string& method) {
+static Result<std::shared_ptr<SimStream>> open_on(const std::shared_ptr<SimConnection>& c,
+                                                  const std::string& method) {
   if (c->closed[kClient]) return fail(Code::kUnavailable, "connection closed");
   auto s = std::make_shared<SimStream>();
   s->method = method, s->connection = c;
@@ -317,7 +331,8 @@ Task<Result<std::unique_ptr<RpcStream>>> SimTransport::open(std::string address,
   CO_TRY(auto s, open_on(connection, method));
   connection->send(kClient, method.size(), [s] {
     auto* server = s->connection->transport[kServer];
-    if (server && !s->ends[kServer].closed) server->loop_.post([server, s] { server->scope_.spawn(server->serve_one(s, s->connection->client)); });
+    if (server && !s->ends[kServer].closed)
+      server->loop_.post([server, s] { server->scope_.spawn(server->serve_one(s, s->connection->client)); });
   });
   co_return std::unique_ptr<RpcStream>(new StreamEnd(s, kClient));
 }
@@ -329,7 +344,8 @@ Task<void> SimTransport::serve_one(std::shared_ptr<SimStream> stream, Peer peer)
   reply_stream(stream, result);
 }
 
-Task<Result<std::string>> SimTransport::call(std::string address, std::string method, std::string request, Duration timeout) {
+Task<Result<std::string>> SimTransport::call(std::string address, std::string method, std::string request,
+                                             Duration timeout) {
   CO_TRY(auto stream, co_await open(address, method));
   bool late = false;
   const TimerId timer = loop_.call_after(timeout, [&late, s = stream.get()] {

@@ -1,7 +1,7 @@
-// The network between sim nodes, shaped like the real transport: one connection per pair of process and address, ordered streams on
-// it, calls as streams of one message each way. Packets are late, connections are reset, links are cut one way or both ways; a cut
-// longer than the kernel's patience breaks the connection at both ends. A process that dies resets its connections, a machine that
-// dies says nothing.
+// The network between sim nodes, shaped like the real transport: one connection per pair of process and
+// address, ordered streams on it, calls as streams of one message each way. Packets are late, connections are
+// reset, links are cut one way or both ways; a cut longer than the kernel's patience breaks the connection at
+// both ends. A process that dies resets its connections, a machine that dies says nothing.
 #pragma once
 #include <deque>
 #include <set>
@@ -23,7 +23,8 @@ struct Weather {
 
 class SimNetwork {
  public:
-  SimNetwork(Timeline& timeline, SimLoop& world, Random random) : timeline_(timeline), world_(world), random_(random) {}
+  SimNetwork(Timeline& timeline, SimLoop& world, Random random)
+      : timeline_(timeline), world_(world), random_(random) {}
 
   Weather weather;
   void cut(int from, int to, bool on);
@@ -56,12 +57,18 @@ class SimTransport final : public Transport {
   SimTransport(SimNetwork& network, SimLoop& loop, int node, Peer self);
   ~SimTransport() override;
 
-  void serve(std::string method, std::vector<std::string> roles, UnaryHandler handler) override { methods_.serve(std::move(method), std::move(roles), std::move(handler)); }
-  void serve_stream(std::string method, std::vector<std::string> roles, StreamHandler handler) override { methods_.serve_stream(std::move(method), std::move(roles), std::move(handler)); }
+  void serve(std::string method, std::vector<std::string> roles, UnaryHandler handler) override {
+    methods_.serve(std::move(method), std::move(roles), std::move(handler));
+  }
+  void serve_stream(std::string method, std::vector<std::string> roles, StreamHandler handler) override {
+    methods_.serve_stream(std::move(method), std::move(roles), std::move(handler));
+  }
   Task<void> unserve(std::string method) override { return methods_.unserve(loop_, std::move(method)); }
-  Task<Result<std::string>> call(std::string address, std::string method, std::string request, Duration timeout) override;
+  Task<Result<std::string>> call(std::string address, std::string method, std::string request,
+                                 Duration timeout) override;
   Task<Result<std::unique_ptr<RpcStream>>> open(std::string address, std::string method) override;
-  Task<Result<std::string>> call_pinned(std::string address, std::string method, std::string request, std::string, Duration timeout) override {
+  Task<Result<std::string>> call_pinned(std::string address, std::string method, std::string request,
+                                        std::string, Duration timeout) override {
     return call(std::move(address), std::move(method), std::move(request), timeout);
   }
   Result<> set_identity(const std::string&, const std::string&, const std::string&) override { return {}; }

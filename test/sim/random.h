@@ -1,4 +1,5 @@
-// The seed's randomness: SplitMix64, forked by purpose so that one more draw in one place does not shift all others.
+// The seed's randomness: SplitMix64, forked by purpose so that one more draw in one place does not shift all
+// others.
 #pragma once
 #include <string>
 
@@ -18,7 +19,9 @@ class Random {
   }
   Random fork(uint64_t purpose) { return Random(next() ^ purpose * 0xd6e8feb86659fd93ull); }
   uint64_t below(uint64_t n) { return n == 0 ? 0 : next() % n; }
-  int between(int low, int high) { return low + static_cast<int>(below(static_cast<uint64_t>(high - low + 1))); }
+  int between(int low, int high) {
+    return low + static_cast<int>(below(static_cast<uint64_t>(high - low + 1)));
+  }
   Duration between(Duration low, Duration high) {
     return low + Duration(static_cast<int64_t>(below(static_cast<uint64_t>((high - low).count()) + 1)));
   }

@@ -1,5 +1,6 @@
-// A manager's log as checkers see it: stands before the disk that the replica writes to and keeps what snapshots cut off. One event may
-// apply a hundred entries and cut off all but the last few; afterwards the replica's memory does not tell what they were.
+// A manager's log as checkers see it: stands before the disk that the replica writes to and keeps what
+// snapshots cut off. One event may apply a hundred entries and cut off all but the last few; afterwards the
+// replica's memory does not tell what they were.
 #pragma once
 #include "base/check.h"
 #include "raft/replica.h"
@@ -13,7 +14,9 @@ class RecordedLog final : public raft::Disk {
   /// What the log follows: cut off before this process began, or in the snapshot that a leader sent.
   raft::Index base() const { return base_; }
   /// Null outside the log.
-  const raft::Entry* entry(raft::Index index) const { return index > base_ && index - base_ <= entries_.size() ? &entries_[index - base_ - 1] : nullptr; }
+  const raft::Entry* entry(raft::Index index) const {
+    return index > base_ && index - base_ <= entries_.size() ? &entries_[index - base_ - 1] : nullptr;
+  }
 
   Result<raft::Persistent> load() override {
     auto p = below_->load();
@@ -21,7 +24,8 @@ class RecordedLog final : public raft::Disk {
     return p;
   }
   Result<> save_vote(raft::Term term, raft::Id vote) override { return below_->save_vote(term, vote); }
-  void append(raft::Index from, std::vector<raft::Entry> entries, When when, std::function<void(Result<>)> done) override {
+  void append(raft::Index from, std::vector<raft::Entry> entries, When when,
+              std::function<void(Result<>)> done) override {
     CHECK(from > base_ && from - base_ <= entries_.size() + 1);
     entries_.resize(from - base_ - 1);
     entries_.insert(entries_.end(), entries.begin(), entries.end());

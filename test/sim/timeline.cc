@@ -6,7 +6,8 @@ namespace panal::sim {
 
 static constexpr Duration kWallBase = std::chrono::seconds(1'795'000'000);  // November 2026
 
-SimLoop::SimLoop(Timeline& timeline, int id, const Duration* wall_offset) : timeline_(timeline), id_(id), wall_offset_(wall_offset) {
+SimLoop::SimLoop(Timeline& timeline, int id, const Duration* wall_offset)
+    : timeline_(timeline), id_(id), wall_offset_(wall_offset) {
   timeline_.loops_.push_back(this);
 }
 SimLoop::~SimLoop() { std::erase(timeline_.loops_, this); }
@@ -14,7 +15,9 @@ SimLoop::~SimLoop() { std::erase(timeline_.loops_, this); }
 MonoTime SimLoop::now() const { return own_now_ ? *own_now_ : timeline_.now; }
 WallTime SimLoop::wall_now() const { return WallTime(kWallBase + now().time_since_epoch() + *wall_offset_); }
 
-void SimLoop::post(std::function<void()> fn) { queue_.emplace(Key{now(), timeline_.next_sequence()}, std::move(fn)); }
+void SimLoop::post(std::function<void()> fn) {
+  queue_.emplace(Key{now(), timeline_.next_sequence()}, std::move(fn));
+}
 
 TimerId SimLoop::call_at(MonoTime when, std::function<void()> fn) {
   const Key key{std::max(when, now()), timeline_.next_sequence()};

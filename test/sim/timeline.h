@@ -1,6 +1,7 @@
-// Virtual time. Every process has a SimLoop, the world has one of its own; the Timeline runs whichever event is due first (ties in
-// order of creation). Nothing happens between events. A crashed process is drained alone: its clock runs ahead while every port
-// refuses, so that its coroutines end by their own code and can be destroyed.
+// Virtual time. Every process has a SimLoop, the world has one of its own; the Timeline runs whichever event
+// is due first (ties in order of creation). Nothing happens between events. A crashed process is drained
+// alone: its clock runs ahead while every port refuses, so that its coroutines end by their own code and can
+// be destroyed.
 #pragma once
 #include <map>
 #include <unordered_map>
@@ -30,7 +31,8 @@ class SimLoop final : public Loop {
   void stall(MonoTime until) { stalled_until_ = until; }
   /// How long work on the pool takes.
   std::function<Duration()> work_takes = [] { return Duration(100us); };
-  /// Cuts the loop off from the world and runs it by itself until `done`; false when it is not done within `limit`.
+  /// Cuts the loop off from the world and runs it by itself until `done`; false when it is not done within
+  /// `limit`.
   bool drain_alone(const std::function<bool()>& done, Duration limit);
 
  private:

@@ -10,7 +10,8 @@ namespace panal::sim {
 
 static constexpr size_t kMaxServices = 6;
 
-Workload::Workload(SimWorld& world, RaftChecker& raft) : world_(world), raft_(raft), random_(world.random.fork(11)) {}
+Workload::Workload(SimWorld& world, RaftChecker& raft)
+    : world_(world), raft_(raft), random_(world.random.fork(11)) {}
 
 void Workload::begin() {
   on_ = true;
@@ -31,14 +32,20 @@ void Workload::next() {
 ServiceSpec Workload::random_spec(const Store& store) {
   ServiceSpec s;
   const auto roll = random_.below(20);
-  const char* image = roll < 12 ? "app" : roll < 15 ? "slow" : roll < 17 ? "flaky" : roll == 17 ? "broken" : roll == 18 ? "missing" : "batch";
+  const char* image = roll < 12    ? "app"
+                      : roll < 15  ? "slow"
+                      : roll < 17  ? "flaky"
+                      : roll == 17 ? "broken"
+                      : roll == 18 ? "missing"
+                                   : "batch";
   s.task.container.image = std::string(image) + ":" + std::to_string(random_.below(1000));
   s.replicas = random_.below(6);
   if (random_.chance(0.2)) s.mode = ServiceMode::kGlobal, s.replicas = 1;
   s.task.restart.delay = static_cast<int64_t>(random_.below(3)) * 2'500'000'000;
   if (random_.chance(0.15)) s.task.restart.condition = random_.chance(0.5) ? "on-failure" : "none";
   if (random_.chance(0.1)) s.task.restart.max_attempts = 1 + random_.below(3);
-  if (random_.chance(0.2)) s.task.placement.constraints = {random_.chance(0.5) ? "node.role==worker" : "node.role!=worker"};
+  if (random_.chance(0.2))
+    s.task.placement.constraints = {random_.chance(0.5) ? "node.role==worker" : "node.role!=worker"};
   if (random_.chance(0.5)) {
     UpdateConfig u;
     u.parallelism = random_.below(3), u.delay = static_cast<int64_t>(random_.below(3)) * 1'000'000'000;
@@ -87,7 +94,8 @@ std::optional<Command> Workload::change(SimNode& at) {
     if (random_.chance(0.5)) next.task.networks = s.spec.task.networks, next.ports = s.spec.ports;
     s.spec = std::move(next);
   }
-  if (to_text(s.previous->task) != to_text(s.spec.task) || uses_ingress(*s.previous) != uses_ingress(s.spec)) {
+  if (to_text(s.previous->task) != to_text(s.spec.task) ||
+      uses_ingress(*s.previous) != uses_ingress(s.spec)) {
     ++s.spec_version;
     s.update = UpdateStatus{"updating", "update in progress", at.process->loop.wall_now(), {}};
   }
@@ -101,7 +109,8 @@ std::optional<Command> Workload::change_node(SimNode& at) {
   auto it = store.nodes.begin();
   std::advance(it, static_cast<long>(random_.below(store.nodes.size())));
   Node n = it->second;
-  const Availability wish[] = {Availability::kActive, Availability::kActive, Availability::kPause, Availability::kDrain};
+  const Availability wish[] = {Availability::kActive, Availability::kActive, Availability::kPause,
+                               Availability::kDrain};
   n.spec.availability = wish[random_.below(4)];
   Command c;
   c.put(Kind::kNode, n, it->second.meta.version);
@@ -129,7 +138,8 @@ std::optional<Command> Workload::change_members(SimNode& at) {
   for (const auto& [id, n] : store.nodes) managers += n.spec.role == NodeRole::kManager;
   const auto roll = random_.below(10);
   if (roll < 2 && !outside.empty()) {
-    world_.join(at, *random_.pick(outside), random_.chance(0.5) && managers < 5 ? NodeRole::kManager : NodeRole::kWorker);
+    world_.join(at, *random_.pick(outside),
+                random_.chance(0.5) && managers < 5 ? NodeRole::kManager : NodeRole::kWorker);
     return std::nullopt;
   }
   if (roll < 4) {
@@ -167,11 +177,16 @@ void Workload::act(SimNode& at) {
   const Store& store = at.manager()->store();
   const auto roll = random_.below(10);
   std::optional<Command> command;
-  if (membership && random_.chance(0.1)) command = change_members(at);
-  else if (roll == 0) command = change_node(at);
-  else if (roll == 1) command = create_network(at);
-  else if (store.services.size() < kMaxServices && (roll < 5 || store.services.empty())) command = create(at);
-  else command = change(at);
+  if (membership && random_.chance(0.1))
+    command = change_members(at);
+  else if (roll == 0)
+    command = change_node(at);
+  else if (roll == 1)
+    command = create_network(at);
+  else if (store.services.size() < kMaxServices && (roll < 5 || store.services.empty()))
+    command = create(at);
+  else
+    command = change(at);
   if (command) submit(at, std::move(*command), "request");
 }
 
@@ -197,7 +212,8 @@ Task<void> Workload::carry(SimNode* at, Command command, std::string what) {
   }
   ++acknowledged;
   // After its deadline a manager may confirm what the leader has done without having it here yet.
-  raft_.acknowledged(*at, command, at->process->loop.now() - asked_at < 15s ? m->replica().applied() : UINT64_MAX);
+  raft_.acknowledged(*at, command,
+                     at->process->loop.now() - asked_at < 15s ? m->replica().applied() : UINT64_MAX);
 }
 
 bool Workload::repair() {
@@ -205,15 +221,20 @@ bool Workload::repair() {
   if (!leader || repairing_) return false;
   Command c;
   bool clean = true;
-  // All managers it knew have gone or are workers now: nobody tells it of others, as in Swarm. Its user takes it out.
+  // All managers it knew have gone or are workers now: nobody tells it of others, as in Swarm. Its user takes
+  // it out.
   for (auto& n : world_.nodes) {
-    if (!n->process || !n->member || n->joining || (n->process->worker && n->process->worker->connected())) continue;
+    if (!n->process || !n->member || n->joining || (n->process->worker && n->process->worker->connected()))
+      continue;
     const auto known = n->manager_addresses();
-    if (std::ranges::none_of(leader->manager()->replica().configuration(), [&](const auto& s) { return s.id == n->raft_id || std::ranges::find(known, s.address) != known.end(); }))
+    if (std::ranges::none_of(leader->manager()->replica().configuration(), [&](const auto& s) {
+          return s.id == n->raft_id || std::ranges::find(known, s.address) != known.end();
+        }))
       world_.leave(*n, true), clean = false;
   }
   for (const auto& [id, given] : leader->manager()->store().nodes) {
-    if (std::ranges::none_of(world_.nodes, [&](const auto& n) { return n->node_id == id && (n->member || n->joining); })) {
+    if (std::ranges::none_of(world_.nodes,
+                             [&](const auto& n) { return n->node_id == id && (n->member || n->joining); })) {
       clean = false;
       if (auto gone = bury(given)) c.changes.push_back(std::move(*gone));
     } else if (given.spec.availability != Availability::kActive) {
@@ -222,9 +243,12 @@ bool Workload::repair() {
       c.put(Kind::kNode, n);
     }
   }
-  // All were demoted at once, each while the others still managed: the one that could not go is promoted again.
+  // All were demoted at once, each while the others still managed: the one that could not go is promoted
+  // again.
   const auto& nodes = leader->manager()->store().nodes;
-  if (c.empty() && std::ranges::none_of(nodes, [](const auto& n) { return n.second.spec.role == NodeRole::kManager && n.second.raft_id != 0; })) {
+  if (c.empty() && std::ranges::none_of(nodes, [](const auto& n) {
+        return n.second.spec.role == NodeRole::kManager && n.second.raft_id != 0;
+      })) {
     Node n = nodes.at(leader->node_id);
     n.spec.role = NodeRole::kManager;
     c.put(Kind::kNode, n);

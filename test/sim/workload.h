@@ -1,4 +1,5 @@
-// What users do to the cluster, and what happens to it: requests at random managers, and faults. Both stop on command.
+// What users do to the cluster, and what happens to it: requests at random managers, and faults. Both stop on
+// command.
 #pragma once
 #include "sim/checkers.h"
 
@@ -36,7 +37,8 @@ class Workload {
 };
 
 struct FaultPlan {
-  bool crashes = false, partitions = false, loss = false, clocks = false, skew = false, stalls = false, disks = false, errors = false, membership = false, trouble = false;
+  bool crashes = false, partitions = false, loss = false, clocks = false, skew = false, stalls = false,
+       disks = false, errors = false, membership = false, trouble = false;
   Duration pause = 4s;  // between faults, on average
   static FaultPlan draw(Random& random);
   std::string text() const;

@@ -12,9 +12,7 @@ namespace panal::sim {
 static constexpr int kWorldLoop = 1000;
 static constexpr size_t kTraceLines = 600;
 
-static Peer peer_of(const SimNode& n) {
-  return {n.node_id, std::string(name_of(n.role)), "sim", n.address};
-}
+static Peer peer_of(const SimNode& n) { return {n.node_id, std::string(name_of(n.role)), "sim", n.address}; }
 
 Process::Process(SimWorld& world, SimNode& node)
     : loop(world.timeline, node.index, &node.wall_offset),
@@ -25,7 +23,12 @@ Process::Process(SimWorld& world, SimNode& node)
 }
 
 SimWorld::SimWorld(uint64_t s, Shape how, bool verbose)
-    : seed(s), shape(how), loop(timeline, kWorldLoop, &world_offset), random(s * 0x9e3779b97f4a7c15ull + 1), network(timeline, loop, random.fork(3)), verbose_(verbose) {
+    : seed(s),
+      shape(how),
+      loop(timeline, kWorldLoop, &world_offset),
+      random(s * 0x9e3779b97f4a7c15ull + 1),
+      network(timeline, loop, random.fork(3)),
+      verbose_(verbose) {
   timeline.now = MonoTime(1000s);
   SimEntropy ids(random.fork(4));
   for (int i = 0; i < shape.managers + shape.workers + shape.spares; ++i) {
@@ -40,7 +43,8 @@ SimWorld::SimWorld(uint64_t s, Shape how, bool verbose)
   log::set_level(log::Level::kInfo);
   log::set_sink([this](log::Level, std::string_view text) { note(std::string(text)); });
   timeline.on_event = [this](int who, uint64_t key) {
-    mix(static_cast<uint64_t>(timeline.now.time_since_epoch().count())), mix(key), mix(static_cast<uint64_t>(who));
+    mix(static_cast<uint64_t>(timeline.now.time_since_epoch().count())), mix(key),
+        mix(static_cast<uint64_t>(who));
     if (on_event && who != kWorldLoop && up(who)) on_event(node(who));
     bury_stopped();
   };
@@ -59,7 +63,8 @@ void SimWorld::note(const std::string& text) {
   for (const char c : text) mix(static_cast<uint8_t>(c));
   char head[48];
   const int who = timeline.current;
-  std::snprintf(head, sizeof head, "%10.6f %-5s ", seconds() - 1000, who < 0 || who == kWorldLoop ? "world" : ("n" + std::to_string(who + 1)).c_str());
+  std::snprintf(head, sizeof head, "%10.6f %-5s ", seconds() - 1000,
+                who < 0 || who == kWorldLoop ? "world" : ("n" + std::to_string(who + 1)).c_str());
   trace_.push_back(head + text);
   if (trace_.size() > kTraceLines) trace_.pop_front();
   if (verbose_) std::fprintf(stderr, "%s\n", trace_.back().c_str());
@@ -76,14 +81,18 @@ std::string SimWorld::describe() const {
     }
     if (const auto m = n->manager()) {
       const auto& r = n->process->manager->replica();
-      out += std::string(kStates[static_cast<size_t>(r.state())]) + (r.ready() ? ", ready" : "") + ", term " + std::to_string(r.term()) + ", leader " + m->leader_address() + ", log to " +
-             std::to_string(r.last_index()) + ", committed " + std::to_string(r.commit_index()) + ", applied " + std::to_string(r.applied()) + ", voters";
+      out += std::string(kStates[static_cast<size_t>(r.state())]) + (r.ready() ? ", ready" : "") + ", term " +
+             std::to_string(r.term()) + ", leader " + m->leader_address() + ", log to " +
+             std::to_string(r.last_index()) + ", committed " + std::to_string(r.commit_index()) +
+             ", applied " + std::to_string(r.applied()) + ", voters";
       for (const auto& s : r.configuration())
         if (s.role == raft::Role::kVoter) out += " " + s.address;
       if (r.failed()) out += ", FAILED " + r.failure();
       out += "; ";
     }
-    if (n->process->worker) out += n->process->worker->connected() ? "worker connected" : "worker not connected: " + n->process->worker->last_error();
+    if (n->process->worker)
+      out += n->process->worker->connected() ? "worker connected"
+                                             : "worker not connected: " + n->process->worker->last_error();
     out += "\n";
   }
   return out;
@@ -106,7 +115,8 @@ void SimWorld::start_process(SimNode& n, std::optional<Manager::Start> how, bool
   if (how) {
     const int errors = n.files->errors;
     if (auto started = start_manager(n, *how); !started) {
-      if (!n.files->frozen() && n.files->errors == errors) return violate("manager does not start: " + started.error().message);
+      if (!n.files->frozen() && n.files->errors == errors)
+        return violate("manager does not start: " + started.error().message);
       note("n" + std::to_string(n.index + 1) + " does not start: " + started.error().message);
       loop.call_after(2s, [this, index = n.index] { restart(index); });
       return n.files->freeze();
@@ -122,9 +132,18 @@ Result<> SimWorld::start_manager(SimNode& n, Manager::Start how) {
   manager_clocks_true &= n.wall_offset == Duration(0);
   raft::Settings settings;
   settings.id = n.raft_id, settings.address = n.address + ":2377";
-  settings.seed = static_cast<uint32_t>(p.entropy.number()), settings.election_ms = 700, settings.heartbeat_ms = 40;
+  settings.seed = static_cast<uint32_t>(p.entropy.number()), settings.election_ms = 700,
+  settings.heartbeat_ms = 40;
   p.log = std::make_shared<RecordedLog>(open_raft_files(p.loop, n.files, "/raft"));
-  Manager::Parts parts{p.loop, p.entropy, p.transport, p.log, [settings] { return raft::make_libraft_core(settings); }, n.raft_id, n.node_id, settings.address, shape.retention};
+  Manager::Parts parts{p.loop,
+                       p.entropy,
+                       p.transport,
+                       p.log,
+                       [settings] { return raft::make_libraft_core(settings); },
+                       n.raft_id,
+                       n.node_id,
+                       settings.address,
+                       shape.retention};
   p.manager = std::make_shared<Manager>(std::move(parts));
   if (auto started = p.manager->start(how); !started) {
     p.manager.reset(), p.log.reset();
@@ -142,9 +161,12 @@ void SimWorld::start_worker(SimNode& n) {
     follow_wanted_role(*node);
   };
   const auto identity = [node] {
-    return node->manager() ? std::pair{node->address + ":2377", node->raft_id} : std::pair{std::string(), uint64_t{0}};
+    return node->manager() ? std::pair{node->address + ":2377", node->raft_id}
+                           : std::pair{std::string(), uint64_t{0}};
   };
-  p.worker = std::make_unique<Worker>(Worker::Parts{p.loop, p.transport, p.executor, n.node_id, n.address, [node] { return node->manager_addresses(); }, on_assignments, identity});
+  p.worker = std::make_unique<Worker>(Worker::Parts{p.loop, p.transport, p.executor, n.node_id, n.address,
+                                                    [node] { return node->manager_addresses(); },
+                                                    on_assignments, identity});
   p.worker->start();
 }
 
@@ -168,7 +190,8 @@ void SimWorld::bury(SimNode& n, SimTransport::Death how) {
   };
   waiting.spawn(wait(&p, &ended));
   if (!p.loop.drain_alone([&] { return ended; }, 300s)) {
-    std::fprintf(stderr, "seed %llu: n%d: a coroutine does not end after shutdown\n", static_cast<unsigned long long>(seed), n.index + 1);
+    std::fprintf(stderr, "seed %llu: n%d: a coroutine does not end after shutdown\n",
+                 static_cast<unsigned long long>(seed), n.index + 1);
     std::abort();
   }
   n.process.reset();
@@ -178,7 +201,8 @@ void SimWorld::bury(SimNode& n, SimTransport::Death how) {
 void SimWorld::crash(int index, Crash how) {
   SimNode& n = node(index);
   if (!n.process) return;
-  note(std::string("crash of ") + (how == Crash::kMachine ? "machine" : "process") + " n" + std::to_string(index + 1));
+  note(std::string("crash of ") + (how == Crash::kMachine ? "machine" : "process") + " n" +
+       std::to_string(index + 1));
   bury(n, how == Crash::kMachine ? SimTransport::Death::kMachine : SimTransport::Death::kProcess);
   if (how == Crash::kMachine) {
     n.machine->lose_power();
@@ -201,13 +225,16 @@ void SimWorld::restart(int index) {
   if (n.process || !n.member) return;
   note("restart of n" + std::to_string(index + 1));
   if (n.raft_id == 0) n.role = NodeRole::kWorker;  // a change of role that the crash cut short is made again
-  start_process(n, n.role == NodeRole::kManager ? std::optional(Manager::Start::kRestart) : std::nullopt, true);
+  start_process(n, n.role == NodeRole::kManager ? std::optional(Manager::Start::kRestart) : std::nullopt,
+                true);
 }
 
 SimNode* SimWorld::leader() {
   SimNode* best = nullptr;
   for (auto& n : nodes)
-    if (const auto m = n->manager(); m && m->leads() && (!best || m->replica().term() > best->manager()->replica().term())) best = n.get();
+    if (const auto m = n->manager();
+        m && m->leads() && (!best || m->replica().term() > best->manager()->replica().term()))
+      best = n.get();
   return best;
 }
 
@@ -235,11 +262,13 @@ Task<void> SimWorld::found(SimNode& n) {
   ClusterSettings settings;
   settings.meta.id = n.process->entropy.swarm_id();
   Node self;
-  self.meta.id = n.node_id, self.spec.role = NodeRole::kManager, self.description = n.process->executor.describe(), self.address = n.address;
+  self.meta.id = n.node_id, self.spec.role = NodeRole::kManager,
+  self.description = n.process->executor.describe(), self.address = n.address;
   self.raft_id = n.raft_id, self.manager_address = n.address + ":2377";
   ClusterNetwork ingress;
   ingress.meta.id = n.process->entropy.swarm_id();
-  ingress.network.name = kIngressName, ingress.network.driver = "overlay", ingress.network.scope = "swarm", ingress.network.ingress = true;
+  ingress.network.name = kIngressName, ingress.network.driver = "overlay", ingress.network.scope = "swarm",
+  ingress.network.ingress = true;
   Store empty;
   empty.cluster = settings;
   CHECK(choose_overlay_subnet(empty, ingress));
@@ -275,7 +304,8 @@ bool SimWorld::bootstrap() {
           const Node* object = l->manager()->store().node(n->node_id);
           if (!object || object->state != NodeState::kReady) return false;
         }
-        return std::ranges::count(l->manager()->replica().configuration(), raft::Role::kVoter, &raft::Server::role) ==
+        return std::ranges::count(l->manager()->replica().configuration(), raft::Role::kVoter,
+                                  &raft::Server::role) ==
                std::ranges::count(nodes, NodeRole::kManager, [](const auto& n) { return n->role; });
       },
       60s);

@@ -1,6 +1,7 @@
-// SimWorld: a whole cluster in one thread. Each node is a machine (clock, disk, containers, address) and, while it is up, a process on
-// it: the production Manager and Worker over simulated ports. A crash ends the process without notice; what it had not written is
-// gone. The world records what happened and the first thing that must not happen; checkers and faults stand apart.
+// SimWorld: a whole cluster in one thread. Each node is a machine (clock, disk, containers, address) and,
+// while it is up, a process on it: the production Manager and Worker over simulated ports. A crash ends the
+// process without notice; what it had not written is gone. The world records what happened and the first
+// thing that must not happen; checkers and faults stand apart.
 #pragma once
 #include <functional>
 #include <set>
@@ -73,7 +74,7 @@ class SimWorld {
   bool run_until(const std::function<bool()>& done, Duration limit);
 
   enum class Crash { kProcess, kMachine };
-  int installs = 0;           // of snapshots, by managers that had fallen behind
+  int installs = 0;                 // of snapshots, by managers that had fallen behind
   bool manager_clocks_true = true;  // so far
   WallTime true_time() const { return loop.wall_now(); }
   int snapshot_starts = 0;  // managers that began from a snapshot of their own

@@ -12,7 +12,8 @@ static Result<Crypto::Subject> made(Duration validity, WallTime now = WallTime(1
   const auto crypto = make_openssl_crypto();
   TRY(const auto ca, crypto->make_ca());
   TRY(const auto request, crypto->make_request());
-  TRY(const auto certificate, crypto->sign(request.certificate, ca, "node", "worker", "cluster", now, validity));
+  TRY(const auto certificate,
+      crypto->sign(request.certificate, ca, "node", "worker", "cluster", now, validity));
   return crypto->subject(certificate);
 }
 

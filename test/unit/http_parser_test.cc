@@ -21,7 +21,9 @@ static std::string read(HttpParser& parser, std::string_view text, size_t piece)
 }
 
 TEST_CASE("a chunked request in pieces of any size") {
-  const std::string text = "POST /a?b=c HTTP/1.1\r\nHost: x\r\nX-Thing:  v \r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n6\r\n world\r\n0\r\n\r\n";
+  const std::string text =
+      "POST /a?b=c HTTP/1.1\r\nHost: x\r\nX-Thing:  v \r\nTransfer-Encoding: "
+      "chunked\r\n\r\n5\r\nhello\r\n6\r\n world\r\n0\r\n\r\n";
   for (size_t piece = 1; piece <= text.size(); ++piece) {
     HttpParser p(HttpParser::Kind::kRequest);
     CHECK(read(p, text, piece) == "hello world");
@@ -60,7 +62,8 @@ TEST_CASE("lengths, upgrades and bodies that end with the stream") {
 }
 
 TEST_CASE("a stream that ends too early is an error, also before its first byte") {
-  for (const auto* text : {"", "GET", "GET / HTTP/1.1\r\nHost", "POST / HTTP/1.1\r\nContent-Length: 5\r\n\r\nab"}) {
+  for (const auto* text :
+       {"", "GET", "GET / HTTP/1.1\r\nHost", "POST / HTTP/1.1\r\nContent-Length: 5\r\n\r\nab"}) {
     HttpParser p(HttpParser::Kind::kRequest);
     read(p, text, 1000);
     CHECK_MESSAGE(!p.finish().has_value(), std::string(text));
@@ -70,8 +73,10 @@ TEST_CASE("a stream that ends too early is an error, also before its first byte"
 }
 
 TEST_CASE("what is no HTTP, and headers without end, are refused") {
-  for (const auto& text : {std::string("\x16\x03\x01 tls hello\r\n\r\n"), std::string("GET / HTTP/9.9\r\n\r\n"), std::string("POST / HTTP/1.1\r\nContent-Length: x\r\n\r\n"),
-                           "GET / HTTP/1.1\r\nA: " + std::string(100'000, 'a') + "\r\n\r\n"}) {
+  for (const auto& text :
+       {std::string("\x16\x03\x01 tls hello\r\n\r\n"), std::string("GET / HTTP/9.9\r\n\r\n"),
+        std::string("POST / HTTP/1.1\r\nContent-Length: x\r\n\r\n"),
+        "GET / HTTP/1.1\r\nA: " + std::string(100'000, 'a') + "\r\n\r\n"}) {
     HttpParser p(HttpParser::Kind::kRequest);
     CHECK_MESSAGE(!p.feed(text, [](std::string_view) {}).has_value(), text.substr(0, 40));
   }

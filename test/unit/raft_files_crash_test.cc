@@ -1,5 +1,6 @@
-// sys/disk/raft_files on the simulator's disk, which dies in the middle of any call, tears what was not synced, runs full and fails syncs:
-// it always starts again, with everything that was acknowledged and nothing that was never written.
+// sys/disk/raft_files on the simulator's disk, which dies in the middle of any call, tears what was not
+// synced, runs full and fails syncs: it always starts again, with everything that was acknowledged and
+// nothing that was never written.
 #include "base/log.h"
 #include "sim/disk.h"
 #include "sys/disk/raft_files.h"
@@ -25,7 +26,9 @@ struct Log {
 
 class Trial {
  public:
-  explicit Trial(uint64_t seed) : random_(seed), files_(std::make_shared<sim::SimFiles>(random_.fork(1))) { files_->short_writes = random_.chance(0.5); }
+  explicit Trial(uint64_t seed) : random_(seed), files_(std::make_shared<sim::SimFiles>(random_.fork(1))) {
+    files_->short_writes = random_.chance(0.5);
+  }
 
   /// Empty, or what went wrong.
   std::string run() {
@@ -35,7 +38,9 @@ class Trial {
       if (random_.chance(0.03)) files_->failing_syncs = 1;
       if (random_.chance(0.03)) files_->room = random_.below(300);
       act();
-      if (broken_ && random_.chance(0.5)) {  // the disk works again: what is still on its way must not land behind the gap
+      if (broken_ &&
+          random_.chance(
+              0.5)) {  // the disk works again: what is still on its way must not land behind the gap
         files_->room.reset();
         append();
         while (!loop_.work.empty()) loop_.run_one();
@@ -53,10 +58,14 @@ class Trial {
 
   void act() {
     const auto roll = random_.below(10);
-    if (roll < 5) append();
-    else if (roll < 7 && !loop_.work.empty()) loop_.run_one();
-    else if (roll == 7) vote();
-    else if (roll == 8) snapshot();
+    if (roll < 5)
+      append();
+    else if (roll < 7 && !loop_.work.empty())
+      loop_.run_one();
+    else if (roll == 7)
+      vote();
+    else if (roll == 8)
+      snapshot();
     else if (log().end() > log().start) {
       const Index upto = log().start + random_.below(log().entries.size());
       if (snapshot_ >= upto) dropped_ = std::max(dropped_, upto), disk_->drop_prefix(upto);
@@ -64,24 +73,33 @@ class Trial {
   }
   void append() {
     Log next = log();
-    // Mostly behind the end, sometimes over what was not acknowledged or even was (another leader's log is not this test's matter).
+    // Mostly behind the end, sometimes over what was not acknowledged or even was (another leader's log is
+    // not this test's matter).
     Index from = next.end();
     const Index least = std::max(next.start, std::max(snapshot_, dropped_) + 1);
     if (from > least && random_.chance(0.2)) from = least + random_.below(from - least);
     next.entries.resize(from - next.start);
     std::vector<Entry> entries;
-    for (uint64_t n = random_.chance(0.1) ? 0 : 1 + random_.below(4); n > 0; --n) entries.push_back({++term_, EntryType::kCommand, std::string(random_.below(random_.chance(0.1) ? 3000 : 60), static_cast<char>('a' + term_ % 26))});
+    for (uint64_t n = random_.chance(0.1) ? 0 : 1 + random_.below(4); n > 0; --n)
+      entries.push_back(
+          {++term_, EntryType::kCommand,
+           std::string(random_.below(random_.chance(0.1) ? 3000 : 60), static_cast<char>('a' + term_ % 26))});
     next.entries.insert(next.entries.end(), entries.begin(), entries.end());
     logs_.push_back(std::move(next));
-    disk_->append(from, std::move(entries), raft::Disk::When::kLater, [this, number = logs_.size() - 1](Result<> done) {
-      if (!done) broken_ = true;
-      else acknowledged_ = std::max(acknowledged_, number);
-    });
+    disk_->append(from, std::move(entries), raft::Disk::When::kLater,
+                  [this, number = logs_.size() - 1](Result<> done) {
+                    if (!done)
+                      broken_ = true;
+                    else
+                      acknowledged_ = std::max(acknowledged_, number);
+                  });
   }
   void vote() {
     const uint64_t next = votes_.back() + 1;
-    if (disk_->save_vote(next, next * 2)) votes_ = {next};
-    else votes_.push_back(next), broken_ = true;
+    if (disk_->save_vote(next, next * 2))
+      votes_ = {next};
+    else
+      votes_.push_back(next), broken_ = true;
   }
   void snapshot() {
     const bool reset = random_.chance(0.3);
@@ -126,15 +144,19 @@ class Trial {
 
   // False when the start itself broke off.
   bool compare(const raft::Persistent& p) {
-    if (p.term != votes_.front() && std::ranges::find(votes_, p.term) == votes_.end()) say("vote " + std::to_string(p.term) + " was never cast, or an older one");
+    if (p.term != votes_.front() && std::ranges::find(votes_, p.term) == votes_.end())
+      say("vote " + std::to_string(p.term) + " was never cast, or an older one");
     if (p.vote != p.term * 2) say("term and vote do not belong together");
     votes_ = {p.term};
     const Index had = p.snapshot ? p.snapshot->index : 0;
-    if (had != snapshot_ && had != trying_) say("snapshot " + std::to_string(had) + " instead of " + std::to_string(snapshot_));
+    if (had != snapshot_ && had != trying_)
+      say("snapshot " + std::to_string(had) + " instead of " + std::to_string(snapshot_));
     if (had && p.snapshot->data != std::to_string(had)) say("a snapshot holds something else");
     snapshot_ = had, trying_ = 0, taken_term_ = had ? p.snapshot->term : 0;
     const bool inside = had >= p.log_start && had < p.log_start + p.entries.size();
-    if (had && p.log_start != had + 1 && !(inside && p.entries[had - p.log_start].term == taken_term_)) {  // in the middle of an install: as Replica::start does
+    if (had && p.log_start != had + 1 &&
+        !(inside && p.entries[had - p.log_start].term ==
+                        taken_term_)) {  // in the middle of an install: as Replica::start does
       if (auto saved = disk_->save_snapshot(*p.snapshot, true); !saved) {
         trying_ = had;
         return false;
@@ -148,8 +170,9 @@ class Trial {
         logs_ = {{p.log_start, p.entries}}, acknowledged_ = 0;
         return true;
       }
-    say("log " + std::to_string(p.log_start) + " to " + std::to_string(p.log_start + p.entries.size()) + " is none of those from " + std::to_string(logs_[acknowledged_].start) + " to " + std::to_string(logs_[acknowledged_].end()) +
-        " or later, dropped " + std::to_string(dropped_));
+    say("log " + std::to_string(p.log_start) + " to " + std::to_string(p.log_start + p.entries.size()) +
+        " is none of those from " + std::to_string(logs_[acknowledged_].start) + " to " +
+        std::to_string(logs_[acknowledged_].end()) + " or later, dropped " + std::to_string(dropped_));
     return true;
   }
   bool same(const raft::Persistent& p, const Log& log) const {
@@ -164,9 +187,9 @@ class Trial {
   std::shared_ptr<sim::SimFiles> files_;
   ManualLoop loop_;
   std::unique_ptr<raft::Disk> disk_;
-  std::vector<Log> logs_{Log{}};      // after each call since the last start; [acknowledged_] is durable
+  std::vector<Log> logs_{Log{}};  // after each call since the last start; [acknowledged_] is durable
   size_t acknowledged_ = 0;
-  std::vector<uint64_t> votes_{0};    // the durable one, and those tried since
+  std::vector<uint64_t> votes_{0};  // the durable one, and those tried since
   Index snapshot_ = 0, trying_ = 0, dropped_ = 0;
   raft::Term term_ = 0, taken_term_ = 0;
   bool broken_ = false;

@@ -1,6 +1,6 @@
 // sys/disk/raft_files on real files: what a crash may leave, truncation, segments.
-#include <algorithm>
 #include "sys/disk/raft_files.h"
+#include <algorithm>
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -50,9 +50,12 @@ struct Store {
   void append(Index from, std::vector<std::string> words, raft::Term term = 1) {
     std::vector<Entry> entries;
     for (auto& w : words) entries.push_back({term, EntryType::kCommand, w});
-    disk->append(from, entries, raft::Disk::When::kLater, [this](Result<> r) { acknowledged += r.has_value(); });
+    disk->append(from, entries, raft::Disk::When::kLater,
+                 [this](Result<> r) { acknowledged += r.has_value(); });
   }
-  void write(Index from, std::vector<std::string> words, raft::Term term = 1) { append(from, std::move(words), term), loop.run(); }
+  void write(Index from, std::vector<std::string> words, raft::Term term = 1) {
+    append(from, std::move(words), term), loop.run();
+  }
 };
 
 std::string text(const raft::Persistent& p) {
@@ -103,7 +106,8 @@ TEST_CASE("entries of any bytes and kinds come back") {
   {
     Store s(f);
     s.load();
-    s.disk->append(1, {{1, EntryType::kChange, bytes}, {2, EntryType::kBarrier, ""}}, raft::Disk::When::kNow, [](Result<> r) { CHECK(r.has_value()); });
+    s.disk->append(1, {{1, EntryType::kChange, bytes}, {2, EntryType::kBarrier, ""}}, raft::Disk::When::kNow,
+                   [](Result<> r) { CHECK(r.has_value()); });
   }
   Store s(f);
   const auto p = s.load();
@@ -310,7 +314,9 @@ TEST_CASE("appends are acknowledged in order and none before it is written") {
   Store s(f);
   s.load();
   std::vector<int> order;
-  for (int i = 0; i < 5; ++i) s.disk->append(static_cast<Index>(i + 1), {{1, EntryType::kCommand, "x"}}, raft::Disk::When::kLater, [&order, i](Result<>) { order.push_back(i); });
+  for (int i = 0; i < 5; ++i)
+    s.disk->append(static_cast<Index>(i + 1), {{1, EntryType::kCommand, "x"}}, raft::Disk::When::kLater,
+                   [&order, i](Result<>) { order.push_back(i); });
   CHECK(order.empty());
   s.loop.run();
   CHECK(order == std::vector<int>{0, 1, 2, 3, 4});

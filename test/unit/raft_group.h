@@ -1,4 +1,5 @@
-// A group of replicas on a table for tests: the real core, disks in memory, one queue of messages, virtual time.
+// A group of replicas on a table for tests: the real core, disks in memory, one queue of messages, virtual
+// time.
 #pragma once
 #include "raft/replica.h"
 
@@ -38,7 +39,8 @@ struct MemoryDisk final : Disk {
     stable.entries.resize(from - stable.log_start);
     stable.entries.insert(stable.entries.end(), entries.begin(), entries.end());
   }
-  void append(Index from, std::vector<Entry> entries, When when, std::function<void(Result<>)> done) override {
+  void append(Index from, std::vector<Entry> entries, When when,
+              std::function<void(Result<>)> done) override {
     if (when == When::kNow) {
       write(from, entries);
       return done({});
@@ -74,7 +76,8 @@ struct Words final : StateMachine {
   }
   Result<> restore(const std::string& data) override {
     words.clear();
-    for (size_t at = 0, end; (end = data.find('\n', at)) != std::string::npos; at = end + 1) words.push_back(data.substr(at, end - at));
+    for (size_t at = 0, end; (end = data.find('\n', at)) != std::string::npos; at = end + 1)
+      words.push_back(data.substr(at, end - at));
     return {};
   }
 };
@@ -90,7 +93,7 @@ struct Member {
 struct Group {
   std::map<Id, Member> servers;
   std::deque<Message> wire;
-  std::set<Id> cut;  // nobody hears them, they hear nobody
+  std::set<Id> cut;      // nobody hears them, they hear nobody
   std::set<Id> stalled;  // their disks take their time
   std::function<bool(const Message&)> lose = [](const Message&) { return false; };
   std::set<std::pair<Term, Id>> leaders;
@@ -105,10 +108,12 @@ struct Group {
   void build(Id id) {
     auto& s = at(id);
     s.machine.words.clear();
-    s.replica = std::make_unique<Replica>(make_libraft_core({id, address(id), static_cast<uint32_t>(id * 77), 1000, 100}), id, s.disk, s.machine, [this, id](Message m) {
-      if (m.from == 0) m.from = id;
-      wire.push_back(std::move(m));
-    });
+    s.replica = std::make_unique<Replica>(
+        make_libraft_core({id, address(id), static_cast<uint32_t>(id * 77), 1000, 100}), id, s.disk,
+        s.machine, [this, id](Message m) {
+          if (m.from == 0) m.from = id;
+          wire.push_back(std::move(m));
+        });
   }
   void crash(Id id) {
     at(id).replica.reset();
@@ -152,14 +157,16 @@ struct Group {
         write();
       }
     }
-    for (int i = 0; i < 2000 && deliver(); ++i) {}
+    for (int i = 0; i < 2000 && deliver(); ++i) {
+    }
     for (auto& [id, s] : servers) {
       if (!s.replica) continue;
       REQUIRE_MESSAGE(!s.replica->failed(), s.replica->failure());
       if (s.replica->leader()) leaders.insert({s.replica->term(), id});
     }
     std::set<Term> terms;
-    for (const auto& [term, id] : leaders) CHECK_MESSAGE(terms.insert(term).second, "two leaders in term " << term);
+    for (const auto& [term, id] : leaders)
+      CHECK_MESSAGE(terms.insert(term).second, "two leaders in term " << term);
   }
   void tick() {
     const uint64_t before = std::exchange(now, now + 10);
@@ -179,7 +186,8 @@ struct Group {
     Id found = 0;
     Term best = 0;
     for (auto& [id, s] : servers)
-      if (s.replica && !cut.contains(id) && s.replica->leader() && s.replica->term() > best) found = id, best = s.replica->term();
+      if (s.replica && !cut.contains(id) && s.replica->leader() && s.replica->term() > best)
+        found = id, best = s.replica->term();
     return found;
   }
   void settle() {
@@ -198,7 +206,9 @@ struct Group {
   void agree(const std::set<Id>& ids) {
     settle();
     wait([&] {
-      return leader() && std::ranges::all_of(ids, [&](Id id) { return (*this)[id].applied() == (*this)[leader()].last_index(); });
+      return leader() && std::ranges::all_of(ids, [&](Id id) {
+               return (*this)[id].applied() == (*this)[leader()].last_index();
+             });
     });
     for (const Id id : ids) CHECK(at(id).machine.words == at(*ids.begin()).machine.words);
   }

@@ -1,4 +1,5 @@
-// raft/replica on the real core: who votes while the group's members change, and crashes in the middle of a change.
+// raft/replica on the real core: who votes while the group's members change, and crashes in the middle of a
+// change.
 #include <random>
 
 #include "raft_group.h"
@@ -7,7 +8,13 @@ namespace panal::raft {
 using namespace test;
 
 static Message vote_request(Id from, Id to, Term term, Index last, Term last_term, bool pre_vote = false) {
-  Message m{.type = MessageType::kVote, .from = from, .to = to, .address = address(from), .term = term, .prev_index = last, .prev_term = last_term};
+  Message m{.type = MessageType::kVote,
+            .from = from,
+            .to = to,
+            .address = address(from),
+            .term = term,
+            .prev_index = last,
+            .prev_term = last_term};
   m.pre_vote = pre_vote;
   return m;
 }
@@ -43,14 +50,17 @@ TEST_CASE("a manager that crashes before the second one knows of its vote leads 
     REQUIRE(!g[1].leader());  // it takes two votes now
     CHECK(g.write("b").has_value());
     g.agree({1, 2});
-    CHECK(g[2].configuration() == Configuration{{1, address(1), Role::kVoter}, {2, address(2), Role::kVoter}});
+    CHECK(g[2].configuration() ==
+          Configuration{{1, address(1), Role::kVoter}, {2, address(2), Role::kVoter}});
     g.crash(1), g.crash(2);
     g.boot(2), g.boot(1);
     CHECK(g.write("c").has_value());
   }
 }
 
-TEST_CASE("who has no vote of its own votes as any other: once in a term, also across a restart, and not against its log or its leader") {
+TEST_CASE(
+    "who has no vote of its own votes as any other: once in a term, also across a restart, and not against "
+    "its log or its leader") {
   for (const Id asked : {Id{2}, Id{3}}) {  // a standby; one that was never heard of
     CAPTURE(asked);
     Group g;
@@ -85,7 +95,8 @@ TEST_CASE("who has no vote of its own votes as any other: once in a term, also a
     CHECK(!answer(g, vote_request(8, asked, term + 5, last + 9, term + 5)).granted);
     CHECK(answer(g, vote_request(8, asked, term + 7, last, term)).granted);
     g.crash(asked), g.build(asked);
-    CHECK(g[asked].start_alone(g.now, address(asked)).has_value() == (asked == 2));  // a vote is no cluster's state
+    CHECK(g[asked].start_alone(g.now, address(asked)).has_value() ==
+          (asked == 2));  // a vote is no cluster's state
   }
 }
 
@@ -133,7 +144,8 @@ TEST_CASE("a manager is not told of its removal before the removal stands") {
   CHECK(g[1].configuration().size() == 2);
 }
 
-TEST_CASE("storms while members come and go: the group always finds a leader again, acknowledged writes stand") {
+TEST_CASE(
+    "storms while members come and go: the group always finds a leader again, acknowledged writes stand") {
   for (uint64_t seed = 1; seed <= storm_seeds(); ++seed) {
     CAPTURE(seed);
     std::mt19937_64 dice(seed);
@@ -143,29 +155,53 @@ TEST_CASE("storms while members come and go: the group always finds a leader aga
     std::set<Id> gone;  // for good, with their disks
     std::vector<std::string> acknowledged;
     g.lose = [&](const Message&) { return dice() % 10 == 0; };
-    const auto any = [&] { return std::next(g.servers.begin(), static_cast<long>(dice() % g.servers.size()))->first; };
+    const auto any = [&] {
+      return std::next(g.servers.begin(), static_cast<long>(dice() % g.servers.size()))->first;
+    };
     for (int round = 0; round < 150; ++round) {
       const Id id = any();
       switch (dice() % 10) {
-        case 0: if (g.at(id).replica) g.crash(id); break;
-        case 1: case 2: case 3: if (!g.at(id).replica && !gone.contains(id)) g.boot(id); break;
-        case 4: g.cut.insert(id); break;
-        case 5: g.cut.clear(); break;
-        case 6: g.stalled.insert(id); break;
-        case 7: g.stalled.clear(); break;
-        default: break;
+        case 0:
+          if (g.at(id).replica) g.crash(id);
+          break;
+        case 1:
+        case 2:
+        case 3:
+          if (!g.at(id).replica && !gone.contains(id)) g.boot(id);
+          break;
+        case 4:
+          g.cut.insert(id);
+          break;
+        case 5:
+          g.cut.clear();
+          break;
+        case 6:
+          g.stalled.insert(id);
+          break;
+        case 7:
+          g.stalled.clear();
+          break;
+        default:
+          break;
       }
       const std::string word = std::to_string(round);
       for (auto& [who, s] : g.servers) {
         if (!s.replica || !s.replica->leader()) continue;
-        s.replica->propose(g.now, word + "@" + std::to_string(who), [&acknowledged, word, who](Result<Index> r) { if (r) acknowledged.push_back(word + "@" + std::to_string(who)); });
+        s.replica->propose(g.now, word + "@" + std::to_string(who),
+                           [&acknowledged, word, who](Result<Index> r) {
+                             if (r) acknowledged.push_back(word + "@" + std::to_string(who));
+                           });
         const auto configuration = s.replica->configuration();
         const Server& one = configuration[dice() % configuration.size()];
         if (dice() % 3 == 0 && one.id != who) {
           const bool remove = one.role == Role::kVoter;
-          s.replica->change(g.now, {one.id, one.address, Role::kVoter}, remove, [&gone, remove, id = one.id](Result<Index> r) { if (r && remove) gone.insert(id); });
+          s.replica->change(g.now, {one.id, one.address, Role::kVoter}, remove,
+                            [&gone, remove, id = one.id](Result<Index> r) {
+                              if (r && remove) gone.insert(id);
+                            });
         } else if (dice() % 3 == 0 && configuration.size() < 5) {
-          s.replica->change(g.now, {newest + 1, address(newest + 1), Role::kStandby}, false, [](Result<Index>) {});
+          s.replica->change(g.now, {newest + 1, address(newest + 1), Role::kStandby}, false,
+                            [](Result<Index>) {});
           g.boot(++newest);
           break;  // the map has changed
         }

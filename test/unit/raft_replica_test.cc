@@ -55,9 +55,17 @@ TEST_CASE("a minority writes nothing and forgets what it tried") {
 TEST_CASE("a configuration that is none, from a peer or the disk, is not taken and breaks nothing") {
   const std::string word(7, '\0');
   const std::string one = std::string("\x01\x01") + word + std::string("\x07\0\0\0\0\0\0\0", 8);
-  std::vector<std::string> bad = {"", "x", "\x01", std::string("\x01\xff") + word, one, one + "address", one + std::string("address\0", 8), one + std::string("address\0\x09", 9)};
+  std::vector<std::string> bad = {"",
+                                  "x",
+                                  "\x01",
+                                  std::string("\x01\xff") + word,
+                                  one,
+                                  one + "address",
+                                  one + std::string("address\0", 8),
+                                  one + std::string("address\0\x09", 9)};
   std::string twice = std::string("\x01\x02") + word;
-  for (const char* address : {"a", "b"}) twice += std::string("\x07\0\0\0\0\0\0\0", 8) + address + std::string("\0\x01", 2);
+  for (const char* address : {"a", "b"})
+    twice += std::string("\x07\0\0\0\0\0\0\0", 8) + address + std::string("\0\x01", 2);
   bad.push_back(twice);
   for (const auto& data : bad) {
     Group g;
@@ -66,7 +74,14 @@ TEST_CASE("a configuration that is none, from a peer or the disk, is not taken a
     const Id leader = g.leader(), follower = leader == 1 ? 2 : 1;
     g.agree({1, 2, 3});
     const Index last = g[follower].last_index();
-    Message m{.type = MessageType::kAppend, .from = leader, .to = follower, .address = address(leader), .term = g[leader].term(), .prev_index = last, .prev_term = g[leader].term(), .commit = last};
+    Message m{.type = MessageType::kAppend,
+              .from = leader,
+              .to = follower,
+              .address = address(leader),
+              .term = g[leader].term(),
+              .prev_index = last,
+              .prev_term = g[leader].term(),
+              .commit = last};
     m.entries = {{g[leader].term(), EntryType::kChange, data}};
     g[follower].receive(g.now, m);
     CHECK(g[follower].last_index() == last);
@@ -86,8 +101,16 @@ TEST_CASE("a snapshot whose configuration names a server twice is not taken") {
   (void)g.write("a");
   g.agree({1, 2, 3});
   const Id leader = g.leader(), follower = leader == 1 ? 2 : 1;
-  Message m{.type = MessageType::kInstall, .from = leader, .to = follower, .address = address(leader), .term = g[leader].term()};
-  m.snapshot = {g[leader].last_index() + 100, g[leader].term(), {{1, "a", Role::kVoter}, {1, "b", Role::kVoter}}, 1, "x\n"};
+  Message m{.type = MessageType::kInstall,
+            .from = leader,
+            .to = follower,
+            .address = address(leader),
+            .term = g[leader].term()};
+  m.snapshot = {g[leader].last_index() + 100,
+                g[leader].term(),
+                {{1, "a", Role::kVoter}, {1, "b", Role::kVoter}},
+                1,
+                "x\n"};
   g[follower].receive(g.now, m);
   CHECK(!g[follower].failed());
   CHECK(g.at(follower).machine.words == std::vector<std::string>{"a"});
@@ -141,7 +164,9 @@ TEST_CASE("a manager that missed entries catches up though answers to the leader
     // The first answers of the one that lags never arrive, or the first appends to it.
     int left = 12;
     g.lose = [&](const Message& m) {
-      const bool hit = kind == 0 ? m.from == behind && m.type == MessageType::kAppendResult : kind == 1 ? m.to == behind && m.type == MessageType::kAppend : m.from == behind || m.to == behind;
+      const bool hit = kind == 0   ? m.from == behind && m.type == MessageType::kAppendResult
+                       : kind == 1 ? m.to == behind && m.type == MessageType::kAppend
+                                   : m.from == behind || m.to == behind;
       return hit && left-- > 0;
     };
     (void)g.write("c"), (void)g.write("d");
@@ -162,7 +187,9 @@ TEST_CASE("a new leader that keeps writing brings a lagging manager along") {
   // The one that lags answers the new leader's first appends into the void.
   std::set<Term> heard;
   int left = 6;
-  g.lose = [&](const Message& m) { return m.from == behind && m.type == MessageType::kAppendResult && m.rejected != 0 && left-- > 0; };
+  g.lose = [&](const Message& m) {
+    return m.from == behind && m.type == MessageType::kAppendResult && m.rejected != 0 && left-- > 0;
+  };
   for (int i = 0; i < 5; ++i) (void)g.write("b");
   g.agree({1, 2, 3});
 }
@@ -247,7 +274,14 @@ TEST_CASE("who refuses a leader of an earlier term claims nothing that its log d
   g.agree({1, 2, 3});
   const Id leader = g.leader(), follower = leader == 1 ? 2 : 1;
   const Term term = g[follower].term();
-  Message append{.type = MessageType::kAppend, .from = leader, .to = follower, .address = address(leader), .term = term - 1, .prev_index = 1, .prev_term = 1, .commit = 1};
+  Message append{.type = MessageType::kAppend,
+                 .from = leader,
+                 .to = follower,
+                 .address = address(leader),
+                 .term = term - 1,
+                 .prev_index = 1,
+                 .prev_term = 1,
+                 .commit = 1};
   Message from_the_start = append, install = append;
   from_the_start.prev_index = from_the_start.prev_term = 0;
   install.type = MessageType::kInstall, install.snapshot = {2, 1, g[leader].configuration(), 1, "a\n"};
@@ -293,7 +327,8 @@ TEST_CASE("adding a manager that votes already takes no vote away") {
   const Id l = g.leader();
   const Configuration before = g[l].configuration();
   std::optional<Result<Index>> done;
-  g[l].change(g.now, {l == 2 ? 3u : 2u, address(l == 2 ? 3 : 2), Role::kStandby}, false, [&](Result<Index> r) { done = r; });
+  g[l].change(g.now, {l == 2 ? 3u : 2u, address(l == 2 ? 3 : 2), Role::kStandby}, false,
+              [&](Result<Index> r) { done = r; });
   REQUIRE(done.has_value());
   CHECK(done->has_value());
   CHECK(g[l].configuration() == before);
@@ -409,15 +444,29 @@ TEST_CASE("storms of crashes, cuts and losses: acknowledged writes stand, all ag
     for (int round = 0; round < 120; ++round) {
       const Id id = 1 + dice() % 3;
       switch (dice() % 8) {
-        case 0: if (g.at(id).replica) g.crash(id); break;
-        case 1: case 2: if (!g.at(id).replica) g.boot(id); break;
-        case 3: g.cut.insert(id); break;
-        case 4: g.cut.clear(); break;
-        default: break;
+        case 0:
+          if (g.at(id).replica) g.crash(id);
+          break;
+        case 1:
+        case 2:
+          if (!g.at(id).replica) g.boot(id);
+          break;
+        case 3:
+          g.cut.insert(id);
+          break;
+        case 4:
+          g.cut.clear();
+          break;
+        default:
+          break;
       }
       const std::string word = std::to_string(round);
       for (auto& [who, s] : g.servers)
-        if (s.replica && s.replica->leader()) s.replica->propose(g.now, word + "@" + std::to_string(who), [&acknowledged, word, who](Result<Index> r) { if (r) acknowledged.push_back(word + "@" + std::to_string(who)); });
+        if (s.replica && s.replica->leader())
+          s.replica->propose(g.now, word + "@" + std::to_string(who),
+                             [&acknowledged, word, who](Result<Index> r) {
+                               if (r) acknowledged.push_back(word + "@" + std::to_string(who));
+                             });
       for (uint64_t i = dice() % 40; i > 0; --i) g.tick();
     }
     g.lose = [](const Message&) { return false; };

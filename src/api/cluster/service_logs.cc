@@ -1,10 +1,11 @@
-// Logs of services and tasks: every node reads its own containers' logs, the manager that was asked merges them.
+// Logs of services and tasks: every node reads its own containers' logs, the manager that was asked merges
+// them.
 #include <algorithm>
 
 #include "api/api.h"
 #include "api/body.h"
-#include "api/containers/pump.h"
 #include "api/cluster/swarm_parts.h"
+#include "api/containers/pump.h"
 #include "base/text.h"
 #include "model/cluster_json.h"
 
@@ -17,7 +18,8 @@ struct LogRequest {
 };
 template <class A>
 void fields(A& a, LogRequest& r) {
-  a("Task", r.task), a("Out", r.out), a("Err", r.err), a("Follow", r.follow), a("Tail", r.tail), a("Since", r.since), a("Until", r.until);
+  a("Task", r.task), a("Out", r.out), a("Err", r.err), a("Follow", r.follow), a("Tail", r.tail),
+      a("Since", r.since), a("Until", r.until);
 }
 struct LogRecord {
   int64_t time = 0;
@@ -37,7 +39,9 @@ static Task<Result<>> serve_log(Api& api, RpcStream& stream) {
   CO_TRY(const auto request, from_text<LogRequest>(*first));
   LivePtr live;
   for (const auto& [id, candidate] : p.containers.all())
-    if (auto label = candidate->c.config.labels.find("com.docker.swarm.task.id"); label != candidate->c.config.labels.end() && label->second == request.task) live = candidate;
+    if (auto label = candidate->c.config.labels.find("com.docker.swarm.task.id");
+        label != candidate->c.config.labels.end() && label->second == request.task)
+      live = candidate;
   if (!live) co_return fail(Code::kNotFound, "no container of task " + request.task + " on this node");
   CO_TRYV(readable_log(live->c));
   LogQuery q;
@@ -63,27 +67,31 @@ struct TaskSource {
   bool local = false;
 };
 
-
 }  // namespace
 
 static std::string line_text(const LogQuery& q, const LogRecord& r, const TaskSource& s) {
   std::string out;
   if (q.timestamps) out += rfc3339_nano(WallTime(Duration(r.time))) + " ";
   if (q.details)
-    out += "com.docker.swarm.node.id=" + s.task.node_id + ",com.docker.swarm.service.id=" + s.task.service_id + ",com.docker.swarm.task.id=" + s.task.meta.id + " ";
+    out += "com.docker.swarm.node.id=" + s.task.node_id +
+           ",com.docker.swarm.service.id=" + s.task.service_id +
+           ",com.docker.swarm.task.id=" + s.task.meta.id + " ";
   return out + unbase64(r.text).value_or("");
 }
 
-// The tasks there are now, and whether there may be more: with follow they are asked for again whenever the store changed.
+// The tasks there are now, and whether there may be more: with follow they are asked for again whenever the
+// store changed.
 struct Sources {
   std::vector<TaskSource> tasks;
   bool more = true;
 };
-static Task<Result<>> stream_logs(Api& api, Call& call, std::function<Sources(const Manager&)> sources, bool tty) {
+static Task<Result<>> stream_logs(Api& api, Call& call, std::function<Sources(const Manager&)> sources,
+                                  bool tty) {
   ApiParts& p = api.parts();
   std::list<TaskSource> known;
   CO_TRY(const LogQuery q, parse_log_query(call.request(), p.loop.wall_now()));
-  CO_TRYV(co_await call.http.begin(200, tty ? "application/vnd.docker.raw-stream" : "application/vnd.docker.multiplexed-stream"));
+  CO_TRYV(co_await call.http.begin(
+      200, tty ? "application/vnd.docker.raw-stream" : "application/vnd.docker.multiplexed-stream"));
   std::vector<RpcStream*> open;
   call.http.on_close([&open, &p] {
     for (auto* s : open) s->cancel();
@@ -97,7 +105,13 @@ static Task<Result<>> stream_logs(Api& api, Call& call, std::function<Sources(co
   size_t gathered_bytes = 0;
   bool broken = false;
   auto read_one = [&](const TaskSource& s, bool later) -> Task<void> {
-    LogRequest request{s.task.meta.id, q.out, q.err, q.follow, q.tail && !later ? static_cast<int64_t>(*q.tail) : -1, q.since ? q.since->time_since_epoch().count() : 0, q.until ? q.until->time_since_epoch().count() : 0};
+    LogRequest request{s.task.meta.id,
+                       q.out,
+                       q.err,
+                       q.follow,
+                       q.tail && !later ? static_cast<int64_t>(*q.tail) : -1,
+                       q.since ? q.since->time_since_epoch().count() : 0,
+                       q.until ? q.until->time_since_epoch().count() : 0};
     auto stream = co_await p.swarm->transport().open(s.address + ":7946", "/panal.Node/Logs");
     if (!stream) co_return;
     open.push_back(stream->get());
@@ -123,12 +137,14 @@ static Task<Result<>> stream_logs(Api& api, Call& call, std::function<Sources(co
     if (!m) break;
     const Sources now = sources(*m);
     for (const auto& s : now.tasks)
-      if (std::ranges::none_of(known, [&](const TaskSource& k) { return k.task.meta.id == s.task.meta.id; })) scope.spawn(read_one(known.emplace_back(s), later));
+      if (std::ranges::none_of(known, [&](const TaskSource& k) { return k.task.meta.id == s.task.meta.id; }))
+        scope.spawn(read_one(known.emplace_back(s), later));
     if (!q.follow || !now.more) break;
     (void)co_await m->changed().wait(p.loop, 5s);
   }
   co_await scope.join();
-  if (q.tail && lines.size() > *q.tail) lines.erase(lines.begin(), std::prev(lines.end(), static_cast<long>(*q.tail)));
+  if (q.tail && lines.size() > *q.tail)
+    lines.erase(lines.begin(), std::prev(lines.end(), static_cast<long>(*q.tail)));
   for (const auto& [time, line] : lines) CO_TRYV(co_await send(line.first, *line.second));
   co_return co_await call.http.end();
 }
@@ -170,7 +186,8 @@ static Task<Result<>> task_logs(Api& api, Call& call) {
 void add_service_log_routes(Api& api) {
   api.route("GET", "/services/{}/logs", [&api](Call& c) { return service_logs(api, c); });
   api.route("GET", "/tasks/{}/logs", [&api](Call& c) { return task_logs(api, c); });
-  api.parts().swarm->transport().serve_stream("/panal.Node/Logs", {"manager"}, [&api](Peer, RpcStream& stream) { return serve_log(api, stream); });
+  api.parts().swarm->transport().serve_stream(
+      "/panal.Node/Logs", {"manager"}, [&api](Peer, RpcStream& stream) { return serve_log(api, stream); });
 }
 
 }  // namespace panal

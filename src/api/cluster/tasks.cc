@@ -18,7 +18,9 @@ Result<const ClusterTask*> find_task(const Manager& m, const std::string& name) 
     if (!name.empty() && id.starts_with(name)) prefix = &t, ++matches;
   }
   if (matches == 1) return prefix;
-  if (matches > 1) return fail(Code::kInvalid, "rpc error: code = Unknown desc = task " + name + " is ambiguous (" + std::to_string(matches) + " matches found)");
+  if (matches > 1)
+    return fail(Code::kInvalid, "rpc error: code = Unknown desc = task " + name + " is ambiguous (" +
+                                    std::to_string(matches) + " matches found)");
   return fail(Code::kNotFound, "task " + name + " not found");
 }
 
@@ -28,9 +30,14 @@ static Json task_json(const Manager& m, const ClusterTask& t) {
   o["Labels"] = JsonObject{}, o["Spec"] = to_json(t.spec), o["ServiceID"] = t.service_id;
   if (t.slot) o["Slot"] = t.slot;
   if (!t.node_id.empty()) o["NodeID"] = t.node_id;
-  JsonObject status{{"Timestamp", rfc3339(t.status.time)}, {"State", name_of(t.status.state)}, {"Message", t.status.message}};
+  JsonObject status{{"Timestamp", rfc3339(t.status.time)},
+                    {"State", name_of(t.status.state)},
+                    {"Message", t.status.message}};
   if (!t.status.error.empty()) status["Err"] = t.status.error;
-  if (!t.status.container_id.empty()) status["ContainerStatus"] = JsonObject{{"ContainerID", t.status.container_id}, {"PID", t.status.pid}, {"ExitCode", t.status.exit_code.value_or(0)}};
+  if (!t.status.container_id.empty())
+    status["ContainerStatus"] = JsonObject{{"ContainerID", t.status.container_id},
+                                           {"PID", t.status.pid},
+                                           {"ExitCode", t.status.exit_code.value_or(0)}};
   JsonArray ports;
   for (const auto& p : t.status.ports) ports.push_back(to_json(p));
   status["PortStatus"] = ports.empty() ? Json(JsonObject{}) : Json(JsonObject{{"Ports", ports}});
@@ -39,7 +46,12 @@ static Json task_json(const Manager& m, const ClusterTask& t) {
   for (const auto& n : t.networks) {
     const auto* network = m.store().network(n.network_id);
     JsonObject shown{{"ID", n.network_id}};
-    if (network) shown["Spec"] = JsonObject{{"Name", network->network.name}, {"Labels", to_json(network->network.labels)}, {"Ingress", network->network.ingress}, {"Scope", "swarm"}, {"DriverConfiguration", JsonObject{{"Name", "overlay"}}}};
+    if (network)
+      shown["Spec"] = JsonObject{{"Name", network->network.name},
+                                 {"Labels", to_json(network->network.labels)},
+                                 {"Ingress", network->network.ingress},
+                                 {"Scope", "swarm"},
+                                 {"DriverConfiguration", JsonObject{{"Name", "overlay"}}}};
     attachments.push_back(JsonObject{{"Network", shown}, {"Addresses", JsonArray{Json(n.address)}}});
   }
   if (!attachments.empty()) o["NetworksAttachments"] = attachments;
@@ -48,15 +60,19 @@ static Json task_json(const Manager& m, const ClusterTask& t) {
 
 static Task<Result<>> list(Api& api, Call& call) {
   CO_TRY(const ManagerPtr m, co_await manager_of(api));
-  CO_TRY(const Filters f, Filters::parse(call.request(), {"desired-state", "id", "label", "name", "node", "service", "_up-to-date", "runtime"}));
+  CO_TRY(const Filters f, Filters::parse(call.request(), {"desired-state", "id", "label", "name", "node",
+                                                          "service", "_up-to-date", "runtime"}));
   const auto service_fits = [&](const ClusterTask& t) {
-    return f.any("service", [&](const std::string& v) { return t.service_id == v || t.service_name == v || t.service_id.starts_with(v); });
+    return f.any("service", [&](const std::string& v) {
+      return t.service_id == v || t.service_name == v || t.service_id.starts_with(v);
+    });
   };
   const auto node_fits = [&](const ClusterTask& t) {
     return f.any("node", [&](const std::string& given) {
       const std::string v = given == "self" ? api.parts().swarm->node_id() : given;
       const Node* n = m->store().node(t.node_id);
-      return t.node_id == v || (n && n->description.hostname == v) || (!v.empty() && t.node_id.starts_with(v));
+      return t.node_id == v || (n && n->description.hostname == v) ||
+             (!v.empty() && t.node_id.starts_with(v));
     });
   };
   for (const auto& name : f.get("service")) CO_TRYV(find_service(*m, name));
@@ -66,11 +82,15 @@ static Task<Result<>> list(Api& api, Call& call) {
     const Service* s = m->store().service(t.service_id);
     const std::string name = t.service_name + "." + (t.slot ? std::to_string(t.slot) : t.node_id) + "." + id;
     if (f.has("_up-to-date") && (!s || t.spec_version != s->spec_version)) continue;
-    const bool state = !f.has("desired-state") || std::ranges::any_of(f.get("desired-state"), [&](const std::string& v) {
-      if (v == "accepted") return t.desired == TaskState::kRunning && t.status.state < TaskState::kRunning;
-      return name_of(t.desired) == v || (v == "shutdown" && t.desired == TaskState::kRemove);
-    });
-    if (state && service_fits(t) && node_fits(t) && f.any("id", [&, &key = id](const std::string& v) { return key.starts_with(v); }) && f.any("name", [&](const std::string& v) { return name.starts_with(v) || t.service_name == v; }))
+    const bool state =
+        !f.has("desired-state") || std::ranges::any_of(f.get("desired-state"), [&](const std::string& v) {
+          if (v == "accepted")
+            return t.desired == TaskState::kRunning && t.status.state < TaskState::kRunning;
+          return name_of(t.desired) == v || (v == "shutdown" && t.desired == TaskState::kRemove);
+        });
+    if (state && service_fits(t) && node_fits(t) &&
+        f.any("id", [&, &key = id](const std::string& v) { return key.starts_with(v); }) &&
+        f.any("name", [&](const std::string& v) { return name.starts_with(v) || t.service_name == v; }))
       out.push_back(task_json(*m, t));
   }
   co_await call.http.reply(200, dump(out));
@@ -95,9 +115,12 @@ struct SecretKind {
   Kind kind;
   const char* word;
   size_t limit_bytes;
-  const std::map<std::string, SecretObject>& table(const Store& s) const { return kind == Kind::kSecret ? s.secrets : s.configs; }
+  const std::map<std::string, SecretObject>& table(const Store& s) const {
+    return kind == Kind::kSecret ? s.secrets : s.configs;
+  }
 };
-static constexpr SecretKind kSecrets{Kind::kSecret, "secret", 500 * 1024}, kConfigs{Kind::kConfig, "config", 1000 * 1024};
+static constexpr SecretKind kSecrets{Kind::kSecret, "secret", 500 * 1024},
+    kConfigs{Kind::kConfig, "config", 1000 * 1024};
 
 struct SecretSpec {
   std::string name, data;
@@ -133,8 +156,9 @@ static Task<Result<>> list_secrets(Api& api, Call& call, const SecretKind& k) {
   CO_TRY(const Filters f, Filters::parse(call.request(), {"id", "label", "name", "names"}));
   JsonArray out;
   for (const auto& [id, s] : k.table(m->store())) {
-    const bool fits = f.any("id", [&, &key = id](const std::string& v) { return key.starts_with(v); }) && f.any("name", [&](const std::string& v) { return s.name.starts_with(v); }) && f.exact("names", s.name) &&
-                      f.labels("label", s.labels);
+    const bool fits = f.any("id", [&, &key = id](const std::string& v) { return key.starts_with(v); }) &&
+                      f.any("name", [&](const std::string& v) { return s.name.starts_with(v); }) &&
+                      f.exact("names", s.name) && f.labels("label", s.labels);
     if (fits) out.push_back(secret_json(k, s));
   }
   co_await call.http.reply(200, dump(out));
@@ -147,8 +171,14 @@ static Task<Result<>> create_secret(Api& api, Call& call, const SecretKind& k) {
   CO_TRY(const auto spec, from_json<SecretSpec>(json));
   const auto data = unbase64(spec.data);
   if (!data) co_return fail(Code::kInvalid, "invalid JSON: Data must be base64");
-  if (!valid_name(spec.name + "0") || spec.name.size() > 64) co_return fail(Code::kInvalid, "rpc error: code = InvalidArgument desc = invalid name, only 64 [a-zA-Z0-9-_.] characters allowed, and the start and end character must be [a-zA-Z0-9]");
-  if (data->empty() || data->size() >= k.limit_bytes) co_return fail(Code::kInvalid, std::string("rpc error: code = InvalidArgument desc = ") + k.word + " data must be larger than 0 and less than " + std::to_string(k.limit_bytes) + " bytes");
+  if (!valid_name(spec.name + "0") || spec.name.size() > 64)
+    co_return fail(Code::kInvalid,
+                   "rpc error: code = InvalidArgument desc = invalid name, only 64 [a-zA-Z0-9-_.] characters "
+                   "allowed, and the start and end character must be [a-zA-Z0-9]");
+  if (data->empty() || data->size() >= k.limit_bytes)
+    co_return fail(Code::kInvalid, std::string("rpc error: code = InvalidArgument desc = ") + k.word +
+                                       " data must be larger than 0 and less than " +
+                                       std::to_string(k.limit_bytes) + " bytes");
   SecretObject s;
   s.meta.id = api.parts().entropy.swarm_id(), s.name = spec.name, s.data = *data, s.labels = spec.labels;
   const std::string id = s.meta.id;
@@ -174,10 +204,15 @@ static Task<Result<>> remove_secret(Api& api, Call& call, const SecretKind& k) {
   const std::string id = s->meta.id, name = s->name;
   std::vector<std::string> users;
   for (const auto& [sid, service] : m->store().services) {
-    const auto& refs = k.kind == Kind::kSecret ? service.spec.task.container.secrets : service.spec.task.container.configs;
-    if (std::ranges::any_of(refs, [&](const NamedReference& r) { return r.id == id; })) users.push_back(service.spec.name);
+    const auto& refs =
+        k.kind == Kind::kSecret ? service.spec.task.container.secrets : service.spec.task.container.configs;
+    if (std::ranges::any_of(refs, [&](const NamedReference& r) { return r.id == id; }))
+      users.push_back(service.spec.name);
   }
-  if (!users.empty()) co_return fail(Code::kInvalid, std::string("rpc error: code = InvalidArgument desc = ") + k.word + " '" + name + "' is in use by the following service" + (users.size() > 1 ? "s" : "") + ": " + panal::join(users, ", "));
+  if (!users.empty())
+    co_return fail(Code::kInvalid, std::string("rpc error: code = InvalidArgument desc = ") + k.word + " '" +
+                                       name + "' is in use by the following service" +
+                                       (users.size() > 1 ? "s" : "") + ": " + panal::join(users, ", "));
   Command command;
   command.time = api.parts().loop.wall_now();
   command.remove(k.kind, id);
@@ -197,7 +232,9 @@ static Task<Result<>> update_secret(Api& api, Call& call, const SecretKind& k) {
     SecretObject s = *found;
     id = s.meta.id;
     const auto data = unbase64(spec.data);
-    if (spec.name != s.name || (!spec.data.empty() && (!data || *data != s.data))) return fail(Code::kInvalid, "rpc error: code = InvalidArgument desc = only updates to Labels are allowed");
+    if (spec.name != s.name || (!spec.data.empty() && (!data || *data != s.data)))
+      return fail(Code::kInvalid,
+                  "rpc error: code = InvalidArgument desc = only updates to Labels are allowed");
     s.labels = spec.labels;
     return s;
   };
@@ -210,11 +247,21 @@ static Task<Result<>> update_secret(Api& api, Call& call, const SecretKind& k) {
 void add_secret_routes(Api& api) {
   for (const SecretKind& k : {kSecrets, kConfigs}) {
     const std::string base = std::string("/") + k.word + "s";
-    api.route("GET", base, [&api, k](Call& c) { return list_secrets(api, c, k.kind == Kind::kSecret ? kSecrets : kConfigs); });
-    api.route("POST", base + "/create", [&api, k](Call& c) { return create_secret(api, c, k.kind == Kind::kSecret ? kSecrets : kConfigs); });
-    api.route("GET", base + "/{}", [&api, k](Call& c) { return inspect_secret(api, c, k.kind == Kind::kSecret ? kSecrets : kConfigs); });
-    api.route("DELETE", base + "/{}", [&api, k](Call& c) { return remove_secret(api, c, k.kind == Kind::kSecret ? kSecrets : kConfigs); });
-    api.route("POST", base + "/{}/update", [&api, k](Call& c) { return update_secret(api, c, k.kind == Kind::kSecret ? kSecrets : kConfigs); });
+    api.route("GET", base, [&api, k](Call& c) {
+      return list_secrets(api, c, k.kind == Kind::kSecret ? kSecrets : kConfigs);
+    });
+    api.route("POST", base + "/create", [&api, k](Call& c) {
+      return create_secret(api, c, k.kind == Kind::kSecret ? kSecrets : kConfigs);
+    });
+    api.route("GET", base + "/{}", [&api, k](Call& c) {
+      return inspect_secret(api, c, k.kind == Kind::kSecret ? kSecrets : kConfigs);
+    });
+    api.route("DELETE", base + "/{}", [&api, k](Call& c) {
+      return remove_secret(api, c, k.kind == Kind::kSecret ? kSecrets : kConfigs);
+    });
+    api.route("POST", base + "/{}/update", [&api, k](Call& c) {
+      return update_secret(api, c, k.kind == Kind::kSecret ? kSecrets : kConfigs);
+    });
   }
 }
 

@@ -29,9 +29,13 @@ void fields(A& a, CreateBody& b) {
 
 Task<Result<Json>> read_json(Call& call) {
   CO_TRY(const std::string text, co_await call.http.body(kMaxJsonBody));
-  const std::string type = call.request().header("content-type"), kind = lower(trim(type.substr(0, type.find(';'))));
-  if (!text.empty() && kind.empty()) co_return fail(Code::kInvalid, "malformed Content-Type header (" + type + "): mime: no media type");
-  if (!kind.empty() && kind != "application/json") co_return fail(Code::kInvalid, "unsupported Content-Type header (" + type + "): must be 'application/json'");
+  const std::string type = call.request().header("content-type"),
+                    kind = lower(trim(type.substr(0, type.find(';'))));
+  if (!text.empty() && kind.empty())
+    co_return fail(Code::kInvalid, "malformed Content-Type header (" + type + "): mime: no media type");
+  if (!kind.empty() && kind != "application/json")
+    co_return fail(Code::kInvalid,
+                   "unsupported Content-Type header (" + type + "): must be 'application/json'");
   if (trim(text).empty()) co_return Json(JsonObject{});
   auto parsed = parse_json(text);
   if (!parsed) co_return std::unexpected(parsed.error());
@@ -54,7 +58,10 @@ static Task<Result<>> create(Api& api, Call& call) {
   CO_TRY(Json body, co_await read_json(call));
   accept_string_commands(body);
   CO_TRY(auto wish, from_json<CreateBody>(body));
-  if (!platform.empty() && platform.find(p.facts.architecture) == std::string::npos) co_return fail(Code::kNotFound, "image with reference " + wish.config.image + " was found but does not provide the specified platform (" + platform + ")");
+  if (!platform.empty() && platform.find(p.facts.architecture) == std::string::npos)
+    co_return fail(Code::kNotFound, "image with reference " + wish.config.image +
+                                        " was found but does not provide the specified platform (" +
+                                        platform + ")");
   std::map<std::string, Endpoint> endpoints;
   for (auto& [name, e] : wish.networking.endpoints) endpoints[name] = e.value_or(Endpoint{});
   if (endpoints.contains("default") && wish.host.network_mode != "default" && wish.host.network_mode != "") {
@@ -62,7 +69,8 @@ static Task<Result<>> create(Api& api, Call& call) {
     endpoints.erase("default");
   }
   p.containers.runtime().expect_start();
-  CO_TRY(const auto made, co_await p.containers.create(call.request().param("name"), std::move(wish.config), std::move(wish.host), std::move(endpoints)));
+  CO_TRY(const auto made, co_await p.containers.create(call.request().param("name"), std::move(wish.config),
+                                                       std::move(wish.host), std::move(endpoints)));
   JsonArray warnings;
   for (const auto& w : made.warnings) warnings.push_back(Json(w));
   co_await call.http.reply(201, dump(JsonObject{{"Id", made.id}, {"Warnings", warnings}}));
@@ -80,14 +88,19 @@ static std::optional<PortRange> parse_port_filter(const std::string& text) {
   if (slash != std::string::npos) out.protocol = lower(text.substr(slash + 1));
   const std::string numbers = text.substr(0, slash);
   const size_t dash = numbers.find('-');
-  const auto first = parse_int(numbers.substr(0, dash)), last = dash == std::string::npos ? first : parse_int(numbers.substr(dash + 1));
-  if (!first || !last || *first < 0 || *last > 65535 || *first > *last || (out.protocol != "tcp" && out.protocol != "udp" && out.protocol != "sctp")) return std::nullopt;
+  const auto first = parse_int(numbers.substr(0, dash)),
+             last = dash == std::string::npos ? first : parse_int(numbers.substr(dash + 1));
+  if (!first || !last || *first < 0 || *last > 65535 || *first > *last ||
+      (out.protocol != "tcp" && out.protocol != "udp" && out.protocol != "sctp"))
+    return std::nullopt;
   out.first = static_cast<int>(*first), out.last = static_cast<int>(*last);
   return out;
 }
 
 static Result<> check_filters(const Filters& f) {
-  const auto bad = [](const std::string& key, const std::string& value) { return fail(Code::kInvalid, "invalid filter '" + key + "=" + value + "'"); };
+  const auto bad = [](const std::string& key, const std::string& value) {
+    return fail(Code::kInvalid, "invalid filter '" + key + "=" + value + "'");
+  };
   for (const auto& v : f.get("status"))
     if (Phase phase; !from_name(v, phase)) return bad("status", v);
   for (const auto& v : f.get("exited"))
@@ -98,7 +111,8 @@ static Result<> check_filters(const Filters& f) {
     if (v != "true" && v != "false" && v != "1" && v != "0") return bad("is-task", v);
   for (const char* key : {"publish", "expose"})
     for (const auto& v : f.get(key))
-      if (!parse_port_filter(v)) return fail(Code::kInvalid, "invalid port '" + v + "' in filter '" + key + "'");
+      if (!parse_port_filter(v))
+        return fail(Code::kInvalid, "invalid port '" + v + "' in filter '" + key + "'");
   return {};
 }
 
@@ -115,7 +129,8 @@ static bool port_fits(const Filters& f, const Container& c) {
     if (fits("publish", p.host_port, p.protocol) || fits("expose", p.port, p.protocol)) return true;
   return std::ranges::any_of(c.config.exposed_ports, [&](const auto& exposed) {
     const size_t slash = exposed.first.find('/');
-    return fits("expose", std::atoi(exposed.first.c_str()), slash == std::string::npos ? "tcp" : exposed.first.substr(slash + 1));
+    return fits("expose", std::atoi(exposed.first.c_str()),
+                slash == std::string::npos ? "tcp" : exposed.first.substr(slash + 1));
   });
 }
 
@@ -125,36 +140,63 @@ static bool listed(ApiParts& p, const Filters& f, const Container& c) {
     return image ? (*image)->id == c.image_id : c.image_ref == v;
   };
   return f.any("id", [&](const std::string& v) { return c.id.starts_with(v); }) &&
-         f.any("name", [&](const std::string& v) {
-           const std::string want = v.starts_with("^/") ? v.substr(2) : v.starts_with('/') || v.starts_with('^') ? v.substr(1) : v;
-           if (want.ends_with('$')) return c.name == want.substr(0, want.size() - 1) || (!v.starts_with('^') && c.name.ends_with(want.substr(0, want.size() - 1)));
-           return c.name.find(want) != std::string::npos;
-         }) &&
+         f.any("name",
+               [&](const std::string& v) {
+                 const std::string want = v.starts_with("^/")                        ? v.substr(2)
+                                          : v.starts_with('/') || v.starts_with('^') ? v.substr(1)
+                                                                                     : v;
+                 if (want.ends_with('$'))
+                   return c.name == want.substr(0, want.size() - 1) ||
+                          (!v.starts_with('^') && c.name.ends_with(want.substr(0, want.size() - 1)));
+                 return c.name.find(want) != std::string::npos;
+               }) &&
          f.any("status", [&](const std::string& v) { return name_of(c.state.phase) == v; }) &&
-         f.any("exited", [&](const std::string& v) { return c.state.phase == Phase::kExited && std::to_string(c.state.exit_code) == v; }) &&
-         f.any("health", [&](const std::string& v) { return (c.state.health.empty() ? "none" : c.state.health) == v; }) &&
-         f.any("network", [&](const std::string& v) { return std::ranges::any_of(c.networks, [&](const auto& n) { return n.first == v || n.second.network_id == v || n.second.network_id.starts_with(v); }); }) &&
-         f.any("volume", [&](const std::string& v) { return std::ranges::any_of(c.mounts, [&](const auto& m) { return m.name == v || m.destination == v; }); }) &&
+         f.any("exited",
+               [&](const std::string& v) {
+                 return c.state.phase == Phase::kExited && std::to_string(c.state.exit_code) == v;
+               }) &&
+         f.any(
+             "health",
+             [&](const std::string& v) { return (c.state.health.empty() ? "none" : c.state.health) == v; }) &&
+         f.any("network",
+               [&](const std::string& v) {
+                 return std::ranges::any_of(c.networks, [&](const auto& n) {
+                   return n.first == v || n.second.network_id == v || n.second.network_id.starts_with(v);
+                 });
+               }) &&
+         f.any("volume",
+               [&](const std::string& v) {
+                 return std::ranges::any_of(c.mounts,
+                                            [&](const auto& m) { return m.name == v || m.destination == v; });
+               }) &&
          f.any("ancestor", ancestor) && f.labels("label", c.config.labels) && port_fits(f, c);
 }
 
 static Task<Result<>> list(Api& api, Call& call) {
   ApiParts& p = api.parts();
-  CO_TRY(const Filters f, Filters::parse(call.request(), {"id", "name", "label", "status", "exited", "health", "network", "volume", "ancestor", "before", "since", "is-task", "publish", "expose", "isolation"}));
+  CO_TRY(const Filters f, Filters::parse(call.request(), {"id", "name", "label", "status", "exited", "health",
+                                                          "network", "volume", "ancestor", "before", "since",
+                                                          "is-task", "publish", "expose", "isolation"}));
   CO_TRYV(check_filters(f));
   const int64_t limit = parse_int(call.request().param("limit", "0")).value_or(0);
-  const bool all = call.request().flag("all") || limit > 0 || f.has("status") || f.has("exited") || f.has("health");
+  const bool all =
+      call.request().flag("all") || limit > 0 || f.has("status") || f.has("exited") || f.has("health");
   std::vector<LivePtr> found;
   for (const auto& [id, live] : p.containers.all()) {
     const Phase phase = live->c.state.phase;
     if (!all && !is_running(phase)) continue;
-    if (f.has("is-task") && (f.get("is-task")[0] == "true" || f.get("is-task")[0] == "1") != live->c.managed_by_swarm) continue;
+    if (f.has("is-task") &&
+        (f.get("is-task")[0] == "true" || f.get("is-task")[0] == "1") != live->c.managed_by_swarm)
+      continue;
     if (listed(p, f, live->c)) found.push_back(live);
   }
   for (const char* key : {"before", "since"})
     for (const auto& name : f.get(key)) {
       CO_TRY(const LivePtr edge, p.containers.find(name));
-      std::erase_if(found, [&](const LivePtr& l) { return std::string(key) == "before" ? l->c.created >= edge->c.created : l->c.created <= edge->c.created; });
+      std::erase_if(found, [&](const LivePtr& l) {
+        return std::string(key) == "before" ? l->c.created >= edge->c.created
+                                            : l->c.created <= edge->c.created;
+      });
     }
   std::ranges::sort(found, [](const LivePtr& a, const LivePtr& b) { return a->c.created > b->c.created; });
   if (limit > 0 && found.size() > static_cast<size_t>(limit)) found.resize(static_cast<size_t>(limit));
@@ -218,13 +260,16 @@ static Task<Result<>> rename(Api& api, Call& call) {
 template <class A>
 void fields(A& a, UpdateWish& w) {
   HostConfig& h = w.limits;
-  a("CpuShares", h.cpu_shares), a("Memory", h.memory), a("NanoCpus", h.nano_cpus), a("CpuPeriod", h.cpu_period), a("CpuQuota", h.cpu_quota);
-  a("CpusetCpus", h.cpuset_cpus), a("CpusetMems", h.cpuset_mems), a("MemoryReservation", h.memory_reservation), a("MemorySwap", h.memory_swap);
+  a("CpuShares", h.cpu_shares), a("Memory", h.memory), a("NanoCpus", h.nano_cpus),
+      a("CpuPeriod", h.cpu_period), a("CpuQuota", h.cpu_quota);
+  a("CpusetCpus", h.cpuset_cpus), a("CpusetMems", h.cpuset_mems),
+      a("MemoryReservation", h.memory_reservation), a("MemorySwap", h.memory_swap);
   a("PidsLimit", h.pids_limit), a("RestartPolicy", w.restart_policy), a("BlkioWeight", h.blkio.weight);
   a("CpuRealtimePeriod", h.cpu_rt_period), a("CpuRealtimeRuntime", h.cpu_rt_runtime);
-  for (const char* name : {"CgroupParent", "BlkioWeightDevice", "BlkioDeviceReadBps", "BlkioDeviceWriteBps", "BlkioDeviceReadIOps", "BlkioDeviceWriteIOps",
-                           "Devices", "DeviceCgroupRules", "DeviceRequests", "KernelMemoryTCP", "MemorySwappiness", "OomKillDisable",
-                           "Init", "Ulimits", "CpuCount", "CpuPercent", "IOMaximumIOps", "IOMaximumBandwidth"})
+  for (const char* name : {"CgroupParent", "BlkioWeightDevice", "BlkioDeviceReadBps", "BlkioDeviceWriteBps",
+                           "BlkioDeviceReadIOps", "BlkioDeviceWriteIOps", "Devices", "DeviceCgroupRules",
+                           "DeviceRequests", "KernelMemoryTCP", "MemorySwappiness", "OomKillDisable", "Init",
+                           "Ulimits", "CpuCount", "CpuPercent", "IOMaximumIOps", "IOMaximumBandwidth"})
     a.refuse(name, "it cannot be changed after the creation");
 }
 
@@ -233,20 +278,23 @@ static Task<Result<>> update(Api& api, Call& call) {
   CO_TRY(const Json body, co_await read_json(call));
   CO_TRY(auto wish, from_json<UpdateWish>(body));
   CO_TRY(auto warnings, co_await api.parts().containers.update(live, std::move(wish)));
-  co_await call.http.reply(200, dump(JsonObject{{"Warnings", warnings.empty() ? Json(nullptr) : to_json(warnings)}}));
+  co_await call.http.reply(
+      200, dump(JsonObject{{"Warnings", warnings.empty() ? Json(nullptr) : to_json(warnings)}}));
   co_return Result<>{};
 }
 
 static Task<Result<>> remove(Api& api, Call& call) {
   if (call.request().flag("link")) co_return fail(Code::kUnsupported, "removing links is not supported");
   CO_TRY(const LivePtr live, api.parts().containers.find(call.arg()));
-  co_return co_await api.parts().containers.remove(live, call.request().flag("force"), call.request().flag("v"));
+  co_return co_await api.parts().containers.remove(live, call.request().flag("force"),
+                                                   call.request().flag("v"));
 }
 
 static Task<Result<>> resize(Api& api, Call& call) {
   CO_TRY(const LivePtr live, api.parts().containers.find(call.arg()));
   const auto h = parse_int(call.request().param("h", "0")), w = parse_int(call.request().param("w", "0"));
-  if (!h || !w || *h < 0 || *w < 0 || *h > 65535 || *w > 65535) co_return fail(Code::kInvalid, "invalid terminal size");
+  if (!h || !w || *h < 0 || *w < 0 || *h > 65535 || *w > 65535)
+    co_return fail(Code::kInvalid, "invalid terminal size");
   co_return api.parts().containers.resize(live, static_cast<int>(*h), static_cast<int>(*w));
 }
 
@@ -269,7 +317,9 @@ static Task<Result<>> prune(Api& api, Call& call) {
     if (done) deleted.push_back(Json(live->c.id)), reclaimed += size;
   }
   p.events.publish("container", "prune", "", {{"reclaimed", std::to_string(reclaimed)}});
-  co_await call.http.reply(200, dump(JsonObject{{"ContainersDeleted", deleted.empty() ? Json(nullptr) : Json(deleted)}, {"SpaceReclaimed", reclaimed}}));
+  co_await call.http.reply(
+      200, dump(JsonObject{{"ContainersDeleted", deleted.empty() ? Json(nullptr) : Json(deleted)},
+                           {"SpaceReclaimed", reclaimed}}));
   co_return Result<>{};
 }
 

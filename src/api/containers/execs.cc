@@ -14,8 +14,10 @@ struct ExecBody {
 };
 template <class A>
 void fields(A& a, ExecBody& b) {
-  a("AttachStdin", b.in), a("AttachStdout", b.out), a("AttachStderr", b.err), a("DetachKeys", b.keys), a("Tty", b.config.tty), a("Env", b.config.env);
-  a("Cmd", b.config.cmd), a("Privileged", b.config.privileged), a("User", b.config.user), a("WorkingDir", b.config.working_dir), a("ConsoleSize", b.console);
+  a("AttachStdin", b.in), a("AttachStdout", b.out), a("AttachStderr", b.err), a("DetachKeys", b.keys),
+      a("Tty", b.config.tty), a("Env", b.config.env);
+  a("Cmd", b.config.cmd), a("Privileged", b.config.privileged), a("User", b.config.user),
+      a("WorkingDir", b.config.working_dir), a("ConsoleSize", b.console);
 }
 struct ExecStartBody {
   bool detach = false, tty = false;
@@ -33,8 +35,10 @@ static Task<Result<>> create(Api& api, Call& call) {
   CO_TRY(auto body, from_json<ExecBody>(json));
   std::string key_error;
   (void)detach_sequence(body.keys, key_error);
-  if (!key_error.empty()) co_return fail(Code::kInvalid, "Invalid detach keys (" + body.keys + ") provided: " + key_error);
-  CO_TRY(const std::string id, co_await p.containers.exec_create(live, std::move(body.config), body.in, body.out, body.err));
+  if (!key_error.empty())
+    co_return fail(Code::kInvalid, "Invalid detach keys (" + body.keys + ") provided: " + key_error);
+  CO_TRY(const std::string id,
+         co_await p.containers.exec_create(live, std::move(body.config), body.in, body.out, body.err));
   if (auto exec = p.containers.find_exec(id)) {
     if (body.console.size() == 2) (*exec)->rows = body.console[0], (*exec)->columns = body.console[1];
     (*exec)->detach_keys = body.keys;
@@ -57,9 +61,10 @@ static Task<Result<>> start(Api& api, Call& call) {
   const bool tty = exec->config.tty;
   if (exec->started) co_return fail(Code::kConflict, "exec command " + exec->id + " has already run");
   CO_TRY(const LivePtr live, p.containers.find(exec->container_id));
-  if (live->c.state.phase != Phase::kRunning) co_return fail(Code::kConflict, "container " + live->c.id + " is not running");
+  if (live->c.state.phase != Phase::kRunning)
+    co_return fail(Code::kConflict, "container " + live->c.id + " is not running");
   // The connection is taken over before the program runs: clients read from then on.
-  CO_TRY(Stream* client, co_await call.http.hijack(stream_type(call.request(), tty)));
+  CO_TRY(Stream * client, co_await call.http.hijack(stream_type(call.request(), tty)));
   auto started = co_await p.containers.exec_start(exec, false);
   if (!started) {
     const std::string text = started.error().message + "\r\n";
@@ -105,10 +110,22 @@ static Task<Result<>> inspect(Api& api, Call& call) {
   CO_TRY(auto exec, p.containers.find_exec(call.arg()));
   JsonArray args;
   for (size_t i = 1; i < exec->config.cmd.size(); ++i) args.push_back(Json(exec->config.cmd[i]));
-  JsonObject process{{"tty", exec->config.tty}, {"entrypoint", exec->config.cmd[0]}, {"arguments", args}, {"privileged", exec->config.privileged}, {"user", exec->config.user}};
-  JsonObject out{{"ID", exec->id}, {"Running", exec->running}, {"ExitCode", exec->exit_code ? Json(*exec->exit_code) : Json(nullptr)}, {"ProcessConfig", process},
-                 {"OpenStdin", exec->attach_stdin}, {"OpenStderr", exec->attach_stderr}, {"OpenStdout", exec->attach_stdout}, {"CanRemove", false},
-                 {"ContainerID", exec->container_id}, {"DetachKeys", exec->detach_keys}, {"Pid", exec->pid}};
+  JsonObject process{{"tty", exec->config.tty},
+                     {"entrypoint", exec->config.cmd[0]},
+                     {"arguments", args},
+                     {"privileged", exec->config.privileged},
+                     {"user", exec->config.user}};
+  JsonObject out{{"ID", exec->id},
+                 {"Running", exec->running},
+                 {"ExitCode", exec->exit_code ? Json(*exec->exit_code) : Json(nullptr)},
+                 {"ProcessConfig", process},
+                 {"OpenStdin", exec->attach_stdin},
+                 {"OpenStderr", exec->attach_stderr},
+                 {"OpenStdout", exec->attach_stdout},
+                 {"CanRemove", false},
+                 {"ContainerID", exec->container_id},
+                 {"DetachKeys", exec->detach_keys},
+                 {"Pid", exec->pid}};
   co_await call.http.reply(200, dump(out));
   co_return Result<>{};
 }
@@ -116,7 +133,8 @@ static Task<Result<>> inspect(Api& api, Call& call) {
 static Task<Result<>> resize(Api& api, Call& call) {
   CO_TRY(auto exec, api.parts().containers.find_exec(call.arg()));
   const auto h = parse_int(call.request().param("h", "0")), w = parse_int(call.request().param("w", "0"));
-  if (!h || !w || *h < 0 || *w < 0 || *h > 65535 || *w > 65535) co_return fail(Code::kInvalid, "invalid terminal size");
+  if (!h || !w || *h < 0 || *w < 0 || *h > 65535 || *w > 65535)
+    co_return fail(Code::kInvalid, "invalid terminal size");
   if (!exec->running) co_return fail(Code::kConflict, "exec process is not running");
   exec->process->resize(static_cast<int>(*h), static_cast<int>(*w));
   co_return Result<>{};

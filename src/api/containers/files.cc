@@ -9,12 +9,14 @@ static constexpr const char* kStatHeader = "X-Docker-Container-Path-Stat";
 static Result<std::string> path_of(const Call& call) {
   const std::string path = call.request().param("path");
   if (path.empty()) return fail(Code::kInvalid, "bad parameter: path cannot be empty");
-  if (path.find('\0') != std::string::npos) return fail(Code::kInvalid, "bad parameter: path holds a zero byte");
+  if (path.find('\0') != std::string::npos)
+    return fail(Code::kInvalid, "bad parameter: path holds a zero byte");
   return path;
 }
 
 static Error without_file(Error error, const Call& call) {
-  if (error.code == Code::kNotFound) error.message = "Could not find the file " + call.request().param("path") + " in container " + call.arg();
+  if (error.code == Code::kNotFound)
+    error.message = "Could not find the file " + call.request().param("path") + " in container " + call.arg();
   return error;
 }
 
@@ -52,9 +54,11 @@ static Task<Result<>> get(Api& api, Call& call) {
 static Task<Result<>> put(Api& api, Call& call) {
   CO_TRY(const std::string path, path_of(call));
   CO_TRY(const LivePtr live, api.parts().containers.find(call.arg()));
-  const auto owner = call.request().flag("copyUIDGID") ? Containers::Owner::kOfUser : Containers::Owner::kOfArchive;
+  const auto owner =
+      call.request().flag("copyUIDGID") ? Containers::Owner::kOfUser : Containers::Owner::kOfArchive;
   const Source source = [&call] { return call.http.read_body(); };
-  auto done = co_await api.parts().containers.write_path(live, path, call.request().flag("noOverwriteDirNonDir"), owner, source);
+  auto done = co_await api.parts().containers.write_path(
+      live, path, call.request().flag("noOverwriteDirNonDir"), owner, source);
   if (!done) co_return fail(without_file(done.error(), call));
   co_await call.http.reply(200, "");
   co_return Result<>{};
@@ -64,7 +68,9 @@ static Task<Result<>> export_root(Api& api, Call& call) {
   CO_TRY(const LivePtr live, api.parts().containers.find(call.arg()));
   const Sink sink = streamed(call.http, "application/octet-stream");
   if (auto sent = co_await api.parts().containers.export_root(live, sink); !sent)
-    co_return sent.error().code == Code::kConflict ? sent : fail(wrap("Error exporting container " + call.arg(), sent.error()));
+    co_return sent.error().code == Code::kConflict
+        ? sent
+        : fail(wrap("Error exporting container " + call.arg(), sent.error()));
   co_return co_await call.http.end();
 }
 

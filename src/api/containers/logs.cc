@@ -7,7 +7,8 @@
 namespace panal {
 
 Result<> readable_log(const Container& c) {
-  if (c.host.log_config.type == "none") return fail(Code::kUnsupported, "configured logging driver does not support reading");
+  if (c.host.log_config.type == "none")
+    return fail(Code::kUnsupported, "configured logging driver does not support reading");
   return {};
 }
 
@@ -20,7 +21,8 @@ static Task<Result<>> logs(Api& api, Call& call) {
   CO_TRYV(co_await call.http.begin(200, stream_type(call.request(), tty)));
   call.http.on_close([live, &p] { live->changed.notify(p.loop); });
   const auto write = [&](const LogLine& line, const std::string& text) -> Task<Result<>> {
-    co_return tty ? co_await call.http.write(text) : co_await call.http.write(stream_frame(line.stream, text));
+    co_return tty ? co_await call.http.write(text)
+                  : co_await call.http.write(stream_frame(line.stream, text));
   };
   CO_TRYV(co_await follow_log(p, live, query, [&call] { return call.http.closed(); }, write));
   co_return co_await call.http.end();
@@ -28,7 +30,8 @@ static Task<Result<>> logs(Api& api, Call& call) {
 
 Result<LogQuery> parse_log_query(const HttpRequest& r, WallTime now) {
   LogQuery q;
-  q.out = r.flag("stdout"), q.err = r.flag("stderr"), q.follow = r.flag("follow"), q.timestamps = r.flag("timestamps"), q.details = r.flag("details");
+  q.out = r.flag("stdout"), q.err = r.flag("stderr"), q.follow = r.flag("follow"),
+  q.timestamps = r.flag("timestamps"), q.details = r.flag("details");
   if (!q.out && !q.err) return fail(Code::kInvalid, "Bad parameters: you must choose at least one stream");
   const std::string tail = r.param("tail", "all");
   if (auto n = parse_int(tail); n && *n >= 0) q.tail = static_cast<size_t>(*n);
@@ -40,18 +43,23 @@ Result<LogQuery> parse_log_query(const HttpRequest& r, WallTime now) {
   return q;
 }
 
-Task<Result<>> follow_log(ApiParts& p, LivePtr live, LogQuery q, std::function<bool()> gone, LogWriter write) {
+Task<Result<>> follow_log(ApiParts& p, LivePtr live, LogQuery q, std::function<bool()> gone,
+                          LogWriter write) {
   const std::string path = p.containers.log_path(live->c);
-  const auto keep = [&](const LogLine& l) { return (l.stream == 1 ? q.out : q.err) && (!q.since || l.time >= *q.since) && (!q.until || l.time <= *q.until); };
+  const auto keep = [&](const LogLine& l) {
+    return (l.stream == 1 ? q.out : q.err) && (!q.since || l.time >= *q.since) &&
+           (!q.until || l.time <= *q.until);
+  };
   LogReader reader(path);
   std::unique_ptr<FileWatch> watch = q.follow ? p.watch_file(path) : nullptr;
   if (q.tail) CO_TRYV(co_await reader.seek_tail(p.loop, *q.tail, keep));
   const std::string details = q.details ? details_text(log_attributes(live->c)) + " " : "";
   bool line_start[3] = {true, true, true};
   if (q.follow && q.until)
-    p.loop.call_after(std::max<Duration>(*q.until - p.loop.wall_now(), Duration{0}), [weak = std::weak_ptr(live), &loop = p.loop] {
-      if (const auto l = weak.lock()) l->changed.notify(loop);
-    });
+    p.loop.call_after(std::max<Duration>(*q.until - p.loop.wall_now(), Duration{0}),
+                      [weak = std::weak_ptr(live), &loop = p.loop] {
+                        if (const auto l = weak.lock()) l->changed.notify(loop);
+                      });
   for (size_t passed_over = 0;;) {
     const bool running = is_running(live->c.state.phase) || live->mutex.locked();
     for (;;) {

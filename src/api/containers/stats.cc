@@ -8,7 +8,9 @@
 namespace panal {
 
 static JsonObject cpu_json(const Usage& u) {
-  JsonObject usage{{"total_usage", u.cpu_total_ns}, {"usage_in_kernelmode", u.cpu_system_ns}, {"usage_in_usermode", u.cpu_user_ns}};
+  JsonObject usage{{"total_usage", u.cpu_total_ns},
+                   {"usage_in_kernelmode", u.cpu_system_ns},
+                   {"usage_in_usermode", u.cpu_user_ns}};
   if (!u.per_cpu_ns.empty()) {
     JsonArray each;
     for (const uint64_t ns : u.per_cpu_ns) each.push_back(Json(ns));
@@ -16,7 +18,8 @@ static JsonObject cpu_json(const Usage& u) {
   }
   JsonObject out{{"cpu_usage", usage}};
   if (u.host_cpu_ns) out["system_cpu_usage"] = u.host_cpu_ns, out["online_cpus"] = u.online_cpus;
-  out["throttling_data"] = JsonObject{{"periods", u.periods}, {"throttled_periods", u.throttled_periods}, {"throttled_time", u.throttled_ns}};
+  out["throttling_data"] = JsonObject{
+      {"periods", u.periods}, {"throttled_periods", u.throttled_periods}, {"throttled_time", u.throttled_ns}};
   return out;
 }
 
@@ -35,19 +38,25 @@ static JsonObject memory_json(const Usage& u) {
 static Json counts_json(const std::vector<DeviceCount>& counts) {
   if (counts.empty()) return nullptr;
   JsonArray out;
-  for (const auto& c : counts) out.push_back(JsonObject{{"major", c.major}, {"minor", c.minor}, {"op", c.op}, {"value", c.value}});
+  for (const auto& c : counts)
+    out.push_back(JsonObject{{"major", c.major}, {"minor", c.minor}, {"op", c.op}, {"value", c.value}});
   return out;
 }
 
-// /proc/PID/net/dev: "  eth0: bytes packets errs drop fifo frame compressed multicast | bytes packets errs drop ..."
+// /proc/PID/net/dev: "  eth0: bytes packets errs drop fifo frame compressed multicast | bytes packets errs
+// drop ..."
 static std::optional<JsonObject> networks_json(ApiParts& p, const Container& c) {
   const Container* owner = &c;
   if (c.host.network_mode.starts_with("container:"))
     if (const auto other = p.containers.find(c.host.network_mode.substr(10))) owner = &(*other)->c;
-  if (owner->host.network_mode == "host" || owner->host.network_mode == "none" || owner->state.pid <= 0) return std::nullopt;
-  static constexpr const char* kNames[] = {"rx_bytes", "rx_packets", "rx_errors", "rx_dropped", nullptr, nullptr, nullptr, nullptr, "tx_bytes", "tx_packets", "tx_errors", "tx_dropped"};
+  if (owner->host.network_mode == "host" || owner->host.network_mode == "none" || owner->state.pid <= 0)
+    return std::nullopt;
+  static constexpr const char* kNames[] = {"rx_bytes", "rx_packets", "rx_errors", "rx_dropped",
+                                           nullptr,    nullptr,      nullptr,     nullptr,
+                                           "tx_bytes", "tx_packets", "tx_errors", "tx_dropped"};
   JsonObject out;
-  for (const auto& line : split(read_file("/proc/" + std::to_string(owner->state.pid) + "/net/dev", 1 << 20).value_or(""), '\n')) {
+  for (const auto& line : split(
+           read_file("/proc/" + std::to_string(owner->state.pid) + "/net/dev", 1 << 20).value_or(""), '\n')) {
     const size_t colon = line.find(':');
     const std::string name(trim(line.substr(0, colon)));
     if (colon == std::string::npos || name == "lo") continue;
@@ -55,7 +64,8 @@ static std::optional<JsonObject> networks_json(ApiParts& p, const Container& c) 
     size_t column = 0;
     for (const auto& word : split(line.substr(colon + 1), ' ')) {
       if (word.empty()) continue;
-      if (column < std::size(kNames) && kNames[column]) counts[kNames[column]] = std::strtoull(word.c_str(), nullptr, 10);
+      if (column < std::size(kNames) && kNames[column])
+        counts[kNames[column]] = std::strtoull(word.c_str(), nullptr, 10);
       ++column;
     }
     out[name] = counts;
@@ -80,11 +90,25 @@ static Json stats_json(ApiParts& p, const Container& c, const Sample& now, const
   const char* never = "0001-01-01T00:00:00Z";
   const auto time = [&](const Sample& s) { return s.at ? rfc3339_nano(*s.at) : std::string(never); };
   JsonObject pids;
-  if (now.at) pids["current"] = now.usage.pids, pids["limit"] = now.usage.pids_limit ? now.usage.pids_limit : UINT64_MAX;
-  JsonObject blkio{{"io_service_bytes_recursive", counts_json(now.usage.io_bytes)}, {"io_serviced_recursive", counts_json(now.usage.io_operations)}};
-  for (const char* none : {"io_queue_recursive", "io_service_time_recursive", "io_wait_time_recursive", "io_merged_recursive", "io_time_recursive", "sectors_recursive"}) blkio[none] = nullptr;
-  JsonObject out{{"name", "/" + c.name}, {"id", c.id}, {"read", time(now)}, {"preread", time(before)}, {"pids_stats", pids}, {"blkio_stats", blkio}, {"num_procs", 0},
-                 {"storage_stats", JsonObject{}}, {"cpu_stats", cpu_json(now.usage)}, {"precpu_stats", cpu_json(before.usage)}, {"memory_stats", memory_json(now.usage)}};
+  if (now.at)
+    pids["current"] = now.usage.pids,
+    pids["limit"] = now.usage.pids_limit ? now.usage.pids_limit : UINT64_MAX;
+  JsonObject blkio{{"io_service_bytes_recursive", counts_json(now.usage.io_bytes)},
+                   {"io_serviced_recursive", counts_json(now.usage.io_operations)}};
+  for (const char* none : {"io_queue_recursive", "io_service_time_recursive", "io_wait_time_recursive",
+                           "io_merged_recursive", "io_time_recursive", "sectors_recursive"})
+    blkio[none] = nullptr;
+  JsonObject out{{"name", "/" + c.name},
+                 {"id", c.id},
+                 {"read", time(now)},
+                 {"preread", time(before)},
+                 {"pids_stats", pids},
+                 {"blkio_stats", blkio},
+                 {"num_procs", 0},
+                 {"storage_stats", JsonObject{}},
+                 {"cpu_stats", cpu_json(now.usage)},
+                 {"precpu_stats", cpu_json(before.usage)},
+                 {"memory_stats", memory_json(now.usage)}};
   if (now.at)
     if (auto networks = networks_json(p, c)) out["networks"] = std::move(*networks);
   return out;
@@ -112,7 +136,8 @@ static Task<Result<>> stats(Api& api, Call& call) {
     CO_TRYV(co_await call.http.write(dump(stats_json(p, live->c, now, before)) + "\n"));
     before = now;
     const MonoTime due = p.loop.now() + 1s;
-    while (!call.http.closed() && !live->removed && p.loop.now() < due) (void)co_await live->changed.wait(p.loop, due - p.loop.now());
+    while (!call.http.closed() && !live->removed && p.loop.now() < due)
+      (void)co_await live->changed.wait(p.loop, due - p.loop.now());
   }
   co_return co_await call.http.end();
 }
@@ -122,7 +147,9 @@ static Task<Result<>> top(Api& api, Call& call) {
   CO_TRY(auto words, ps_words(call.request().param("ps_args")));
   CO_TRY(const LivePtr live, p.containers.find(call.arg()));
   const Phase phase = live->c.state.phase;
-  if (phase == Phase::kRestarting) co_return fail(Code::kConflict, "Container " + live->c.id + " is restarting, wait until the container is running");
+  if (phase == Phase::kRestarting)
+    co_return fail(Code::kConflict,
+                   "Container " + live->c.id + " is restarting, wait until the container is running");
   if (!is_up(phase)) co_return fail(Code::kConflict, "container " + live->c.id + " is not running");
   const std::set<int> pids = p.containers.runtime().processes(p.containers.cgroup(live->c));
   std::string list;
@@ -130,7 +157,8 @@ static Task<Result<>> top(Api& api, Call& call) {
   auto narrow = words;
   narrow.push_back(list);
   auto output = co_await p.containers.runtime().ps(std::move(narrow));
-  if (!output) output = co_await p.containers.runtime().ps(std::move(words));  // some of its options do not go with -q
+  if (!output)
+    output = co_await p.containers.runtime().ps(std::move(words));  // some of its options do not go with -q
   if (!output) co_return std::unexpected(output.error());
   CO_TRY(const ProcessTable table, parse_ps(*output, pids));
   JsonArray titles, processes;

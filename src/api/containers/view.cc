@@ -8,12 +8,18 @@ std::string status_text(const Container& c, WallTime now) {
   const ContainerState& s = c.state;
   const std::string ago = human_duration(now - s.finished_at) + " ago";
   switch (s.phase) {
-    case Phase::kCreated: return "Created";
-    case Phase::kRemoving: return "Removal In Progress";
-    case Phase::kDead: return "Dead";
-    case Phase::kPaused: return "Up " + human_duration(now - s.started_at) + " (Paused)";
-    case Phase::kRestarting: return "Restarting (" + std::to_string(s.exit_code) + ") " + ago;
-    case Phase::kExited: return "Exited (" + std::to_string(s.exit_code) + ") " + ago;
+    case Phase::kCreated:
+      return "Created";
+    case Phase::kRemoving:
+      return "Removal In Progress";
+    case Phase::kDead:
+      return "Dead";
+    case Phase::kPaused:
+      return "Up " + human_duration(now - s.started_at) + " (Paused)";
+    case Phase::kRestarting:
+      return "Restarting (" + std::to_string(s.exit_code) + ") " + ago;
+    case Phase::kExited:
+      return "Exited (" + std::to_string(s.exit_code) + ") " + ago;
     case Phase::kRunning: {
       const std::string up = "Up " + human_duration(now - s.started_at);
       if (s.health.empty()) return up;
@@ -40,7 +46,8 @@ static Json ports_map(const Container& c) {
     if (p.routed) continue;
     const std::string key = std::to_string(p.port) + "/" + p.protocol;
     if (!out.contains(key) || out[key].is_null()) out[key] = JsonArray{};
-    out[key].get_array().push_back(JsonObject{{"HostIp", p.host_ip}, {"HostPort", std::to_string(p.host_port)}});
+    out[key].get_array().push_back(
+        JsonObject{{"HostIp", p.host_ip}, {"HostPort", std::to_string(p.host_port)}});
   }
   return out;
 }
@@ -59,19 +66,32 @@ static Json endpoint_json(const Endpoint& e) {
 static Json networks_json(const Container& c) {
   JsonObject out;
   for (const auto& [name, e] : c.networks)
-    if (name != kEgressBridge || c.managed_by_swarm || c.host.network_mode == name) out[name] = endpoint_json(e);
+    if (name != kEgressBridge || c.managed_by_swarm || c.host.network_mode == name)
+      out[name] = endpoint_json(e);
   return out;
 }
 
 static Json state_json(const Container& c) {
   const ContainerState& s = c.state;
   const bool running = is_running(s.phase);
-  JsonObject out{{"Status", name_of(s.phase)}, {"Running", running}, {"Paused", s.phase == Phase::kPaused}, {"Restarting", s.phase == Phase::kRestarting},
-                 {"OOMKilled", s.oom_killed}, {"Dead", s.phase == Phase::kDead}, {"Pid", s.pid}, {"ExitCode", s.exit_code}, {"Error", s.error},
-                 {"StartedAt", rfc3339(s.started_at)}, {"FinishedAt", rfc3339(s.finished_at)}};
+  JsonObject out{{"Status", name_of(s.phase)},
+                 {"Running", running},
+                 {"Paused", s.phase == Phase::kPaused},
+                 {"Restarting", s.phase == Phase::kRestarting},
+                 {"OOMKilled", s.oom_killed},
+                 {"Dead", s.phase == Phase::kDead},
+                 {"Pid", s.pid},
+                 {"ExitCode", s.exit_code},
+                 {"Error", s.error},
+                 {"StartedAt", rfc3339(s.started_at)},
+                 {"FinishedAt", rfc3339(s.finished_at)}};
   if (!s.health.empty()) {
     JsonArray log;
-    for (const auto& r : s.health_log) log.push_back(JsonObject{{"Start", rfc3339(r.start)}, {"End", rfc3339(r.end)}, {"ExitCode", r.exit_code}, {"Output", r.output}});
+    for (const auto& r : s.health_log)
+      log.push_back(JsonObject{{"Start", rfc3339(r.start)},
+                               {"End", rfc3339(r.end)},
+                               {"ExitCode", r.exit_code},
+                               {"Output", r.output}});
     out["Health"] = JsonObject{{"Status", s.health}, {"FailingStreak", s.health_failures}, {"Log", log}};
   }
   return out;
@@ -86,25 +106,42 @@ Json container_inspect(ApiParts& p, const LiveContainer& live) {
     if (exec->running) execs.push_back(Json(id));
   for (const auto& a : c.args) args.push_back(Json(a));
   JsonObject out;
-  out["Id"] = c.id, out["Created"] = rfc3339(c.created), out["Path"] = c.path, out["Args"] = args, out["State"] = state_json(c), out["Image"] = c.image_id;
-  out["ResolvConfPath"] = dir + "/resolv.conf", out["HostnamePath"] = dir + "/hostname", out["HostsPath"] = dir + "/hosts", out["LogPath"] = c.host.log_config.type == "json-file" ? p.containers.log_path(c) : "";
-  out["Name"] = "/" + c.name, out["RestartCount"] = c.restart_count, out["Driver"] = "overlay2", out["Platform"] = "linux", out["MountLabel"] = "", out["ProcessLabel"] = "";
+  out["Id"] = c.id, out["Created"] = rfc3339(c.created), out["Path"] = c.path, out["Args"] = args,
+  out["State"] = state_json(c), out["Image"] = c.image_id;
+  out["ResolvConfPath"] = dir + "/resolv.conf", out["HostnamePath"] = dir + "/hostname",
+  out["HostsPath"] = dir + "/hosts",
+  out["LogPath"] = c.host.log_config.type == "json-file" ? p.containers.log_path(c) : "";
+  out["Name"] = "/" + c.name, out["RestartCount"] = c.restart_count, out["Driver"] = "overlay2",
+  out["Platform"] = "linux", out["MountLabel"] = "", out["ProcessLabel"] = "";
   const auto security = parse_security_options(c.host.security_opt);
-  out["AppArmorProfile"] = security ? security->apparmor : "", out["ExecIDs"] = execs.empty() ? Json(nullptr) : Json(execs), out["HostConfig"] = to_json(c.host);
-  out["GraphDriver"] = JsonObject{{"Name", "overlay2"}, {"Data", JsonObject{{"MergedDir", p.containers.rootfs(c) + "/merged"}, {"UpperDir", p.containers.rootfs(c) + "/diff"}, {"WorkDir", p.containers.rootfs(c) + "/work"}}}};
+  out["AppArmorProfile"] = security ? security->apparmor : "",
+  out["ExecIDs"] = execs.empty() ? Json(nullptr) : Json(execs), out["HostConfig"] = to_json(c.host);
+  out["GraphDriver"] = JsonObject{{"Name", "overlay2"},
+                                  {"Data", JsonObject{{"MergedDir", p.containers.rootfs(c) + "/merged"},
+                                                      {"UpperDir", p.containers.rootfs(c) + "/diff"},
+                                                      {"WorkDir", p.containers.rootfs(c) + "/work"}}}};
   out["Mounts"] = mounts;
   Json config = to_json(c.config);
   config.get_object()["Hostname"] = c.hostname;
   if (c.config.volumes.empty()) config.get_object()["Volumes"] = nullptr;
   config.get_object()["OnBuild"] = nullptr;
   out["Config"] = config;
-  JsonObject network{{"Bridge", ""}, {"SandboxID", c.id}, {"SandboxKey", p.networks.namespace_path(c.id)}, {"Ports", ports_map(c)}, {"HairpinMode", false},
-                     {"LinkLocalIPv6Address", ""}, {"LinkLocalIPv6PrefixLen", 0}, {"SecondaryIPAddresses", nullptr}, {"SecondaryIPv6Addresses", nullptr}};
+  JsonObject network{{"Bridge", ""},
+                     {"SandboxID", c.id},
+                     {"SandboxKey", p.networks.namespace_path(c.id)},
+                     {"Ports", ports_map(c)},
+                     {"HairpinMode", false},
+                     {"LinkLocalIPv6Address", ""},
+                     {"LinkLocalIPv6PrefixLen", 0},
+                     {"SecondaryIPAddresses", nullptr},
+                     {"SecondaryIPv6Addresses", nullptr}};
   const auto bridge = c.networks.find("bridge");
   const Endpoint none;
   const Endpoint& e = bridge == c.networks.end() ? none : bridge->second;
-  network["EndpointID"] = e.endpoint_id, network["Gateway"] = e.gateway, network["GlobalIPv6Address"] = e.ip6_address, network["GlobalIPv6PrefixLen"] = e.ip6_prefix_len;
-  network["IPAddress"] = e.ip_address, network["IPPrefixLen"] = e.ip_prefix_len, network["IPv6Gateway"] = e.gateway6, network["MacAddress"] = e.mac_address;
+  network["EndpointID"] = e.endpoint_id, network["Gateway"] = e.gateway,
+  network["GlobalIPv6Address"] = e.ip6_address, network["GlobalIPv6PrefixLen"] = e.ip6_prefix_len;
+  network["IPAddress"] = e.ip_address, network["IPPrefixLen"] = e.ip_prefix_len,
+  network["IPv6Gateway"] = e.gateway6, network["MacAddress"] = e.mac_address;
   network["Networks"] = networks_json(c);
   out["NetworkSettings"] = network;
   return out;
@@ -116,12 +153,17 @@ Json container_summary(ApiParts& p, const Container& c) {
   std::set<std::string> published;
   for (const auto& port : c.ports) {
     if (port.routed) continue;
-    ports.push_back(JsonObject{{"IP", port.host_ip}, {"PrivatePort", port.port}, {"PublicPort", port.host_port}, {"Type", port.protocol}});
+    ports.push_back(JsonObject{{"IP", port.host_ip},
+                               {"PrivatePort", port.port},
+                               {"PublicPort", port.host_port},
+                               {"Type", port.protocol}});
     published.insert(std::to_string(port.port) + "/" + port.protocol);
   }
   for (const auto& [port, nothing] : c.config.exposed_ports) {
     const size_t slash = port.find('/');
-    if (up && !published.contains(port)) ports.push_back(JsonObject{{"PrivatePort", std::atoi(port.c_str())}, {"Type", slash == std::string::npos ? "tcp" : port.substr(slash + 1)}});
+    if (up && !published.contains(port))
+      ports.push_back(JsonObject{{"PrivatePort", std::atoi(port.c_str())},
+                                 {"Type", slash == std::string::npos ? "tcp" : port.substr(slash + 1)}});
   }
   for (const auto& m : c.mounts) mounts.push_back(mount_json(m));
   std::string command = c.path;
@@ -129,10 +171,19 @@ Json container_summary(ApiParts& p, const Container& c) {
   const auto image = p.images.all().find(c.image_id);
   auto by_name = p.images.find(c.image_ref);
   const bool name_holds = by_name && (*by_name)->id == c.image_id && image != p.images.all().end();
-  JsonObject out{{"Id", c.id}, {"Names", JsonArray{"/" + c.name}}, {"Image", name_holds ? c.image_ref : c.image_id}, {"ImageID", c.image_id}, {"Command", command},
-                 {"Created", c.created.time_since_epoch() / 1s}, {"Ports", ports}, {"Labels", to_json(c.config.labels)}, {"State", name_of(c.state.phase)},
-                 {"Status", status_text(c, p.loop.wall_now())}, {"HostConfig", JsonObject{{"NetworkMode", c.host.network_mode}}},
-                 {"NetworkSettings", JsonObject{{"Networks", networks_json(c)}}}, {"Mounts", mounts}};
+  JsonObject out{{"Id", c.id},
+                 {"Names", JsonArray{"/" + c.name}},
+                 {"Image", name_holds ? c.image_ref : c.image_id},
+                 {"ImageID", c.image_id},
+                 {"Command", command},
+                 {"Created", c.created.time_since_epoch() / 1s},
+                 {"Ports", ports},
+                 {"Labels", to_json(c.config.labels)},
+                 {"State", name_of(c.state.phase)},
+                 {"Status", status_text(c, p.loop.wall_now())},
+                 {"HostConfig", JsonObject{{"NetworkMode", c.host.network_mode}}},
+                 {"NetworkSettings", JsonObject{{"Networks", networks_json(c)}}},
+                 {"Mounts", mounts}};
   return out;
 }
 

@@ -35,7 +35,8 @@ Result<std::map<std::string, RegistryAuth>> registry_config(const std::string& h
   if (header.empty()) return out;
   const auto text = unbase64(header);
   const auto json = text ? parse_json(*text) : fail(Code::kInvalid, "");
-  if (!json || !json->is_object()) return fail(Code::kInvalid, "X-Registry-Config is no base64 of a JSON object");
+  if (!json || !json->is_object())
+    return fail(Code::kInvalid, "X-Registry-Config is no base64 of a JSON object");
   for (const auto& [registry, auth] : json->get_object()) {
     TRY(out[registry], auth_from_json(dump(auth)));
   }
@@ -49,21 +50,29 @@ Result<std::map<std::string, std::optional<std::string>>> build_args(const HttpR
   const auto json = parse_json(text);
   if (!json || !json->is_object()) return fail(Code::kInvalid, "error reading build args: not a JSON object");
   for (const auto& [name, value] : json->get_object()) {
-    if (!value.is_null() && !value.is_string()) return fail(Code::kInvalid, "error reading build args: " + std::string(name) + " is no string");
+    if (!value.is_null() && !value.is_string())
+      return fail(Code::kInvalid, "error reading build args: " + std::string(name) + " is no string");
     out[name] = value.is_null() ? std::nullopt : std::optional(str(value));
   }
   return out;
 }
 
 Result<> take_limits(const HttpRequest& r, HostConfig& host) {
-  for (auto [name, into] : {std::pair{"memory", &host.memory}, {"memswap", &host.memory_swap}, {"cpushares", &host.cpu_shares}, {"cpuperiod", &host.cpu_period}, {"cpuquota", &host.cpu_quota}, {"shmsize", &host.shm_size}})
+  for (auto [name, into] : {std::pair{"memory", &host.memory},
+                            {"memswap", &host.memory_swap},
+                            {"cpushares", &host.cpu_shares},
+                            {"cpuperiod", &host.cpu_period},
+                            {"cpuquota", &host.cpu_quota},
+                            {"shmsize", &host.shm_size}})
     TRYV(take_number(r, name, *into));
-  host.cpuset_cpus = r.param("cpusetcpus"), host.cpuset_mems = r.param("cpusetmems"), host.cgroup_parent = r.param("cgroupparent");
+  host.cpuset_cpus = r.param("cpusetcpus"), host.cpuset_mems = r.param("cpusetmems"),
+  host.cgroup_parent = r.param("cgroupparent");
   TRY(host.ulimits, json_param<std::vector<Ulimit>>(r, "ulimits"));
   TRY(host.security_opt, json_param<std::vector<std::string>>(r, "securityopt"));
   for (auto [it, end] = r.query.equal_range("extrahosts"); it != end; ++it) {
     if (it->second.empty()) continue;
-    if (!it->second.starts_with('[')) host.extra_hosts.push_back(it->second);
+    if (!it->second.starts_with('['))
+      host.extra_hosts.push_back(it->second);
     else {
       TRY(const auto list, from_text<std::vector<std::string>>(it->second));
       host.extra_hosts.insert(host.extra_hosts.end(), list.begin(), list.end());
@@ -74,10 +83,14 @@ Result<> take_limits(const HttpRequest& r, HostConfig& host) {
 
 Result<BuildRequest> request_of(const HttpRequest& r) {
   BuildRequest out;
-  if (r.param("version") == "2") return fail(Code::kUnsupported, "BuildKit is not supported: set DOCKER_BUILDKIT=0 for the classic builder");
+  if (r.param("version") == "2")
+    return fail(Code::kUnsupported,
+                "BuildKit is not supported: set DOCKER_BUILDKIT=0 for the classic builder");
   if (r.flag("squash")) return fail(Code::kUnsupported, "squash is not supported");
-  if (!r.param("outputs").empty() && r.param("outputs") != "null" && r.param("outputs") != "[]") return fail(Code::kUnsupported, "outputs is not supported: the result of a build is an image");
-  if (const std::string isolation = r.param("isolation"); !isolation.empty() && isolation != "default") return fail(Code::kInvalid, "isolation " + isolation + " is not supported on Linux");
+  if (!r.param("outputs").empty() && r.param("outputs") != "null" && r.param("outputs") != "[]")
+    return fail(Code::kUnsupported, "outputs is not supported: the result of a build is an image");
+  if (const std::string isolation = r.param("isolation"); !isolation.empty() && isolation != "default")
+    return fail(Code::kInvalid, "isolation " + isolation + " is not supported on Linux");
   if (!r.param("dockerfile").empty()) out.dockerfile = r.param("dockerfile");
   out.remote = r.param("remote"), out.target = r.param("target");
   for (auto [it, end] = r.query.equal_range("t"); it != end; ++it)
@@ -121,9 +134,12 @@ Task<Result<>> tell(Api& api, Call& call, Build& build, bool quiet) {
   } else {
     const std::string& id = *outcome;
     end = dump(JsonObject{{"aux", JsonObject{{"ID", id}}}}) + "\r\n";
-    if (const auto unused = build.unused_args(); !unused.empty() && !quiet) end += Transcript::line("[Warning] One or more build-args [" + join(unused, " ") + "] were not consumed\n");
+    if (const auto unused = build.unused_args(); !unused.empty() && !quiet)
+      end += Transcript::line("[Warning] One or more build-args [" + join(unused, " ") +
+                              "] were not consumed\n");
     end += Transcript::line(quiet ? id + "\n" : "Successfully built " + id.substr(7, 12) + "\n");
-    for (const auto& tag : quiet ? std::vector<std::string>{} : build.tags()) end += Transcript::line("Successfully tagged " + tag + "\n");
+    for (const auto& tag : quiet ? std::vector<std::string>{} : build.tags())
+      end += Transcript::line("Successfully tagged " + tag + "\n");
   }
   CO_TRYV(co_await call.http.write(end));
   co_return co_await call.http.end();
@@ -144,13 +160,18 @@ Task<Result<>> prune(Api& api, Call& call) {
   const HttpRequest& r = call.request();
   CO_TRY(const Filters f, Filters::parse(r, {"until", "id"}));
   for (const char* name : {"max-used-space", "min-free-space"})
-    if (!r.param(name).empty() && r.param(name) != "0") co_return fail(Code::kUnsupported, std::string(name) + " is not supported: use keep-storage");
+    if (!r.param(name).empty() && r.param(name) != "0")
+      co_return fail(Code::kUnsupported, std::string(name) + " is not supported: use keep-storage");
   Images::BuildPrune wish;
   CO_TRYV(take_number(r, "keep-storage", wish.keep_bytes));
   CO_TRYV(take_number(r, "reserved-space", wish.keep_bytes));
   CO_TRY(const auto until, f.until(p.loop.wall_now()));
   wish.all = r.flag("all");
-  wish.wanted = [&](const Image& image) { return (!until || image.used_at < *until) && (!f.has("id") || f.any("id", [&](const std::string& id) { return image.id.starts_with(id) || image.id.substr(7).starts_with(id); })); };
+  wish.wanted = [&](const Image& image) {
+    return (!until || image.used_at < *until) && (!f.has("id") || f.any("id", [&](const std::string& id) {
+             return image.id.starts_with(id) || image.id.substr(7).starts_with(id);
+           }));
+  };
   wish.in_use = [&p](const std::string& id) {
     bool running = false;
     return !p.containers.user_of_image(id, running).empty();
@@ -160,10 +181,13 @@ Task<Result<>> prune(Api& api, Call& call) {
     for (const auto& folder : p.builder.caches().all()) {
       if (folder.in_use) continue;
       const int64_t bytes = co_await p.layers.disk_usage(folder.path);
-      if (auto removed = co_await p.builder.caches().remove(folder.name); removed) gone.ids.push_back(folder.name), gone.bytes += bytes;
+      if (auto removed = co_await p.builder.caches().remove(folder.name); removed)
+        gone.ids.push_back(folder.name), gone.bytes += bytes;
     }
   p.events.publish("builder", "prune", "", {{"reclaimed", std::to_string(gone.bytes)}});
-  co_await call.http.reply(200, dump(JsonObject{{"CachesDeleted", gone.ids.empty() ? Json(nullptr) : to_json(gone.ids)}, {"SpaceReclaimed", gone.bytes}}));
+  co_await call.http.reply(
+      200, dump(JsonObject{{"CachesDeleted", gone.ids.empty() ? Json(nullptr) : to_json(gone.ids)},
+                           {"SpaceReclaimed", gone.bytes}}));
   co_return Result<>{};
 }
 
@@ -175,14 +199,29 @@ Task<Json> build_cache_usages(ApiParts& p) {
     if (!image.hidden()) continue;
     bool running = false;
     const int64_t own = p.images.own_size(image);
-    JsonObject entry{{"ID", id.substr(7, 25)}, {"Type", "regular"}, {"Description", image.history.empty() ? "" : image.history.back().created_by}, {"InUse", !p.containers.user_of_image(id, running).empty()},
-                     {"Shared", own == 0 && image.size_bytes > 0}, {"Size", own}, {"CreatedAt", rfc3339(image.created_at)}, {"LastUsedAt", rfc3339(image.used_at)}, {"UsageCount", image.cache_hits}};
+    JsonObject entry{{"ID", id.substr(7, 25)},
+                     {"Type", "regular"},
+                     {"Description", image.history.empty() ? "" : image.history.back().created_by},
+                     {"InUse", !p.containers.user_of_image(id, running).empty()},
+                     {"Shared", own == 0 && image.size_bytes > 0},
+                     {"Size", own},
+                     {"CreatedAt", rfc3339(image.created_at)},
+                     {"LastUsedAt", rfc3339(image.used_at)},
+                     {"UsageCount", image.cache_hits}};
     if (!image.parent.empty()) entry["Parents"] = JsonArray{image.parent.substr(7, 25)};
     out.push_back(std::move(entry));
   }
   for (const auto& folder : p.builder.caches().all()) {
     const int64_t bytes = co_await p.layers.disk_usage(folder.path);
-    out.push_back(JsonObject{{"ID", folder.name}, {"Type", "exec.cachemount"}, {"Description", "cached mount"}, {"InUse", folder.in_use}, {"Shared", false}, {"Size", bytes}, {"CreatedAt", rfc3339(p.loop.wall_now())}, {"LastUsedAt", nullptr}, {"UsageCount", 1}});
+    out.push_back(JsonObject{{"ID", folder.name},
+                             {"Type", "exec.cachemount"},
+                             {"Description", "cached mount"},
+                             {"InUse", folder.in_use},
+                             {"Shared", false},
+                             {"Size", bytes},
+                             {"CreatedAt", rfc3339(p.loop.wall_now())},
+                             {"LastUsedAt", nullptr},
+                             {"UsageCount", 1}});
   }
   co_return out;
 }

@@ -1,4 +1,5 @@
-// Images: list, inspect, history, load, save, tag, remove, prune. How they come and go over the network: image_transfer.cc.
+// Images: list, inspect, history, load, save, tag, remove, prune. How they come and go over the network:
+// image_transfer.cc.
 #include <algorithm>
 
 #include "api/api.h"
@@ -11,12 +12,15 @@ namespace panal {
 
 static Json strings(const std::vector<std::string>& list) { return to_json(list); }
 
-// What registries have it under; a name that none of them knows stands with the digest that the cluster knows.
+// What registries have it under; a name that none of them knows stands with the digest that the cluster
+// knows.
 static Json repo_digests(const Image& image, const std::vector<std::string>& tags) {
   std::set<std::string> out(image.repo_digests.begin(), image.repo_digests.end());
   for (const auto& tag : tags) {
     const std::string name = tag.substr(0, tag.rfind(':')) + "@";
-    if (std::ranges::none_of(image.repo_digests, [&](const std::string& known) { return known.starts_with(name); })) out.insert(name + image.manifest_digest);
+    if (std::ranges::none_of(image.repo_digests,
+                             [&](const std::string& known) { return known.starts_with(name); }))
+      out.insert(name + image.manifest_digest);
   }
   JsonArray list;
   for (const auto& digest : out) list.push_back(Json(digest));
@@ -26,19 +30,24 @@ static Json repo_digests(const Image& image, const std::vector<std::string>& tag
 static Result<std::optional<bool>> dangling_of(const Filters& f) {
   if (!f.has("dangling")) return std::optional<bool>();
   const std::string value = lower(f.get("dangling")[0]);
-  if (f.get("dangling").size() > 1 || (value != "true" && value != "1" && value != "false" && value != "0")) return fail(Code::kInvalid, "invalid filter 'dangling=[" + join(f.get("dangling"), " ") + "]'");
+  if (f.get("dangling").size() > 1 || (value != "true" && value != "1" && value != "false" && value != "0"))
+    return fail(Code::kInvalid, "invalid filter 'dangling=[" + join(f.get("dangling"), " ") + "]'");
   return std::optional<bool>(value == "true" || value == "1");
 }
 
 // "alpine:3" or "alpine@sha256:..." against the patterns asked for.
 static bool named(const Filters& f, const std::string& name) {
   const size_t at = name.find('@');
-  return f.any("reference", [&](const std::string& pattern) { return glob_match(pattern, name) || glob_match(pattern, name.substr(0, at == std::string::npos ? name.rfind(':') : at)); });
+  return f.any("reference", [&](const std::string& pattern) {
+    return glob_match(pattern, name) ||
+           glob_match(pattern, name.substr(0, at == std::string::npos ? name.rfind(':') : at));
+  });
 }
 
 static Task<Result<>> list(Api& api, Call& call) {
   ApiParts& p = api.parts();
-  CO_TRY(const Filters f, Filters::parse(call.request(), {"before", "dangling", "label", "reference", "since", "until"}));
+  CO_TRY(const Filters f,
+         Filters::parse(call.request(), {"before", "dangling", "label", "reference", "since", "until"}));
   std::optional<WallTime> before, since;
   for (auto [key, into] : {std::pair{"before", &before}, {"since", &since}})
     if (f.has(key)) {
@@ -50,10 +59,14 @@ static Task<Result<>> list(Api& api, Call& call) {
   const bool all = call.request().flag("all");
   std::vector<const Image*> found;
   for (const auto& [id, image] : p.images.all()) {
-    if ((image.hidden() && !all) || (dangling && *dangling != image.tags.empty()) || (until && image.created_at >= *until)) continue;
+    if ((image.hidden() && !all) || (dangling && *dangling != image.tags.empty()) ||
+        (until && image.created_at >= *until))
+      continue;
     if (!f.labels("label", image.config.labels)) continue;
     if ((before && image.created_at >= *before) || (since && image.created_at <= *since)) continue;
-    if (std::ranges::any_of(image.tags, [&](const std::string& t) { return named(f, t); }) || std::ranges::any_of(image.repo_digests, [&](const std::string& d) { return named(f, d); }) || !f.has("reference"))
+    if (std::ranges::any_of(image.tags, [&](const std::string& t) { return named(f, t); }) ||
+        std::ranges::any_of(image.repo_digests, [&](const std::string& d) { return named(f, d); }) ||
+        !f.has("reference"))
       found.push_back(&image);
   }
   std::ranges::sort(found, [](const Image* a, const Image* b) { return a->created_at > b->created_at; });
@@ -63,9 +76,16 @@ static Task<Result<>> list(Api& api, Call& call) {
     for (const auto& [id, live] : p.containers.all()) users += live->c.image_id == image->id;
     std::vector<std::string> tags = image->tags;
     std::erase_if(tags, [&](const std::string& tag) { return !named(f, tag); });
-    out.push_back(JsonObject{{"Id", image->id}, {"ParentId", image->parent}, {"RepoTags", strings(tags)}, {"RepoDigests", repo_digests(*image, tags)},
-                             {"Created", image->created_at.time_since_epoch() / 1s}, {"Size", image->size_bytes}, {"SharedSize", call.request().flag("shared-size") ? p.images.shared_size(*image) : -1},
-                             {"Labels", to_json(image->config.labels)}, {"Containers", users}});
+    out.push_back(
+        JsonObject{{"Id", image->id},
+                   {"ParentId", image->parent},
+                   {"RepoTags", strings(tags)},
+                   {"RepoDigests", repo_digests(*image, tags)},
+                   {"Created", image->created_at.time_since_epoch() / 1s},
+                   {"Size", image->size_bytes},
+                   {"SharedSize", call.request().flag("shared-size") ? p.images.shared_size(*image) : -1},
+                   {"Labels", to_json(image->config.labels)},
+                   {"Containers", users}});
   }
   co_await call.http.reply(200, dump(out));
   co_return Result<>{};
@@ -75,12 +95,24 @@ static Task<Result<>> inspect(Api& api, Call& call) {
   CO_TRY(const Image* image, api.parts().images.find(call.arg()));
   JsonArray layers;
   for (const auto& d : image->diff_ids) layers.push_back(Json(d));
-  JsonObject out{{"Id", image->id}, {"RepoTags", strings(image->tags)}, {"RepoDigests", repo_digests(*image, image->tags)}, {"Parent", image->parent}, {"Comment", image->comment},
-                 {"Created", image->created}, {"DockerVersion", ""}, {"Author", image->author}, {"Config", to_json(image->config)}, {"Architecture", image->architecture},
-                 {"Os", image->os}, {"Size", image->size_bytes}, {"GraphDriver", JsonObject{{"Name", "overlay2"}, {"Data", JsonObject{}}}},
-                 {"RootFS", JsonObject{{"Type", "layers"}, {"Layers", layers}}}, {"Metadata", JsonObject{{"LastTagTime", rfc3339(image->tagged_at)}}}};
+  JsonObject out{{"Id", image->id},
+                 {"RepoTags", strings(image->tags)},
+                 {"RepoDigests", repo_digests(*image, image->tags)},
+                 {"Parent", image->parent},
+                 {"Comment", image->comment},
+                 {"Created", image->created},
+                 {"DockerVersion", ""},
+                 {"Author", image->author},
+                 {"Config", to_json(image->config)},
+                 {"Architecture", image->architecture},
+                 {"Os", image->os},
+                 {"Size", image->size_bytes},
+                 {"GraphDriver", JsonObject{{"Name", "overlay2"}, {"Data", JsonObject{}}}},
+                 {"RootFS", JsonObject{{"Type", "layers"}, {"Layers", layers}}},
+                 {"Metadata", JsonObject{{"LastTagTime", rfc3339(image->tagged_at)}}}};
   if (!image->variant.empty()) out["Variant"] = image->variant;
-  out["ContainerConfig"] = to_json(image->config);  // gone from the API since 1.45, but docker-compose 1.29 speaks the newest and reads its volumes
+  out["ContainerConfig"] = to_json(image->config);  // gone from the API since 1.45, but docker-compose 1.29
+                                                    // speaks the newest and reads its volumes
   co_await call.http.reply(200, dump(out));
   co_return Result<>{};
 }
@@ -97,7 +129,12 @@ static Task<Result<>> history(Api& api, Call& call) {
       ++layer;
     }
     const auto created = parse_rfc3339(h.created);
-    out.push_back(JsonObject{{"Id", "<missing>"}, {"Created", created ? created->time_since_epoch() / 1s : 0}, {"CreatedBy", h.created_by}, {"Tags", nullptr}, {"Size", size}, {"Comment", h.comment}});
+    out.push_back(JsonObject{{"Id", "<missing>"},
+                             {"Created", created ? created->time_since_epoch() / 1s : 0},
+                             {"CreatedBy", h.created_by},
+                             {"Tags", nullptr},
+                             {"Size", size},
+                             {"Comment", h.comment}});
   }
   std::ranges::reverse(out);
   if (!out.empty()) out[0].get_object()["Id"] = image->id, out[0].get_object()["Tags"] = strings(image->tags);
@@ -114,8 +151,12 @@ static Result<std::optional<ImagePlatform>> asked_platform(const HttpRequest& re
     TRY(const Json json, parse_json(it->second));
     const Json& one = json.is_array() && json.get_array().size() == 1 ? json.get_array()[0] : json;
     if (!one.is_object()) return fail(Code::kInvalid, "failed to parse platform: " + it->second);
-    const auto word = [&](const char* key) { const Json* v = one.get_object().if_contains(key); return v ? str(*v) : std::string(); };
-    TRY(out, parse_platform(word("os") + "/" + word("architecture") + (word("variant").empty() ? "" : "/" + word("variant"))));
+    const auto word = [&](const char* key) {
+      const Json* v = one.get_object().if_contains(key);
+      return v ? str(*v) : std::string();
+    };
+    TRY(out, parse_platform(word("os") + "/" + word("architecture") +
+                            (word("variant").empty() ? "" : "/" + word("variant"))));
   }
   return out;
 }
@@ -128,7 +169,8 @@ static Task<Result<>> load(Api& api, Call& call) {
   CO_TRY(const auto platform, asked_platform(call.request()));
   CO_TRY(const auto lines, co_await api.parts().images.load_archive(body_source(call), platform));
   CO_TRYV(co_await call.http.begin(200, "application/json"));
-  for (const auto& line : lines) CO_TRYV(co_await call.http.write(dump(JsonObject{{"stream", line + "\n"}}) + "\r\n"));
+  for (const auto& line : lines)
+    CO_TRYV(co_await call.http.write(dump(JsonObject{{"stream", line + "\n"}}) + "\r\n"));
   co_return co_await call.http.end();
 }
 
@@ -136,8 +178,11 @@ static Task<Result<>> save(Api& api, Call& call, std::vector<std::string> names)
   CO_TRY(const auto platform, asked_platform(call.request()));
   for (const auto& name : names) {
     CO_TRY(const Image* image, api.parts().images.find(name));
-    if (const ImagePlatform have{image->os, image->architecture, image->variant}; platform && !platform_fits(have, *platform))
-      co_return fail(Code::kNotFound, "image with reference " + name + " was found but its platform (" + have.text() + ") does not match the specified platform (" + platform->text() + ")");
+    if (const ImagePlatform have{image->os, image->architecture, image->variant};
+        platform && !platform_fits(have, *platform))
+      co_return fail(Code::kNotFound, "image with reference " + name + " was found but its platform (" +
+                                          have.text() + ") does not match the specified platform (" +
+                                          platform->text() + ")");
   }
   if (names.empty()) co_return fail(Code::kInvalid, "no image named");
   CO_TRYV(co_await call.http.begin(200, "application/x-tar"));
@@ -168,8 +213,13 @@ static Task<Result<>> tag(Api& api, Call& call) {
 
 static Task<Result<>> remove(Api& api, Call& call) {
   ApiParts& p = api.parts();
-  const auto in_use = [&p](const std::string& id, bool& running) { return p.containers.user_of_image(id, running); };
-  CO_TRY(const auto removed, co_await p.images.remove(call.arg(), call.request().flag("force"), call.request().flag("noprune") ? Images::Parents::kStay : Images::Parents::kGo, in_use));
+  const auto in_use = [&p](const std::string& id, bool& running) {
+    return p.containers.user_of_image(id, running);
+  };
+  CO_TRY(const auto removed,
+         co_await p.images.remove(
+             call.arg(), call.request().flag("force"),
+             call.request().flag("noprune") ? Images::Parents::kStay : Images::Parents::kGo, in_use));
   JsonArray out;
   for (const auto& t : removed.untagged) out.push_back(JsonObject{{"Untagged", t}});
   for (const auto& d : removed.deleted) out.push_back(JsonObject{{"Deleted", d}});
@@ -186,8 +236,13 @@ static Task<Result<>> prune(Api& api, Call& call) {
   std::vector<std::pair<std::string, int64_t>> victims;
   for (const auto& [id, image] : p.images.all()) {
     bool running = false;
-    if (image.hidden() || !p.containers.user_of_image(id, running).empty() || (dangling && !image.tags.empty())) continue;
-    if (!f.labels("label", image.config.labels) || (f.has("label!") && f.any_label("label!", image.config.labels)) || (until && image.created_at > *until)) continue;
+    if (image.hidden() || !p.containers.user_of_image(id, running).empty() ||
+        (dangling && !image.tags.empty()))
+      continue;
+    if (!f.labels("label", image.config.labels) ||
+        (f.has("label!") && f.any_label("label!", image.config.labels)) ||
+        (until && image.created_at > *until))
+      continue;
     victims.emplace_back(id, image.size_bytes - p.images.shared_size(image));
   }
   JsonArray deleted;
@@ -205,7 +260,9 @@ static Task<Result<>> prune(Api& api, Call& call) {
     reclaimed += size;
   }
   p.events.publish("image", "prune", "", {{"reclaimed", std::to_string(reclaimed)}});
-  co_await call.http.reply(200, dump(JsonObject{{"ImagesDeleted", deleted.empty() ? Json(nullptr) : Json(deleted)}, {"SpaceReclaimed", reclaimed}}));
+  co_await call.http.reply(200,
+                           dump(JsonObject{{"ImagesDeleted", deleted.empty() ? Json(nullptr) : Json(deleted)},
+                                           {"SpaceReclaimed", reclaimed}}));
   co_return Result<>{};
 }
 

@@ -20,11 +20,13 @@ namespace {
 
 constexpr int64_t kMaxImport = 256LL << 30;
 
-// Runs `work` and passes its lines on. What fails before the first line is an answer with a status, what fails later the last line. The
-// work is halted when its client hangs up. Of what moves only the newest word waits for a slow reader.
+// Runs `work` and passes its lines on. What fails before the first line is an answer with a status, what
+// fails later the last line. The work is halted when its client hangs up. Of what moves only the newest word
+// waits for a slow reader.
 class LineStream {
  public:
-  LineStream(Loop& loop, Call& call, std::shared_ptr<Halt> halt) : loop_(loop), call_(call), halt_(std::move(halt)) {}
+  LineStream(Loop& loop, Call& call, std::shared_ptr<Halt> halt)
+      : loop_(loop), call_(call), halt_(std::move(halt)) {}
 
   Task<Result<>> run(std::function<Task<Result<>>(Report)> work) {
     CO_TRYV(co_await call_.http.body(kMaxJsonBody));
@@ -80,7 +82,8 @@ Task<Result<>> pull(Api& api, Call& call) {
   ApiParts& p = api.parts();
   const HttpRequest& r = call.request();
   const std::string tag = r.param("tag");
-  CO_TRY(ImageRef ref, parse_reference(r.param("fromImage") + (tag.empty() ? "" : (tag.starts_with("sha256:") ? "@" : ":") + tag)));
+  CO_TRY(ImageRef ref, parse_reference(r.param("fromImage") +
+                                       (tag.empty() ? "" : (tag.starts_with("sha256:") ? "@" : ":") + tag)));
   const bool all = ref.tag.empty() && ref.digest.empty();
   PullOptions options;
   CO_TRY(options.platform, parse_platform(r.param("platform")));
@@ -103,7 +106,8 @@ Result<Images::Import> import_wish(const HttpRequest& r, const std::string& from
   for (auto [it, end] = r.query.equal_range("changes"); it != end; ++it) wish.changes.push_back(it->second);
   wish.message = r.param("message").empty() ? "Imported from " + from : r.param("message");
   TRY(wish.platform, parse_platform(r.param("platform")));
-  if (wish.platform.os != "linux") return fail(Code::kInvalid, "operating system is not supported: " + wish.platform.os);
+  if (wish.platform.os != "linux")
+    return fail(Code::kInvalid, "operating system is not supported: " + wish.platform.os);
   return wish;
 }
 
@@ -120,7 +124,9 @@ Task<Result<>> import_url(Api& api, Call& call, std::string url) {
     get.progress = [&report](int64_t now) { report({.status = "Importing", .current = now}); };
     auto fetch = [&]() -> Task<Result<std::string>> {
       CO_TRY(const HttpAnswer answer, co_await p.http.exchange(get));
-      if (answer.status != 200) co_return fail(Code::kInternal, "Get \"" + url + "\": got HTTP status code " + std::to_string(answer.status));
+      if (answer.status != 200)
+        co_return fail(Code::kInternal,
+                       "Get \"" + url + "\": got HTTP status code " + std::to_string(answer.status));
       const auto file = std::make_shared<Fd>(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
       if (!*file) co_return fail(sys_error(errno, "open", path));
       co_return co_await p.images.import(file_source(p.loop, file), wish);
@@ -153,7 +159,8 @@ Task<Result<>> commit(Api& api, Call& call) {
   Images::Commit wish;
   wish.reference = r.param("repo");
   if (!wish.reference.empty() && !r.param("tag").empty()) wish.reference += ":" + r.param("tag");
-  wish.author = r.param("author"), wish.comment = r.param("comment"), wish.parent = live->c.image_id, wish.chain_ids = live->c.layers;
+  wish.author = r.param("author"), wish.comment = r.param("comment"), wish.parent = live->c.image_id,
+  wish.chain_ids = live->c.layers;
   for (auto [it, end] = r.query.equal_range("changes"); it != end; ++it)
     for (const auto& line : split(it->second, '\n'))
       if (!trim(line).empty()) wish.changes.push_back(line);
@@ -163,10 +170,17 @@ Task<Result<>> commit(Api& api, Call& call) {
   CO_TRYV(merge_image(wish.config, own));
   wish.created_by = join(live->c.config.cmd.value_or(std::vector<std::string>{}), " ");
   const auto still = r.flag("pause", true) ? Containers::StandStill::kYes : Containers::StandStill::kNo;
-  const auto pack = [&p, live, still](Sink sink) { return p.containers.changed_layer(live, still, std::move(sink)); };
+  const auto pack = [&p, live, still](Sink sink) {
+    return p.containers.changed_layer(live, still, std::move(sink));
+  };
   const std::string reference = wish.reference, comment = wish.comment;
   CO_TRY(const std::string id, co_await p.images.commit(std::move(wish), pack));
-  p.events.publish("container", "commit", live->c.id, {{"comment", comment}, {"imageID", id}, {"imageRef", reference}, {"image", live->c.image_ref}, {"name", live->c.name}});
+  p.events.publish("container", "commit", live->c.id,
+                   {{"comment", comment},
+                    {"imageID", id},
+                    {"imageRef", reference},
+                    {"image", live->c.image_ref},
+                    {"name", live->c.name}});
   co_await call.http.reply(201, dump(JsonObject{{"Id", id}}));
   co_return Result<>{};
 }
@@ -181,7 +195,8 @@ Task<Result<>> push(Api& api, Call& call) {
   const HttpRequest& r = call.request();
   const std::string tag = r.param("tag");
   CO_TRY(const ImageRef ref, parse_reference(call.arg() + (tag.empty() ? "" : ":" + tag)));
-  if (!r.param("platform").empty()) co_return fail(Code::kUnsupported, "push --platform is not supported: an image here is for one platform");
+  if (!r.param("platform").empty())
+    co_return fail(Code::kUnsupported, "push --platform is not supported: an image here is for one platform");
   CO_TRY(const RegistryAuth auth, parse_registry_auth(r.header("x-registry-auth")));
   const auto halt = std::make_shared<Halt>();
   LineStream lines(p.loop, call, halt);
@@ -195,7 +210,8 @@ Task<Result<>> login(Api& api, Call& call) {
   const auto halt = std::make_shared<Halt>();
   call.http.on_close([halt] { halt->halt(); });
   CO_TRY(const RegistryLogin done, co_await api.parts().registry.login(auth, halt));
-  co_await call.http.reply(200, dump(JsonObject{{"Status", done.status}, {"IdentityToken", done.identity_token}}));
+  co_await call.http.reply(200,
+                           dump(JsonObject{{"Status", done.status}, {"IdentityToken", done.identity_token}}));
   co_return Result<>{};
 }
 
@@ -208,13 +224,18 @@ Json platform_json(const ImagePlatform& p) {
 Json described_json(const Described& d) {
   JsonArray platforms;
   for (const auto& p : d.platforms) platforms.push_back(platform_json(p));
-  return JsonObject{{"Descriptor", JsonObject{{"mediaType", d.media_type}, {"digest", d.digest}, {"size", d.size_bytes}}}, {"Platforms", platforms}};
+  return JsonObject{
+      {"Descriptor", JsonObject{{"mediaType", d.media_type}, {"digest", d.digest}, {"size", d.size_bytes}}},
+      {"Platforms", platforms}};
 }
 
 // What the nodes of the cluster hold. An image that no registry ever had is asked for nowhere else.
 Result<Described> held_by_cluster(ApiParts& p, const ImagePeers::Found& found) {
   TRY(const Image image, image_from_config(found.config, p.layers.sha256(found.config), p.layers));
-  return Described{p.layers.sha256(found.top()), manifest_media_type(found.top()), found.top().size(), {{image.os, image.architecture, image.variant}}};
+  return Described{p.layers.sha256(found.top()),
+                   manifest_media_type(found.top()),
+                   found.top().size(),
+                   {{image.os, image.architecture, image.variant}}};
 }
 
 Task<Result<Described>> describe(ApiParts& p, ImageRef ref, RegistryAuth auth, std::shared_ptr<Halt> halt) {

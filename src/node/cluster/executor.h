@@ -21,7 +21,8 @@ class Executor {
     std::string error;
   };
   /// Returns when the container has ended; `on_health` is told whether it passes its check.
-  virtual Task<Result<Exit>> wait(std::string container_id, std::function<void(bool healthy, int pid)> on_health) = 0;
+  virtual Task<Result<Exit>> wait(std::string container_id,
+                                  std::function<void(bool healthy, int pid)> on_health) = 0;
   /// Makes every wait() return: the worker ends, its containers go on.
   virtual void interrupt() {}
   virtual Task<Result<>> stop(std::string container_id) = 0;

@@ -1,4 +1,5 @@
-// What a node and a manager say to each other when it joins, renews its certificate or changes its role. Include in .cc files only.
+// What a node and a manager say to each other when it joins, renews its certificate or changes its role.
+// Include in .cc files only.
 #pragma once
 #include "model/cluster_json.h"
 #include "node/cluster/swarm_node.h"
@@ -34,7 +35,8 @@ struct JoinReply {
 };
 template <class A>
 void fields(A& a, JoinReply& j) {
-  a("NodeID", j.node_id), a("ClusterID", j.cluster_id), a("Certificate", j.certificate), a("CA", j.ca), a("Role", j.role);
+  a("NodeID", j.node_id), a("ClusterID", j.cluster_id), a("Certificate", j.certificate), a("CA", j.ca),
+      a("Role", j.role);
   manager_list(a, "Managers", j.managers);
 }
 struct ManagerRequest {

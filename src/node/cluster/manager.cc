@@ -7,15 +7,21 @@
 namespace panal {
 
 static constexpr Duration kNodeGrace = 5s, kLeaderGrace = 12s, kSilence = 15s, kDrainLimit = 5s;
-static constexpr const char *kRaftMethod = "/panal.Raft/Send", *kProposeMethod = "/panal.Manager/Propose", *kIndexMethod = "/panal.Manager/Index", *kSessionMethod = "/panal.Dispatcher/Session";
+static constexpr const char *kRaftMethod = "/panal.Raft/Send", *kProposeMethod = "/panal.Manager/Propose",
+                            *kIndexMethod = "/panal.Manager/Index",
+                            *kSessionMethod = "/panal.Dispatcher/Session";
 
 static uint64_t ms(MonoTime t) { return static_cast<uint64_t>(t.time_since_epoch() / 1ms); }
 
 Manager::Manager(Parts parts) : parts_(std::move(parts)) {
-  replica_ = std::make_unique<raft::Replica>(parts_.make_core(), parts_.raft_id, *parts_.disk, *this, [this](raft::Message m) { send(std::move(m)); }, parts_.retention);
+  replica_ = std::make_unique<raft::Replica>(
+      parts_.make_core(), parts_.raft_id, *parts_.disk, *this,
+      [this](raft::Message m) { send(std::move(m)); }, parts_.retention);
   replica_->on_progress = [this] {
     schedule_tick();
-    const Progress now{replica_->applied(), replica_->leader_id(), replica_->ready(), replica_->failed(), std::ranges::any_of(replica_->configuration(), [this](const raft::Server& s) { return caught_up(s); })};
+    const Progress now{replica_->applied(), replica_->leader_id(), replica_->ready(), replica_->failed(),
+                       std::ranges::any_of(replica_->configuration(),
+                                           [this](const raft::Server& s) { return caught_up(s); })};
     if (std::exchange(progress_, now) == now) return;  // a heartbeat
     changed_.notify(parts_.loop);
     if (replica_->ready() && !leading_ && !stopping_) {
@@ -31,15 +37,21 @@ Result<> Manager::start(Start how) {
   const uint64_t now = ms(parts_.loop.now());
   raft::Configuration first;
   if (how == Start::kBootstrap) first = {{parts_.raft_id, parts_.address, raft::Role::kVoter}};
-  if (auto started = how == Start::kForceNew ? replica_->start_alone(now, parts_.address) : replica_->start(now, first); !started) {
+  if (auto started =
+          how == Start::kForceNew ? replica_->start_alone(now, parts_.address) : replica_->start(now, first);
+      !started) {
     shutdown();
     return started;
   }
-  parts_.transport.serve(kRaftMethod, {"manager"}, [this](Peer p, std::string b) { return on_raft(std::move(p), std::move(b)); });
-  parts_.transport.serve(kProposeMethod, {"manager"}, [this](Peer p, std::string b) { return on_propose(std::move(p), std::move(b)); });
+  parts_.transport.serve(kRaftMethod, {"manager"},
+                         [this](Peer p, std::string b) { return on_raft(std::move(p), std::move(b)); });
+  parts_.transport.serve(kProposeMethod, {"manager"},
+                         [this](Peer p, std::string b) { return on_propose(std::move(p), std::move(b)); });
   parts_.transport.serve(kIndexMethod, {"manager"}, [this](Peer, std::string) { return on_index(); });
-  parts_.transport.serve(kAttachMethod, {"manager", "worker"}, [this](Peer p, std::string b) { return on_attach(std::move(p), std::move(b)); });
-  parts_.transport.serve_stream(kSessionMethod, {"manager", "worker"}, [this](Peer p, RpcStream& s) { return on_session(std::move(p), s); });
+  parts_.transport.serve(kAttachMethod, {"manager", "worker"},
+                         [this](Peer p, std::string b) { return on_attach(std::move(p), std::move(b)); });
+  parts_.transport.serve_stream(kSessionMethod, {"manager", "worker"},
+                                [this](Peer p, RpcStream& s) { return on_session(std::move(p), s); });
   return {};
 }
 
@@ -52,7 +64,8 @@ void Manager::shutdown() {
   work_.notify(parts_.loop);
 }
 Task<void> Manager::join() {
-  for (const char* method : {kRaftMethod, kProposeMethod, kIndexMethod, kAttachMethod, kSessionMethod}) co_await parts_.transport.unserve(method);
+  for (const char* method : {kRaftMethod, kProposeMethod, kIndexMethod, kAttachMethod, kSessionMethod})
+    co_await parts_.transport.unserve(method);
   co_await scope_.join();
 }
 
@@ -76,7 +89,8 @@ Result<> Manager::apply(raft::Index index, const std::string& bytes) {
   return applied;
 }
 
-// ---- messages to other managers: one call at a time per peer, what gathers meanwhile goes together; a peer that does not answer loses them
+// ---- messages to other managers: one call at a time per peer, what gathers meanwhile goes together; a peer
+// that does not answer loses them
 
 void Manager::send(raft::Message message) {
   auto& box = outbox_[message.to];
@@ -133,7 +147,8 @@ std::string Manager::leader_address() const {
 
 std::string Manager::no_quorum_reason() const {
   if (replica_->failed()) return "the replicated log of this manager has stopped: " + replica_->failure();
-  return "rpc error: code = Unknown desc = The swarm does not have a leader. It's possible that too few managers are online. Make sure more than half of the managers are online.";
+  return "rpc error: code = Unknown desc = The swarm does not have a leader. It's possible that too few "
+         "managers are online. Make sure more than half of the managers are online.";
 }
 
 Task<Result<>> Manager::propose_here(Command command) {
@@ -154,7 +169,8 @@ Task<Result<>> Manager::propose_here(Command command) {
   }
   if (*state->result) co_return Result<>{};
   Error& error = state->result->error();
-  if (error.message == raft::kLostWrite && replica_->leader_id() == 0) error.message = no_quorum_reason() + " The request may or may not have taken effect.";
+  if (error.message == raft::kLostWrite && replica_->leader_id() == 0)
+    error.message = no_quorum_reason() + " The request may or may not have taken effect.";
   co_return std::unexpected(std::move(error));
 }
 
@@ -169,13 +185,19 @@ Task<Result<>> Manager::propose(Command command) {
       auto reply = co_await parts_.transport.call(leader, kProposeMethod, encode(command), 10s);
       if (reply) {
         const uint64_t index = std::strtoull(reply->c_str(), nullptr, 10);
-        while (store_.index < index && parts_.loop.now() < deadline && !stopping_) (void)co_await changed_.wait(parts_.loop, 500ms);
-        if (store_.index < index) co_return fail(Code::kTimeout, "the leader of the swarm has written the change, but it has not reached this manager in time");
+        while (store_.index < index && parts_.loop.now() < deadline && !stopping_)
+          (void)co_await changed_.wait(parts_.loop, 500ms);
+        if (store_.index < index)
+          co_return fail(
+              Code::kTimeout,
+              "the leader of the swarm has written the change, but it has not reached this manager in time");
         co_return Result<>{};
       }
       // Only a refusal before anything was written may be tried again; the rest is the caller's to know.
-      if (reply.error().code != Code::kUnavailable || reply.error().message.find("not the leader") == std::string::npos) {
-        if (reply.error().message.find("dial tcp") == std::string::npos) co_return std::unexpected(reply.error());
+      if (reply.error().code != Code::kUnavailable ||
+          reply.error().message.find("not the leader") == std::string::npos) {
+        if (reply.error().message.find("dial tcp") == std::string::npos)
+          co_return std::unexpected(reply.error());
       }
     }
     if (parts_.loop.now() >= deadline) co_return fail(Code::kUnavailable, no_quorum_reason());
@@ -195,7 +217,8 @@ Task<Result<std::string>> Manager::on_index() {
   co_return std::to_string(store_.index);
 }
 
-// A leader answers from its own store: for the length of an election timeout a deposed one may do so too, as SwarmKit's.
+// A leader answers from its own store: for the length of an election timeout a deposed one may do so too, as
+// SwarmKit's.
 Task<Result<>> Manager::catch_up() {
   const MonoTime deadline = parts_.loop.now() + 5s;
   while (!stopping_) {
@@ -203,7 +226,8 @@ Task<Result<>> Manager::catch_up() {
     if (const std::string leader = leader_address(); !leader.empty() && !replica_->leader()) {
       if (auto reply = co_await parts_.transport.call(leader, kIndexMethod, "", 2s)) {
         const uint64_t index = std::strtoull(reply->c_str(), nullptr, 10);
-        while (store_.index < index && parts_.loop.now() < deadline && !stopping_) (void)co_await changed_.wait(parts_.loop, 500ms);
+        while (store_.index < index && parts_.loop.now() < deadline && !stopping_)
+          (void)co_await changed_.wait(parts_.loop, 500ms);
         if (store_.index >= index) co_return Result<>{};
       }
     }
@@ -215,7 +239,8 @@ Task<Result<>> Manager::catch_up() {
 
 // ---- the leader's loop
 
-// In this leader's memory, by its monotonic clock: no step of a wall clock makes a task stop early, or keeps it.
+// In this leader's memory, by its monotonic clock: no step of a wall clock makes a task stop early, or keeps
+// it.
 void Manager::note_draining() {
   const auto known = std::exchange(draining_, {});
   for (const auto& [id, t] : store_.tasks) {
@@ -226,7 +251,9 @@ void Manager::note_draining() {
 }
 
 bool Manager::out_of_tables(const ClusterTask& task) const {
-  if (auto since = draining_.find(task.meta.id); since != draining_.end() && parts_.loop.now() - since->second >= kDrainLimit) return true;
+  if (auto since = draining_.find(task.meta.id);
+      since != draining_.end() && parts_.loop.now() - since->second >= kDrainLimit)
+    return true;
   // Tables without the task are those made from an index at or past the write that took it out.
   for (const auto& [id, n] : store_.nodes) {
     if (n.state != NodeState::kReady) continue;
@@ -238,14 +265,17 @@ bool Manager::out_of_tables(const ClusterTask& task) const {
   return true;
 }
 
-// The time of a status is when the leader heard of it: restarts and updates wait by it, and a worker's clock may be hours off.
+// The time of a status is when the leader heard of it: restarts and updates wait by it, and a worker's clock
+// may be hours off.
 void Manager::note_statuses(Command& command, WallTime now) {
   for (auto& [node_id, news] : std::exchange(statuses_, {}))
     for (auto& [task_id, status] : news) {
       const ClusterTask* t = store_.task(task_id);
       if (!t) continue;
       status.time = t->status.time;
-      if (t->node_id != node_id || terminal(t->status.state) || status.state < t->status.state || status == t->status) continue;  // a state never moves back
+      if (t->node_id != node_id || terminal(t->status.state) || status.state < t->status.state ||
+          status == t->status)
+        continue;  // a state never moves back
       ClusterTask next = *t;
       next.status = status, next.status.time = now;
       command.put(Kind::kTask, next);
@@ -264,20 +294,26 @@ void Manager::note_nodes(Command& command, WallTime) {
       if (auto hello = hellos_.find(id); hello != hellos_.end()) {
         next.description = hello->second.description;
         if (!hello->second.address.empty()) next.address = hello->second.address;
-        if (hello->second.raft_id != 0 && hello->second.raft_id == next.raft_id) next.manager_address = hello->second.manager_address;
+        if (hello->second.raft_id != 0 && hello->second.raft_id == next.raft_id)
+          next.manager_address = hello->second.manager_address;
         hellos_.erase(hello);
       }
     } else {
       const auto [it, fresh] = gone_since_.try_emplace(id, now);
-      if (now - it->second >= kNodeGrace && now - lead_since_ >= kLeaderGrace && n.state != NodeState::kDown) next.state = NodeState::kDown, next.message = "heartbeat failure";
+      if (now - it->second >= kNodeGrace && now - lead_since_ >= kLeaderGrace && n.state != NodeState::kDown)
+        next.state = NodeState::kDown, next.message = "heartbeat failure";
     }
-    if (n.spec.role == NodeRole::kWorker && n.raft_id != 0 && !is_member(n.raft_id)) next.raft_id = 0, next.manager_address.clear();  // demoted, and could not say so itself
-    if (n.raft_id != 0) {  // a follower answers every heartbeat; who was silent when this manager was elected is gone until it speaks
+    if (n.spec.role == NodeRole::kWorker && n.raft_id != 0 && !is_member(n.raft_id))
+      next.raft_id = 0, next.manager_address.clear();  // demoted, and could not say so itself
+    if (n.raft_id != 0) {  // a follower answers every heartbeat; who was silent when this manager was elected
+                           // is gone until it speaks
       const Duration silence = now - heard_[n.raft_id];
-      next.reachable = n.raft_id == parts_.raft_id || silence < 1s || (silence < 3s && heard_[n.raft_id] >= lead_since_);
+      next.reachable =
+          n.raft_id == parts_.raft_id || silence < 1s || (silence < 3s && heard_[n.raft_id] >= lead_since_);
     }
-    if (next.state != n.state || next.reachable != n.reachable || next.message != n.message || !(next.description == n.description) || next.address != n.address || next.manager_address != n.manager_address ||
-        next.raft_id != n.raft_id)
+    if (next.state != n.state || next.reachable != n.reachable || next.message != n.message ||
+        !(next.description == n.description) || next.address != n.address ||
+        next.manager_address != n.manager_address || next.raft_id != n.raft_id)
       command.put(Kind::kNode, next);
   }
 }
@@ -320,9 +356,12 @@ Task<void> Manager::lead() {
     for (auto& [id, s] : sessions_) s->wake.notify(parts_.loop);
     scope_.spawn(tend_members());
     std::optional<Duration> left = 2s;
-    if (auto due = next_deadline(store_, now)) left = std::min<Duration>(*left, std::max<Duration>(*due - now, 10ms));
+    if (auto due = next_deadline(store_, now))
+      left = std::min<Duration>(*left, std::max<Duration>(*due - now, 10ms));
     for (const auto& [id, since] : gone_since_)
-      if (const Duration due = std::max(since + kNodeGrace, lead_since_ + kLeaderGrace) - parts_.loop.now(); due > 0s) left = std::min(*left, due);
+      if (const Duration due = std::max(since + kNodeGrace, lead_since_ + kLeaderGrace) - parts_.loop.now();
+          due > 0s)
+        left = std::min(*left, due);
     (void)co_await work_.wait(parts_.loop, left);
     co_await parts_.loop.sleep(10ms);  // news come in flocks
   }

@@ -1,9 +1,10 @@
-// A manager: the replicated state, and while it leads, the loops that move it. Pure floors decide (swarm/), this class feeds them
-// with events and carries their commands through Raft.
+// A manager: the replicated state, and while it leads, the loops that move it. Pure floors decide (swarm/),
+// this class feeds them with events and carries their commands through Raft.
 //
-// Life: start() once, shutdown(), then join(): after it no coroutine of its own and no handler runs. Whoever keeps a ManagerPtr
-// beyond that finds its last state, and every write refused. Lives on the loop's thread. The dispatcher's sessions and the acknowledgements of
-// endpoint tables are the leader's memory only: a new leader learns them anew, steady state writes nothing to the log.
+// Life: start() once, shutdown(), then join(): after it no coroutine of its own and no handler runs. Whoever
+// keeps a ManagerPtr beyond that finds its last state, and every write refused. Lives on the loop's thread.
+// The dispatcher's sessions and the acknowledgements of endpoint tables are the leader's memory only: a new
+// leader learns them anew, steady state writes nothing to the log.
 #pragma once
 #include <functional>
 
@@ -57,13 +58,15 @@ class Manager final : public raft::StateMachine {
 
   /// Carries a command through Raft, here or at the leader; returns when it is applied here.
   Task<Result<>> propose(Command command);
-  /// Returns when every write that was acknowledged before is applied here; fails when there is no leader to ask.
+  /// Returns when every write that was acknowledged before is applied here; fails when there is no leader to
+  /// ask.
   Task<Result<>> catch_up();
   /// Waits for the store to change, or for the time to pass.
   Event& changed() { return changed_; }
   /// Leader only: adds, promotes or removes a manager of the Raft group, retrying while another change runs.
   Task<Result<>> change_member(raft::Server server, bool remove);
-  /// Leader only: a node takes its place among the managers, or gives it up; first in the tables, then in the group.
+  /// Leader only: a node takes its place among the managers, or gives it up; first in the tables, then in the
+  /// group.
   Task<Result<>> seat(std::string node_id, raft::Server server, bool remove);
   /// Leader only: makes the voter that is furthest lead instead; false when that does not come about soon.
   Task<bool> hand_over();
@@ -133,7 +136,8 @@ class Manager final : public raft::StateMachine {
   std::map<std::string, std::shared_ptr<Session>> sessions_;
   std::map<std::string, std::map<std::string, TaskStatus>> statuses_;  // node -> task -> latest news
   std::map<std::string, AgentMessage> hellos_;
-  std::map<std::string, MonoTime> gone_since_, draining_;  // node -> since when it is silent; task -> since when it is out of the tables
+  std::map<std::string, MonoTime> gone_since_,
+      draining_;  // node -> since when it is silent; task -> since when it is out of the tables
   std::map<raft::Id, MonoTime> heard_;  // of the other managers
   struct Progress {
     raft::Index applied = 0;

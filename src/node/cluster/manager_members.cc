@@ -1,5 +1,6 @@
-// Who manages: the Raft group follows the tables. A node with the role of a manager that names its place in the group (raft_id) belongs into
-// it, as a standby until its log has caught up, then with a vote. A place that no such node names goes, also when its node is dead.
+// Who manages: the Raft group follows the tables. A node with the role of a manager that names its place in
+// the group (raft_id) belongs into it, as a standby until its log has caught up, then with a vote. A place
+// that no such node names goes, also when its node is dead.
 #include <algorithm>
 
 #include "node/cluster/manager.h"
@@ -24,7 +25,8 @@ Task<Result<>> Manager::change_member(raft::Server server, bool remove) {
     while (!state->result && loop.now() < deadline && !stopping_) (void)co_await state->done.wait(loop, 1s);
     if (!state->result) co_return fail(Code::kTimeout, "the change of managers was not confirmed in time");
     if (*state->result) co_return Result<>{};
-    if (state->result->error().code != Code::kConflict || loop.now() >= deadline) co_return std::unexpected(state->result->error());
+    if (state->result->error().code != Code::kConflict || loop.now() >= deadline)
+      co_return std::unexpected(state->result->error());
     co_await loop.sleep(200ms);
   }
 }
@@ -33,7 +35,10 @@ Task<bool> Manager::hand_over() {
   raft::Id heir = 0;
   raft::Index furthest = 0;
   for (const auto& s : replica_->configuration())
-    if (const auto match = replica_->match_index(s.id); s.id != parts_.raft_id && s.role == raft::Role::kVoter && match && *match >= furthest && !silent(s.id)) heir = s.id, furthest = *match;
+    if (const auto match = replica_->match_index(s.id); s.id != parts_.raft_id &&
+                                                        s.role == raft::Role::kVoter && match &&
+                                                        *match >= furthest && !silent(s.id))
+      heir = s.id, furthest = *match;
   if (heir == 0) co_return false;
   replica_->transfer(ms(parts_.loop.now()), heir);
   const MonoTime deadline = parts_.loop.now() + 2s;
@@ -42,9 +47,11 @@ Task<bool> Manager::hand_over() {
 }
 
 Task<Result<>> Manager::seat(std::string node_id, raft::Server server, bool remove) {
-  if (remove && !can_spare(server.id)) co_return fail(Code::kUnavailable, "raft: member cannot be removed, because removing it may result in loss of quorum");
-  // A leader that is to go lets another one do it. Of two voters the other one would be alone, and who is alone leads without a new term:
-  // two leaders could share one.
+  if (remove && !can_spare(server.id))
+    co_return fail(Code::kUnavailable,
+                   "raft: member cannot be removed, because removing it may result in loss of quorum");
+  // A leader that is to go lets another one do it. Of two voters the other one would be alone, and who is
+  // alone leads without a new term: two leaders could share one.
   if (remove && server.id == parts_.raft_id) {
     (void)co_await hand_over();
     co_return fail(Code::kUnavailable, "not the leader: " + leader_address());
@@ -53,14 +60,19 @@ Task<Result<>> Manager::seat(std::string node_id, raft::Server server, bool remo
     const Node* found = store_.node(node_id);
     if (!found) co_return fail(Code::kForbidden, "node " + node_id + " is not part of this swarm");
     Node n = *found;
-    if (!remove && n.spec.role != NodeRole::kManager) co_return fail(Code::kConflict, "node " + node_id + " is not a manager");
-    if (!remove) n.raft_id = server.id, n.manager_address = server.address;
-    else if (n.raft_id == server.id) n.raft_id = 0, n.manager_address.clear();
+    if (!remove && n.spec.role != NodeRole::kManager)
+      co_return fail(Code::kConflict, "node " + node_id + " is not a manager");
+    if (!remove)
+      n.raft_id = server.id, n.manager_address = server.address;
+    else if (n.raft_id == server.id)
+      n.raft_id = 0, n.manager_address.clear();
     if (n.raft_id == found->raft_id && n.manager_address == found->manager_address) break;
     Command command;
     command.time = parts_.loop.wall_now();
     command.put(Kind::kNode, std::move(n), found->meta.version);
-    if (auto done = co_await propose_here(std::move(command)); !done && (done.error().code != Code::kInvalid || tries == 10)) co_return std::unexpected(done.error());
+    if (auto done = co_await propose_here(std::move(command));
+        !done && (done.error().code != Code::kInvalid || tries == 10))
+      co_return std::unexpected(done.error());
   }
   co_return co_await change_member(std::move(server), remove);
 }
@@ -73,9 +85,14 @@ Result<> Manager::may_demote(const Node& node) const {
     ++managers;
     if (n.raft_id != 0) ++members, reachable += n.state == NodeState::kReady && id != node.meta.id;
   }
-  if (managers <= 1) return fail(Code::kInvalid, "rpc error: code = FailedPrecondition desc = attempting to demote the last manager of the swarm");
+  if (managers <= 1)
+    return fail(
+        Code::kInvalid,
+        "rpc error: code = FailedPrecondition desc = attempting to demote the last manager of the swarm");
   if (node.raft_id != 0 && reachable < (members - 1) / 2 + 1)
-    return fail(Code::kInvalid, "rpc error: code = FailedPrecondition desc = can't remove member from the raft: this would result in a loss of quorum");
+    return fail(Code::kInvalid,
+                "rpc error: code = FailedPrecondition desc = can't remove member from the raft: this would "
+                "result in a loss of quorum");
   return {};
 }
 
@@ -101,8 +118,10 @@ bool Manager::can_spare(raft::Id id) const {
   bool votes = false;
   for (const auto& s : replica_->configuration()) {
     if (s.role != raft::Role::kVoter) continue;
-    if (s.id == id) votes = true;
-    else ++left, here += !silent(s.id);
+    if (s.id == id)
+      votes = true;
+    else
+      ++left, here += !silent(s.id);
   }
   return !votes || here > left / 2;
 }
@@ -113,13 +132,20 @@ bool Manager::caught_up(const raft::Server& server) const {
 }
 
 std::optional<Manager::MemberChange> Manager::next_change() const {
-  const auto named = [&](raft::Id id) { return std::ranges::any_of(store_.nodes, [&](const auto& n) { return n.second.raft_id == id && n.second.spec.role == NodeRole::kManager; }); };
+  const auto named = [&](raft::Id id) {
+    return std::ranges::any_of(store_.nodes, [&](const auto& n) {
+      return n.second.raft_id == id && n.second.spec.role == NodeRole::kManager;
+    });
+  };
   for (const auto& server : replica_->configuration()) {
-    if (server.id != parts_.raft_id && !named(server.id) && can_spare(server.id)) return MemberChange{server, true};
+    if (server.id != parts_.raft_id && !named(server.id) && can_spare(server.id))
+      return MemberChange{server, true};
     if (caught_up(server)) return MemberChange{{server.id, server.address, raft::Role::kVoter}, false};
   }
   for (const auto& [id, n] : store_.nodes)
-    if (n.raft_id != 0 && n.spec.role == NodeRole::kManager && n.state == NodeState::kReady && !is_member(n.raft_id)) return MemberChange{{n.raft_id, n.manager_address, raft::Role::kStandby}, false};
+    if (n.raft_id != 0 && n.spec.role == NodeRole::kManager && n.state == NodeState::kReady &&
+        !is_member(n.raft_id))
+      return MemberChange{{n.raft_id, n.manager_address, raft::Role::kStandby}, false};
   return std::nullopt;
 }
 

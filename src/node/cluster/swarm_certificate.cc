@@ -5,14 +5,16 @@
 
 namespace panal {
 
-static constexpr Duration kFirstLook = 5s, kLookAgain = 1h, kRetry = 1min;  // wall clocks step: the time is looked at again and again
+static constexpr Duration kFirstLook = 5s, kLookAgain = 1h,
+                          kRetry = 1min;  // wall clocks step: the time is looked at again and again
 
 WallTime renewal_time(WallTime issued, WallTime expires, uint64_t random) {
   const Duration tenth = (expires - issued) / 10;
   return issued + tenth * 5 + tenth * 3 / 1000 * static_cast<int64_t>(random % 1000);
 }
 
-Result<> SwarmNode::use_certificate(const std::string& certificate, const std::string& key, const std::string& ca) {
+Result<> SwarmNode::use_certificate(const std::string& certificate, const std::string& key,
+                                    const std::string& ca) {
   TRY(const auto subject, parts_.crypto.subject(certificate));
   TRYV(parts_.transport.set_identity(certificate, key, ca));
   certificate_ = certificate, key_ = key, ca_ = ca;
@@ -54,15 +56,19 @@ Task<void> SwarmNode::renew_in_time() {
 
 JoinReply reply_for(const Store& store, const std::string& node_id, NodeRole role, std::string certificate) {
   JoinReply reply;
-  reply.node_id = node_id, reply.cluster_id = store.cluster.meta.id, reply.certificate = std::move(certificate), reply.ca = store.cluster.ca_certificate, reply.role = role;
+  reply.node_id = node_id, reply.cluster_id = store.cluster.meta.id,
+  reply.certificate = std::move(certificate), reply.ca = store.cluster.ca_certificate, reply.role = role;
   for (const auto& [id, n] : store.nodes)
     if (!n.manager_address.empty()) reply.managers.emplace_back(id, n.manager_address);
   return reply;
 }
 
-Result<std::string> SwarmNode::certify(const Store& store, const std::string& request, const std::string& node_id, NodeRole role) const {
+Result<std::string> SwarmNode::certify(const Store& store, const std::string& request,
+                                       const std::string& node_id, NodeRole role) const {
   const auto& cluster = store.cluster;
-  return parts_.crypto.sign(request, {cluster.ca_certificate, cluster.ca_key}, node_id, std::string(name_of(role)), cluster.meta.id, parts_.loop.wall_now(), Duration(cluster.cert_expiry_ns));
+  return parts_.crypto.sign(request, {cluster.ca_certificate, cluster.ca_key}, node_id,
+                            std::string(name_of(role)), cluster.meta.id, parts_.loop.wall_now(),
+                            Duration(cluster.cert_expiry_ns));
 }
 
 // A node whose certificate ends soon, or whose role has changed, asks for a new one.
@@ -89,7 +95,9 @@ Task<Result<>> SwarmNode::renew_certificate(NodeRole role) {
     for (const auto& address : manager_addresses()) {
       auto said = co_await parts_.transport.call(address, "/panal.Join/Renew", to_text(ask), 10s);
       reply = said ? from_text<JoinReply>(*said) : std::unexpected(said.error());
-      if (reply && reply->role != role) reply = fail(Code::kConflict, address + " does not see this node as a " + std::string(name_of(role)) + " yet");
+      if (reply && reply->role != role)
+        reply = fail(Code::kConflict,
+                     address + " does not see this node as a " + std::string(name_of(role)) + " yet");
       if (reply) break;
     }
     if (!reply) co_return std::unexpected(reply.error());

@@ -1,5 +1,6 @@
 // This node's part in a swarm: identity, membership, and the manager and worker that follow from it.
-// State on disk (below the data root): swarm/identity.json, certificate.pem (with its key), ca.pem, tables.json (what serves without managers), raft/. Lives on the loop's thread.
+// State on disk (below the data root): swarm/identity.json, certificate.pem (with its key), ca.pem,
+// tables.json (what serves without managers), raft/. Lives on the loop's thread.
 #pragma once
 #include <functional>
 
@@ -58,7 +59,9 @@ class SwarmNode {
   std::vector<std::pair<std::string, std::string>> remote_managers() const { return identity_.managers; }
   std::string cluster_id() const { return identity_.cluster_id; }
   std::string join_token(NodeRole role) const;
-  Result<Crypto::Names> issuer() const { return parts_.crypto.names(manager_->store().cluster.ca_certificate); }
+  Result<Crypto::Names> issuer() const {
+    return parts_.crypto.names(manager_->store().cluster.ca_certificate);
+  }
   const std::string& ca() const { return ca_; }
   Error not_manager() const;
   TaskExecutor& executor() { return parts_.executor; }
@@ -90,7 +93,8 @@ class SwarmNode {
   void watch_certificate(Duration pause);
   Task<void> renew_in_time();
   Task<Result<>> renew_certificate(NodeRole role);
-  Result<std::string> certify(const Store& store, const std::string& request, const std::string& node_id, NodeRole role) const;
+  Result<std::string> certify(const Store& store, const std::string& request, const std::string& node_id,
+                              NodeRole role) const;
   void follow_wanted_role();
   Task<Result<std::string>> on_join(Peer peer, std::string request);
   Task<Result<std::string>> on_join_manager(Peer peer, std::string request);
@@ -115,7 +119,8 @@ class SwarmNode {
   Scope scope_;
 };
 
-/// When to renew: between half and four fifths of a certificate's life, as in Swarm, so that nodes do not come all at once.
+/// When to renew: between half and four fifths of a certificate's life, as in Swarm, so that nodes do not
+/// come all at once.
 WallTime renewal_time(WallTime issued, WallTime expires, uint64_t random);
 
 /// "SWMTKN-1-<CA digest, base 36>-<secret>".

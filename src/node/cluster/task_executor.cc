@@ -14,17 +14,24 @@ namespace panal {
 static constexpr const char* kTaskLabel = "com.docker.swarm.task.id";
 
 TaskExecutor::TaskExecutor(Parts parts) : parts_(std::move(parts)) {
-  parts_.networks.cluster_names = [this](const std::string& network, const std::string& name) { return names(network, name); };
-  parts_.networks.attach_cluster = [this](const Container& c, std::string network, const Endpoint& wish) { return attach(c, std::move(network), wish); };
+  parts_.networks.cluster_names = [this](const std::string& network, const std::string& name) {
+    return names(network, name);
+  };
+  parts_.networks.attach_cluster = [this](const Container& c, std::string network, const Endpoint& wish) {
+    return attach(c, std::move(network), wish);
+  };
   parts_.networks.detach_cluster = [this](const std::string& id) { detach(id); };
   parts_.containers.on_change = [this](const Container& c) {
-    if (on_attachments && std::ranges::any_of(c.networks, [](const auto& n) { return !n.second.attachment.empty(); })) on_attachments();
+    if (on_attachments &&
+        std::ranges::any_of(c.networks, [](const auto& n) { return !n.second.attachment.empty(); }))
+      on_attachments();
   };
 }
 
 // ---- networks
 
-static OverlayPlan overlay_plan(const std::string& sandbox, const ClusterNetwork& n, const std::string& underlay) {
+static OverlayPlan overlay_plan(const std::string& sandbox, const ClusterNetwork& n,
+                                const std::string& underlay) {
   OverlayPlan plan;
   plan.sandbox = sandbox, plan.vni = n.vni, plan.underlay_address = underlay;
   return plan;
@@ -36,7 +43,8 @@ Task<Result<>> TaskExecutor::ensure_overlay(const ClusterNetwork& n) {
   local.id = n.meta.id, local.vni = n.vni;
   CO_TRYV(co_await parts_.networks.adopt_cluster_network(local));
   if (overlays_.contains(n.meta.id)) co_return Result<>{};
-  CO_TRYV(co_await parts_.networks.kernel().ensure_overlay(overlay_plan(parts_.networks.sandbox_path(n.meta.id), n, address_)));
+  CO_TRYV(co_await parts_.networks.kernel().ensure_overlay(
+      overlay_plan(parts_.networks.sandbox_path(n.meta.id), n, address_)));
   overlays_.insert(n.meta.id);
   co_return Result<>{};
 }
@@ -44,19 +52,28 @@ Task<Result<>> TaskExecutor::ensure_overlay(const ClusterNetwork& n) {
 Task<Result<>> TaskExecutor::ensure_networks(const ClusterTask& task) {
   // The task may be here before the tables, secrets and configs that came with it.
   const auto have = [](const std::vector<NamedReference>& refs, const std::vector<SecretObject>& objects) {
-    return std::ranges::all_of(refs, [&](const NamedReference& r) { return std::ranges::any_of(objects, [&](const SecretObject& o) { return o.meta.id == r.id; }); });
+    return std::ranges::all_of(refs, [&](const NamedReference& r) {
+      return std::ranges::any_of(objects, [&](const SecretObject& o) { return o.meta.id == r.id; });
+    });
   };
   const auto known = [&] {
-    return have(task.spec.container.secrets, now_.secrets) && have(task.spec.container.configs, now_.configs) && std::ranges::all_of(task.networks, [&](const TaskNetwork& n) { return std::ranges::any_of(now_.networks, [&](const NetworkTable& t) { return t.network.meta.id == n.network_id; }); });
+    return have(task.spec.container.secrets, now_.secrets) &&
+           have(task.spec.container.configs, now_.configs) &&
+           std::ranges::all_of(task.networks, [&](const TaskNetwork& n) {
+             return std::ranges::any_of(
+                 now_.networks, [&](const NetworkTable& t) { return t.network.meta.id == n.network_id; });
+           });
   };
   const MonoTime deadline = parts_.loop.now() + 15s;
-  while (!known() && !interrupted_ && parts_.loop.now() < deadline) (void)co_await programmed_.wait(parts_.loop, 1s);
+  while (!known() && !interrupted_ && parts_.loop.now() < deadline)
+    (void)co_await programmed_.wait(parts_.loop, 1s);
   auto held = co_await mutex_.lock(parts_.loop);
   for (const auto& wanted : task.networks) {
     const NetworkTable* table = nullptr;
     for (const auto& t : now_.networks)
       if (t.network.meta.id == wanted.network_id) table = &t;
-    if (!table) co_return fail(Code::kUnavailable, "network " + wanted.network_id + " is not known on this node yet");
+    if (!table)
+      co_return fail(Code::kUnavailable, "network " + wanted.network_id + " is not known on this node yet");
     const ClusterNetwork network = table->network;
     if (network.network.ingress) {
       Network local = network.network;
@@ -70,12 +87,14 @@ Task<Result<>> TaskExecutor::ensure_networks(const ClusterTask& task) {
   co_return Result<>{};
 }
 
-std::optional<std::vector<std::string>> TaskExecutor::names(const std::string& network_id, const std::string& name) const {
+std::optional<std::vector<std::string>> TaskExecutor::names(const std::string& network_id,
+                                                            const std::string& name) const {
   for (const auto& table : now_.networks) {
     if (table.network.meta.id != network_id) continue;
     const bool all = name.starts_with("tasks.");
     std::string wanted = all ? name.substr(6) : name;
-    const std::string suffix = "." + lower(table.network.network.name);  // "web.front" is web in the network front
+    const std::string suffix =
+        "." + lower(table.network.network.name);  // "web.front" is web in the network front
     if (wanted.ends_with(suffix)) wanted.erase(wanted.size() - suffix.size());
     std::vector<std::string> addresses;
     std::string service;
@@ -101,8 +120,10 @@ Task<Result<>> TaskExecutor::program_network(NetworkTable table) {
   CO_TRYV(co_await ensure_overlay(table.network));
   std::vector<OverlayPeer> peers;
   for (const auto& row : table.rows)
-    if (!row.local && !row.node_address.empty()) peers.push_back({row.address, mac_of(parse_ip4(row.address).value_or(0)), row.node_address});
-  co_return co_await parts_.networks.kernel().set_peers(parts_.networks.sandbox_path(table.network.meta.id), peers);
+    if (!row.local && !row.node_address.empty())
+      peers.push_back({row.address, mac_of(parse_ip4(row.address).value_or(0)), row.node_address});
+  co_return co_await parts_.networks.kernel().set_peers(parts_.networks.sandbox_path(table.network.meta.id),
+                                                        peers);
 }
 
 // Every local task sees the VIPs of the networks it is on.
@@ -139,14 +160,17 @@ Task<Result<>> TaskExecutor::program_mesh(const Assignments& a) {
   for (const auto& n : a.mesh_nodes) {
     MeshNode node{n.mesh_index, n.mesh_address, n.address};
     if (n.mesh_index == 0 || n.mesh_address.empty()) continue;
-    if (n.meta.id == node_id_) table.self = node;
-    else if (!n.address.empty()) table.nodes.push_back(node);
+    if (n.meta.id == node_id_)
+      table.self = node;
+    else if (!n.address.empty())
+      table.nodes.push_back(node);
   }
   if (table.self.mesh_address.empty()) co_return Result<>{};
   table.self.node_address = address_;
   std::map<std::string, std::vector<std::string>> by_service;
   std::set<std::string> alive;
-  for (const auto& row : a.mesh_rows) table.tasks.push_back({row.address, row.node_index, row.node_id == node_id_});
+  for (const auto& row : a.mesh_rows)
+    table.tasks.push_back({row.address, row.node_index, row.node_id == node_id_});
   std::set<std::pair<std::string, uint16_t>> held;
   for (const auto& s : a.mesh_services)
     for (const auto& p : s.ports) {
@@ -154,7 +178,8 @@ Task<Result<>> TaskExecutor::program_mesh(const Assignments& a) {
       held.insert({p.protocol, static_cast<uint16_t>(p.published)});
       MeshPort port{static_cast<uint16_t>(p.published), p.protocol, {}};
       for (const auto& row : a.mesh_rows)
-        if (row.serving && row.service_id == s.meta.id) port.targets.push_back({row.address, static_cast<uint16_t>(p.target)});
+        if (row.serving && row.service_id == s.meta.id)
+          port.targets.push_back({row.address, static_cast<uint16_t>(p.target)});
       table.ports.push_back(std::move(port));
     }
   parts_.networks.hold_mesh_ports(held);
@@ -184,7 +209,8 @@ Task<Result<>> TaskExecutor::program(const Assignments& a) {
     if (wanted.contains(id) || !parts_.networks.members(id).empty() || holds_network(id)) continue;
     ClusterNetwork gone;
     gone.meta.id = id;
-    (void)co_await parts_.networks.kernel().remove_overlay(overlay_plan(parts_.networks.sandbox_path(id), gone, address_));
+    (void)co_await parts_.networks.kernel().remove_overlay(
+        overlay_plan(parts_.networks.sandbox_path(id), gone, address_));
     overlays_.erase(id);
     co_await parts_.networks.forget_cluster_network(id);
   }
@@ -196,7 +222,8 @@ Task<void> TaskExecutor::leave() {
   for (const auto& id : std::exchange(overlays_, {})) {
     ClusterNetwork gone;
     gone.meta.id = id;
-    (void)co_await parts_.networks.kernel().remove_overlay(overlay_plan(parts_.networks.sandbox_path(id), gone, address_));
+    (void)co_await parts_.networks.kernel().remove_overlay(
+        overlay_plan(parts_.networks.sandbox_path(id), gone, address_));
     co_await parts_.networks.forget_cluster_network(id);
   }
   parts_.networks.hold_mesh_ports({});
@@ -209,9 +236,11 @@ Task<void> TaskExecutor::leave() {
 std::string TaskExecutor::expand(std::string text, const ClusterTask& t) const {
   if (text.find("{{") == std::string::npos) return text;
   const std::string slot = t.slot ? std::to_string(t.slot) : node_id_;
-  const std::pair<const char*, std::string> values[] = {{".Service.ID", t.service_id}, {".Service.Name", t.service_name}, {".Node.ID", node_id_},
-                                                        {".Node.Hostname", parts_.description.hostname}, {".Task.ID", t.meta.id},
-                                                        {".Task.Name", t.service_name + "." + slot + "." + t.meta.id}, {".Task.Slot", slot}};
+  const std::pair<const char*, std::string> values[] = {
+      {".Service.ID", t.service_id}, {".Service.Name", t.service_name},
+      {".Node.ID", node_id_},        {".Node.Hostname", parts_.description.hostname},
+      {".Task.ID", t.meta.id},       {".Task.Name", t.service_name + "." + slot + "." + t.meta.id},
+      {".Task.Slot", slot}};
   for (const auto& [name, value] : values)
     for (const std::string& form : {"{{" + std::string(name) + "}}", "{{ " + std::string(name) + " }}"})
       for (size_t at; (at = text.find(form)) != std::string::npos;) text.replace(at, form.size(), value);
@@ -219,7 +248,8 @@ std::string TaskExecutor::expand(std::string text, const ClusterTask& t) const {
 }
 
 Task<Result<>> TaskExecutor::write_secrets(const ClusterTask& t, HostConfig& host) {
-  const auto place = [&](const std::vector<NamedReference>& refs, const std::vector<SecretObject>& have, const std::string& kind, const std::string& root) -> Result<> {
+  const auto place = [&](const std::vector<NamedReference>& refs, const std::vector<SecretObject>& have,
+                         const std::string& kind, const std::string& root) -> Result<> {
     for (const auto& r : refs) {
       const SecretObject* object = nullptr;
       for (const auto& o : have)
@@ -227,10 +257,13 @@ Task<Result<>> TaskExecutor::write_secrets(const ClusterTask& t, HostConfig& hos
       if (!object) return fail(Code::kNotFound, kind + " " + r.name + " not found on this node");
       const std::string dir = parts_.secrets_dir + "/" + t.meta.id + "/" + kind;
       TRYV(make_dirs(dir, 0700));
-      const std::string file = dir + "/" + std::to_string(host.mounts.size());  // one object may be asked for twice, with different owners
+      const std::string file =
+          dir + "/" +
+          std::to_string(host.mounts.size());  // one object may be asked for twice, with different owners
       TRYV(write_file(file, object->data, static_cast<int>(r.mode & 0777)));
       ::chmod(file.c_str(), r.mode & 07777);
-      (void)!::chown(file.c_str(), static_cast<uid_t>(std::atoi(r.uid.c_str())), static_cast<gid_t>(std::atoi(r.gid.c_str())));
+      (void)!::chown(file.c_str(), static_cast<uid_t>(std::atoi(r.uid.c_str())),
+                     static_cast<gid_t>(std::atoi(r.gid.c_str())));
       const std::string target = r.file_name.starts_with('/') ? r.file_name : root + r.file_name;
       Mount m;
       m.type = "bind", m.source = file, m.target = target, m.read_only = true;
@@ -257,20 +290,29 @@ Task<Result<std::string>> TaskExecutor::prepare(ClusterTask t) {
   ContainerConfig config;
   HostConfig host;
   // The image is found again by its name, which is what people read.
-  config.image = spec.image, config.hostname = expand(spec.hostname, t), config.user = spec.user, config.working_dir = spec.dir, config.tty = spec.tty, config.open_stdin = spec.open_stdin;
+  config.image = spec.image, config.hostname = expand(spec.hostname, t), config.user = spec.user,
+  config.working_dir = spec.dir, config.tty = spec.tty, config.open_stdin = spec.open_stdin;
   config.stop_signal = spec.stop_signal, config.healthcheck = spec.health, config.labels = spec.labels;
-  if (spec.stop_grace_period) config.stop_timeout = static_cast<int>((*spec.stop_grace_period + 999'999'999) / 1'000'000'000);
+  if (spec.stop_grace_period)
+    config.stop_timeout = static_cast<int>((*spec.stop_grace_period + 999'999'999) / 1'000'000'000);
   for (const auto& e : spec.env) config.env.push_back(expand(e, t));
   if (!spec.command.empty()) config.entrypoint = spec.command;
   if (!spec.args.empty()) config.cmd = spec.args;
-  for (const auto& [key, value] : {std::pair<std::string, std::string>{kTaskLabel, t.meta.id}, {"com.docker.swarm.task", ""}, {"com.docker.swarm.task.name", name},
-                                   {"com.docker.swarm.node.id", node_id_}, {"com.docker.swarm.service.id", t.service_id}, {"com.docker.swarm.service.name", t.service_name}})
+  for (const auto& [key, value] : {std::pair<std::string, std::string>{kTaskLabel, t.meta.id},
+                                   {"com.docker.swarm.task", ""},
+                                   {"com.docker.swarm.task.name", name},
+                                   {"com.docker.swarm.node.id", node_id_},
+                                   {"com.docker.swarm.service.id", t.service_id},
+                                   {"com.docker.swarm.service.name", t.service_name}})
     config.labels[key] = value;
-  host.readonly_rootfs = spec.read_only, host.init = spec.init, host.sysctls = spec.sysctls, host.cap_add = spec.cap_add, host.cap_drop = spec.cap_drop;
-  host.ulimits = spec.ulimits, host.group_add = spec.groups, host.dns = spec.dns, host.dns_search = spec.dns_search, host.dns_options = spec.dns_options;
+  host.readonly_rootfs = spec.read_only, host.init = spec.init, host.sysctls = spec.sysctls,
+  host.cap_add = spec.cap_add, host.cap_drop = spec.cap_drop;
+  host.ulimits = spec.ulimits, host.group_add = spec.groups, host.dns = spec.dns,
+  host.dns_search = spec.dns_search, host.dns_options = spec.dns_options;
   for (const auto& h : spec.hosts) {  // "IP name..." as in /etc/hosts
     const size_t space = h.find(' ');
-    if (space != std::string::npos) host.extra_hosts.push_back(h.substr(space + 1) + ":" + h.substr(0, space));
+    if (space != std::string::npos)
+      host.extra_hosts.push_back(h.substr(space + 1) + ":" + h.substr(0, space));
   }
   host.mounts = spec.mounts;
   for (auto& m : host.mounts) m.source = expand(m.source, t);
@@ -296,10 +338,15 @@ Task<Result<std::string>> TaskExecutor::prepare(ClusterTask t) {
     CO_TRYV(co_await parts_.networks.ensure_egress_bridge());
     host.network_mode = kEgressBridge;
   }
-  if (mesh && host_ports) co_return fail(Code::kUnsupported, "ingress and host-mode ports in one service are not supported yet");
+  if (mesh && host_ports)
+    co_return fail(Code::kUnsupported, "ingress and host-mode ports in one service are not supported yet");
   for (const auto& p : t.ports)
-    if (p.mode == "host") host.port_bindings[std::to_string(p.target) + "/" + p.protocol] = std::vector<PortBinding>{{"", p.published ? std::to_string(p.published) : ""}};
-  CO_TRY(const auto made, co_await parts_.containers.create(name, std::move(config), std::move(host), std::move(endpoints), Containers::MadeFor::kSwarm));
+    if (p.mode == "host")
+      host.port_bindings[std::to_string(p.target) + "/" + p.protocol] =
+          std::vector<PortBinding>{{"", p.published ? std::to_string(p.published) : ""}};
+  CO_TRY(const auto made,
+         co_await parts_.containers.create(name, std::move(config), std::move(host), std::move(endpoints),
+                                           Containers::MadeFor::kSwarm));
   co_return made.id;
 }
 
@@ -321,10 +368,14 @@ Task<Result<Executor::Exit>> TaskExecutor::wait(std::string id, std::function<vo
       (void)co_await parts_.containers.stop(live, std::nullopt, "");
       co_return Exit{live->c.state.exit_code, "task: unhealthy container"};
     }
-    if (live->c.state.phase == Phase::kRunning) on_health(health.empty() || health == "healthy", live->c.state.pid);
+    if (live->c.state.phase == Phase::kRunning)
+      on_health(health.empty() || health == "healthy", live->c.state.pid);
     (void)co_await live->changed.wait(parts_.loop);
   }
-  std::string error = live->c.state.oom_killed && live->c.state.exit_code != 0 ? "task: non-zero exit (" + std::to_string(live->c.state.exit_code) + "): out of memory" : "";
+  std::string error =
+      live->c.state.oom_killed && live->c.state.exit_code != 0
+          ? "task: non-zero exit (" + std::to_string(live->c.state.exit_code) + "): out of memory"
+          : "";
   co_return Exit{live->c.state.exit_code, error};
 }
 
@@ -356,7 +407,9 @@ Task<Result<>> TaskExecutor::remove(std::string id) {
 std::map<std::string, std::string> TaskExecutor::existing() {
   std::map<std::string, std::string> out;
   for (const auto& [id, live] : parts_.containers.all())
-    if (auto label = live->c.config.labels.find(kTaskLabel); live->c.managed_by_swarm && label != live->c.config.labels.end()) out[label->second] = id;
+    if (auto label = live->c.config.labels.find(kTaskLabel);
+        live->c.managed_by_swarm && label != live->c.config.labels.end())
+      out[label->second] = id;
   return out;
 }
 

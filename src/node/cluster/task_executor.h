@@ -1,7 +1,7 @@
 // Tasks on the real engine: containers, overlay networks, endpoint tables, secrets.
 #pragma once
-#include "node/containers/containers.h"
 #include "node/cluster/executor.h"
+#include "node/containers/containers.h"
 #include "node/images/peers.h"
 
 namespace panal {
@@ -18,7 +18,9 @@ class TaskExecutor final : public Executor {
   };
   explicit TaskExecutor(Parts parts);
 
-  void set_node(std::string node_id, std::string address) { node_id_ = std::move(node_id), address_ = std::move(address), interrupted_ = false; }
+  void set_node(std::string node_id, std::string address) {
+    node_id_ = std::move(node_id), address_ = std::move(address), interrupted_ = false;
+  }
   /// Takes the cluster's networks out of the kernel when the node leaves.
   Task<void> leave();
 
@@ -37,7 +39,8 @@ class TaskExecutor final : public Executor {
   Task<Result<Networks::ClusterPlace>> attach(const Container& c, std::string network, const Endpoint& wish);
   void detach(const std::string& id);
   Attachment attachment(const std::string& id) override;
-  std::function<Task<Result<std::string>>(std::string method, std::string request)> ask_leader;  // in a swarm only
+  std::function<Task<Result<std::string>>(std::string method, std::string request)>
+      ask_leader;  // in a swarm only
   NodeDescription describe() override { return parts_.description; }
   const Assignments& current() const { return now_; }
 
@@ -56,7 +59,8 @@ class TaskExecutor final : public Executor {
   std::string node_id_, address_;
   Assignments now_;
   std::set<std::string> overlays_;
-  std::map<std::string, std::string> attachments_;  // of this process: task id -> network id, empty until the leader answers
+  std::map<std::string, std::string>
+      attachments_;  // of this process: task id -> network id, empty until the leader answers
   std::map<std::string, std::shared_ptr<Halt>> fetching_;  // images, by task
   bool mesh_ready_ = false, interrupted_ = false;
   AsyncMutex mutex_;

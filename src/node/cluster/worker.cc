@@ -38,7 +38,8 @@ Task<void> Worker::run() {
       connected_ = false;
       if (!ended) {
         last_error_ = ended.error().message;
-        if (last_error_.starts_with("not the leader: ") && last_error_.size() > 16) hint_ = last_error_.substr(16);
+        if (last_error_.starts_with("not the leader: ") && last_error_.size() > 16)
+          hint_ = last_error_.substr(16);
       }
       if (parts_.loop.now() - began > 5s) pause = 100ms;
       if (!hint_.empty()) break;
@@ -104,8 +105,10 @@ Task<Result<>> Worker::session(std::string address) {
       for (auto& [id, status] : message.statuses) unsent_.try_emplace(id, status);
       break;
     }
-    if (unsent_.empty() && programmed_ <= acked_) (void)co_await news_.wait(parts_.loop, 3s);
-    else if (!connected_) (void)co_await news_.wait(parts_.loop, 200ms);
+    if (unsent_.empty() && programmed_ <= acked_)
+      (void)co_await news_.wait(parts_.loop, 3s);
+    else if (!connected_)
+      (void)co_await news_.wait(parts_.loop, 200ms);
   }
   stream_ = nullptr;
   stream->cancel();
@@ -114,7 +117,8 @@ Task<Result<>> Worker::session(std::string address) {
   co_return Result<>{};
 }
 
-// Tables are programmed one set after the other, always the newest; what was skipped needs no acknowledgement of its own.
+// Tables are programmed one set after the other, always the newest; what was skipped needs no acknowledgement
+// of its own.
 Task<void> Worker::programmer() {
   while (!stopping_) {
     if (!latest_) {
@@ -159,7 +163,8 @@ void Worker::assign(const Assignments& a) {
         t->driving = true;
         t->wanted = task.desired <= TaskState::kRunning;
         scope_.spawn(drive(t));
-      } else if (!t->container_id.empty() && parts_.executor.stage(t->container_id) == Executor::Stage::kRunning) {
+      } else if (!t->container_id.empty() &&
+                 parts_.executor.stage(t->container_id) == Executor::Stage::kRunning) {
         scope_.spawn(end(t));
       }
     }
@@ -193,38 +198,47 @@ void Worker::assign(const Assignments& a) {
   }
 }
 
-// Said to have ended, and it runs: the machine lost its power and the container with it, and a leader that did not know of the end yet had
-// the task begin anew.
+// Said to have ended, and it runs: the machine lost its power and the container with it, and a leader that
+// did not know of the end yet had the task begin anew.
 Task<void> Worker::end(TaskPtr t) {
   auto stopped = co_await parts_.executor.stop(t->container_id);
-  if (!stopped && stopped.error().code != Code::kNotModified) log::warn("msg=\"stop task\" task={} error=\"{}\"", t->task.meta.id, stopped.error().message);
+  if (!stopped && stopped.error().code != Code::kNotModified)
+    log::warn("msg=\"stop task\" task={} error=\"{}\"", t->task.meta.id, stopped.error().message);
 }
 
 Task<void> Worker::clean(TaskPtr t) {
   if (t->container_id.empty()) co_return;
-  if (parts_.executor.stage(t->container_id) == Executor::Stage::kRunning) (void)co_await parts_.executor.stop(t->container_id);
+  if (parts_.executor.stage(t->container_id) == Executor::Stage::kRunning)
+    (void)co_await parts_.executor.stop(t->container_id);
   auto removed = co_await parts_.executor.remove(t->container_id);
-  if (!removed && removed.error().code != Code::kNotFound) log::warn("msg=\"remove task container\" task={} error=\"{}\"", t->task.meta.id, removed.error().message);
+  if (!removed && removed.error().code != Code::kNotFound)
+    log::warn("msg=\"remove task container\" task={} error=\"{}\"", t->task.meta.id, removed.error().message);
 }
 
-// One task from accepted to its end. Each wait looks again whether it is still wanted. Its container runs once: what ended while nobody
-// was there is reported, not started again.
+// One task from accepted to its end. Each wait looks again whether it is still wanted. Its container runs
+// once: what ended while nobody was there is reported, not started again.
 Task<void> Worker::drive(TaskPtr t) {
   const auto give_up = [&] { return !t->wanted || stopping_; };
-  const auto begun = [&] { return !t->container_id.empty() && parts_.executor.stage(t->container_id) != Executor::Stage::kNotStarted; };
+  const auto begun = [&] {
+    return !t->container_id.empty() && parts_.executor.stage(t->container_id) != Executor::Stage::kNotStarted;
+  };
   if (!begun()) {
     set_status(*t, TaskState::kAccepted, "accepted");
     if (!give_up()) {
       set_status(*t, TaskState::kPreparing, "preparing");
       auto prepared = co_await parts_.executor.prepare(t->task);
-      if (prepared) t->container_id = *prepared;
-      else if (!give_up()) set_status(*t, TaskState::kRejected, "preparing", prepared.error().message);
+      if (prepared)
+        t->container_id = *prepared;
+      else if (!give_up())
+        set_status(*t, TaskState::kRejected, "preparing", prepared.error().message);
     }
     if (!terminal(t->status.state) && !give_up()) {
       set_status(*t, TaskState::kReady, "prepared");
       set_status(*t, TaskState::kStarting, "starting");
       auto started = co_await parts_.executor.start(t->container_id);
-      if (!started && started.error().code != Code::kNotModified) set_status(*t, TaskState::kFailed, "starting", "starting container failed: " + started.error().message);
+      if (!started && started.error().code != Code::kNotModified)
+        set_status(*t, TaskState::kFailed, "starting",
+                   "starting container failed: " + started.error().message);
     }
   }
   if (!terminal(t->status.state) && begun()) {
@@ -233,7 +247,8 @@ Task<void> Worker::drive(TaskPtr t) {
     const auto on_health = [this, t](bool healthy, int pid) {
       if (terminal(t->status.state)) return;
       if (t->status.state == TaskState::kRunning && t->status.healthy == healthy) return;
-      t->status.healthy = healthy, t->status.pid = pid, t->status.ports = parts_.executor.host_ports(t->container_id);
+      t->status.healthy = healthy, t->status.pid = pid,
+      t->status.ports = parts_.executor.host_ports(t->container_id);
       // With a health check a task counts as running from its first pass, as in Swarm.
       if (healthy || t->status.state == TaskState::kRunning) set_status(*t, TaskState::kRunning, "started");
     };
@@ -241,9 +256,15 @@ Task<void> Worker::drive(TaskPtr t) {
     if (!stopping_) {
       t->status.exit_code = exit ? exit->code : -1;
       t->status.pid = 0, t->status.healthy = false, t->status.ports.clear();
-      if (!t->wanted) set_status(*t, TaskState::kShutdown, "shutdown");
-      else if (exit && exit->code == 0 && exit->error.empty()) set_status(*t, TaskState::kComplete, "finished");
-      else set_status(*t, TaskState::kFailed, "started", exit ? (exit->error.empty() ? "task: non-zero exit (" + std::to_string(exit->code) + ")" : exit->error) : exit.error().message);
+      if (!t->wanted)
+        set_status(*t, TaskState::kShutdown, "shutdown");
+      else if (exit && exit->code == 0 && exit->error.empty())
+        set_status(*t, TaskState::kComplete, "finished");
+      else
+        set_status(*t, TaskState::kFailed, "started",
+                   exit ? (exit->error.empty() ? "task: non-zero exit (" + std::to_string(exit->code) + ")"
+                                               : exit->error)
+                        : exit.error().message);
     }
     t->changed.notify(parts_.loop);
     co_await stopper.join();

@@ -1,5 +1,5 @@
-// A worker's agent: a session with the leading manager, assignments in, statuses and acknowledgements out. While no manager answers,
-// tasks keep running and the last tables keep serving. Decides nothing of its own.
+// A worker's agent: a session with the leading manager, assignments in, statuses and acknowledgements out.
+// While no manager answers, tasks keep running and the last tables keep serving. Decides nothing of its own.
 #pragma once
 #include <memory>
 
@@ -16,11 +16,13 @@ class Worker {
     Transport& transport;
     Executor& executor;
     std::string node_id, address;
-    std::function<std::vector<std::string>()> managers;               // addresses to try, the likely leader first
-    std::function<void(const Assignments&)> on_assignments;           // role, managers
-    std::function<std::pair<std::string, uint64_t>()> manager_identity;  // {manager address, raft id}, empty when this node is none
+    std::function<std::vector<std::string>()> managers;      // addresses to try, the likely leader first
+    std::function<void(const Assignments&)> on_assignments;  // role, managers
+    std::function<std::pair<std::string, uint64_t>()>
+        manager_identity;  // {manager address, raft id}, empty when this node is none
     std::function<void(const Assignments&)> on_programmed = [](const Assignments&) {};  // what now serves
-    std::optional<Assignments> last = std::nullopt;  // what served before: until a manager answers, the tables are programmed from it
+    std::optional<Assignments> last =
+        std::nullopt;  // what served before: until a manager answers, the tables are programmed from it
   };
   explicit Worker(Parts parts) : parts_(std::move(parts)) {}
 
@@ -35,9 +37,9 @@ class Worker {
     ClusterTask task;
     TaskStatus status;
     std::string container_id;
-    bool wanted = true;    // false: to be stopped
+    bool wanted = true;  // false: to be stopped
     bool driving = false;
-    bool forget = false;   // no longer assigned: remove what is left
+    bool forget = false;  // no longer assigned: remove what is left
     Event changed;
   };
   using TaskPtr = std::shared_ptr<LocalTask>;
@@ -58,7 +60,7 @@ class Worker {
   std::map<std::string, TaskPtr> tasks_;
   std::map<std::string, TaskStatus> unsent_;
   std::map<std::string, TaskStatus> attachments_;  // as last told
-  std::optional<Assignments> latest_;  // to be programmed
+  std::optional<Assignments> latest_;              // to be programmed
   uint64_t programmed_ = 0, acked_ = 0;
   Event news_, program_work_;
   bool stopping_ = false, connected_ = false, swept_ = false;

@@ -30,16 +30,19 @@ Task<void> Containers::adopt() {
     const bool was_running = is_up(c.state.phase);
     if (was_running) {
       const auto code = runtime_.recorded_exit(c.id);
-      const bool alive = !code && c.state.pid > 0 && runtime_.process_start(c.state.pid) == c.state.pid_start && c.state.pid_start != 0;
+      const bool alive = !code && c.state.pid > 0 &&
+                         runtime_.process_start(c.state.pid) == c.state.pid_start && c.state.pid_start != 0;
       if (alive) {
         if (!c.ports.empty())  // rules may have been flushed meanwhile
-          if (auto again = co_await networks_.kernel().publish(c.ports); !again) log::warn("msg=\"publish again\" container={} error=\"{}\"", c.id, again.error().message);
+          if (auto again = co_await networks_.kernel().publish(c.ports); !again)
+            log::warn("msg=\"publish again\" container={} error=\"{}\"", c.id, again.error().message);
         // The daemon may have died between "running" on record and the start itself.
         if (c.state.phase == Phase::kRunning) (void)runtime_.start(c.id);
         runtime_.watch(c.id, dir(c), c.state.pid);
         for (const auto& m : c.mounts)
           if (m.type == "volume") volumes_.readopt(m.name);
-        if (const auto logging = log_plan(c.host.log_config); logging && logging->kept) panal::log_turned(log_path(c), logging->limits, Hole::kKeepOlder);
+        if (const auto logging = log_plan(c.host.log_config); logging && logging->kept)
+          panal::log_turned(log_path(c), logging->limits, Hole::kKeepOlder);
         scope_.spawn(pack_logs(live));
         start_forwarding(live);
         if (knows_names(c)) (void)co_await networks_.serve_names(c);
@@ -51,20 +54,26 @@ Task<void> Containers::adopt() {
     } else if (c.state.phase == Phase::kRestarting) {
       if (!live->restart_timer) schedule_restart(live);
     } else if (c.state.phase == Phase::kCreated || c.state.phase == Phase::kExited) {
-      (void)co_await tear_down(live);  // a start that the daemon's death cut short; its monitor may be about to record the end
+      (void)co_await tear_down(
+          live);  // a start that the daemon's death cut short; its monitor may be about to record the end
       (void)co_await runtime_.ended_with(c.id, dir(c));
       runtime_.clear_exit(c.id);
       const bool again = c.state.phase == Phase::kExited && !c.managed_by_swarm &&
-                         (c.host.restart_policy.name == "always" || (c.host.restart_policy.name == "unless-stopped" && !c.stopped_by_user));
-      if (again) schedule_restart(live);
-      else if (c.host.auto_remove && c.state.phase == Phase::kExited) (void)co_await remove_locked(live, true);
+                         (c.host.restart_policy.name == "always" ||
+                          (c.host.restart_policy.name == "unless-stopped" && !c.stopped_by_user));
+      if (again)
+        schedule_restart(live);
+      else if (c.host.auto_remove && c.state.phase == Phase::kExited)
+        (void)co_await remove_locked(live, true);
     } else if (c.state.phase == Phase::kRemoving) {
       (void)co_await remove_locked(live, c.volumes_go);
     }
   }
   for (const auto& live : all)
     if (live->c.of_build && !live->removed)
-      if (auto gone = co_await remove(live, true, true); !gone) log::warn("msg=\"remove a build's container\" container={} error=\"{}\"", live->c.id, gone.error().message);
+      if (auto gone = co_await remove(live, true, true); !gone)
+        log::warn("msg=\"remove a build's container\" container={} error=\"{}\"", live->c.id,
+                  gone.error().message);
   if (!damaged_) scope_.spawn(collect());
 }
 
@@ -72,11 +81,13 @@ Task<void> Containers::adopt() {
 Task<void> Containers::collect() {
   std::vector<std::string> orphans;  // before the first wait: afterwards containers are made
   for (const auto& [name, v] : volumes_.all())
-    if (!v.made_for.empty() && !containers_.contains(v.made_for) && users_of_volume(name).empty()) orphans.push_back(name);
+    if (!v.made_for.empty() && !containers_.contains(v.made_for) && users_of_volume(name).empty())
+      orphans.push_back(name);
   co_await volumes_.collect();
   for (const auto& name : orphans) (void)co_await volumes_.remove(name, true);
   for (const auto& id : list_dir(paths_.execs))
-    if (std::ranges::none_of(execs_, [&](const auto& e) { return e.first.starts_with(id); })) (void)remove_tree(paths_.execs + "/" + id);
+    if (std::ranges::none_of(execs_, [&](const auto& e) { return e.first.starts_with(id); }))
+      (void)remove_tree(paths_.execs + "/" + id);
   for (const auto& id : list_dir(paths_.data)) {
     const std::string folder = paths_.data + "/" + id;
     if (id.size() != 64 || containers_.contains(id) || scraps_.contains(id)) continue;

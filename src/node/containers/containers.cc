@@ -9,10 +9,20 @@
 
 namespace panal {
 
-Containers::Containers(Loop& loop, Entropy& entropy, Runtime& runtime, Layers& layers, Files& files, Database& db, Events& events, Images& images,
-                       Networks& networks, Volumes& volumes, ContainerPaths paths)
-    : loop_(loop), entropy_(entropy), runtime_(runtime), layers_(layers), files_(files), db_(db), events_(events), images_(images), networks_(networks),
-      volumes_(volumes), paths_(std::move(paths)) {
+Containers::Containers(Loop& loop, Entropy& entropy, Runtime& runtime, Layers& layers, Files& files,
+                       Database& db, Events& events, Images& images, Networks& networks, Volumes& volumes,
+                       ContainerPaths paths)
+    : loop_(loop),
+      entropy_(entropy),
+      runtime_(runtime),
+      layers_(layers),
+      files_(files),
+      db_(db),
+      events_(events),
+      images_(images),
+      networks_(networks),
+      volumes_(volumes),
+      paths_(std::move(paths)) {
   runtime_.on_exit([this](std::string id, int code) { scope_.spawn(ended(std::move(id), code)); });
   runtime_.on_oom([this](std::string id) { scope_.spawn(out_of_memory(std::move(id))); });
   runtime_.on_log_turn([this](std::string id) { log_turned(id); });
@@ -27,7 +37,8 @@ Result<> Containers::load() {
     auto live = std::make_shared<LiveContainer>();
     auto parsed = from_text<Container>(json);
     if (!parsed) {  // one damaged row must not take the others along
-      log::error("msg=\"container not understood, left alone\" container={} error=\"{}\"", id, parsed.error().message);
+      log::error("msg=\"container not understood, left alone\" container={} error=\"{}\"", id,
+                 parsed.error().message);
       damaged_ = true;
       continue;
     }
@@ -54,7 +65,8 @@ void Containers::changed(LivePtr live) {
 void Containers::event(const Container& c, std::string action, std::map<std::string, std::string> extra) {
   extra.insert({{"name", c.name}, {"image", c.image_ref}});
   for (const auto& [key, value] : c.config.labels) extra.try_emplace(key, value);
-  if (action.size() > 4096) action.resize(4096);  // a command may be long, and the memory of events holds many
+  if (action.size() > 4096)
+    action.resize(4096);  // a command may be long, and the memory of events holds many
   events_.publish("container", std::move(action), c.id, std::move(extra));
 }
 
@@ -67,7 +79,8 @@ Result<LivePtr> Containers::find(const std::string& wanted) const {
     auto it = containers_.lower_bound(name);
     if (it != containers_.end() && it->first.starts_with(name)) {
       auto next = std::next(it);
-      if (next != containers_.end() && next->first.starts_with(name)) return fail(Code::kInvalid, "multiple IDs found with provided prefix: " + name);
+      if (next != containers_.end() && next->first.starts_with(name))
+        return fail(Code::kInvalid, "multiple IDs found with provided prefix: " + name);
       return it->second;
     }
   }
@@ -76,14 +89,18 @@ Result<LivePtr> Containers::find(const std::string& wanted) const {
 
 // The pid may be another process by now: its start time tells.
 Result<> Containers::send_signal(const Container& c, int signal) {
-  if (c.state.pid <= 0 || runtime_.process_start(c.state.pid) != c.state.pid_start) return {};  // it has ended, news are on their way
+  if (c.state.pid <= 0 || runtime_.process_start(c.state.pid) != c.state.pid_start)
+    return {};  // it has ended, news are on their way
   return runtime_.signal(c.state.pid, signal);
 }
 
-static Error not_running(const Container& c) { return {Code::kConflict, "container " + c.id + " is not running"}; }
+static Error not_running(const Container& c) {
+  return {Code::kConflict, "container " + c.id + " is not running"};
+}
 
 // With the mutex held at entry; it is given up while the container ends and stays so.
-Task<Result<>> Containers::stop_locked(LivePtr live, std::optional<int> timeout_seconds, std::string signal_name, AsyncMutex::Held& held) {
+Task<Result<>> Containers::stop_locked(LivePtr live, std::optional<int> timeout_seconds,
+                                       std::string signal_name, AsyncMutex::Held& held) {
   Container& c = live->c;
   if (live->restart_timer) loop_.cancel(*std::exchange(live->restart_timer, std::nullopt));
   if (c.state.phase == Phase::kRestarting) {
@@ -112,11 +129,15 @@ Task<Result<>> Containers::stop_locked(LivePtr live, std::optional<int> timeout_
   bool killed = false;
   while (live->exits == life && !live->removed) {
     std::optional<Duration> left;
-    if (killed) left = 10s;
-    else if (grace >= 0) left = std::max<Duration>(deadline - loop_.now(), Duration{0});
+    if (killed)
+      left = 10s;
+    else if (grace >= 0)
+      left = std::max<Duration>(deadline - loop_.now(), Duration{0});
     const bool woken = left && *left == Duration{0} ? false : co_await live->changed.wait(loop_, left);
     if (woken || live->exits != life) continue;
-    if (killed) co_return fail(Code::kTimeout, "cannot stop container: " + c.id + ": tried to kill container, but did not receive an exit event");
+    if (killed)
+      co_return fail(Code::kTimeout, "cannot stop container: " + c.id +
+                                         ": tried to kill container, but did not receive an exit event");
     killed = true;
     (void)send_signal(c, 9);
     event(c, "kill", {{"signal", "9"}});
@@ -133,20 +154,25 @@ Task<Result<>> Containers::stop(LivePtr live, std::optional<int> timeout_seconds
 Task<Result<>> Containers::kill(LivePtr live, std::string signal_name) {
   CO_TRY(const int signal, parse_signal(signal_name.empty() ? "KILL" : signal_name));
   Container& c = live->c;
-  if (!is_up(c.state.phase)) co_return fail(Code::kConflict, "cannot kill container: " + c.name + ": " + not_running(c).message);
-  const int stop_signal = parse_signal(c.config.stop_signal.empty() ? "SIGTERM" : c.config.stop_signal).value_or(15);
+  if (!is_up(c.state.phase))
+    co_return fail(Code::kConflict, "cannot kill container: " + c.name + ": " + not_running(c).message);
+  const int stop_signal =
+      parse_signal(c.config.stop_signal.empty() ? "SIGTERM" : c.config.stop_signal).value_or(15);
   if (signal == 9 || signal == stop_signal) {
     c.stopped_by_user = true;
     (void)co_await store(c);
   }
   if (c.state.phase == Phase::kPaused && signal == 9) (void)co_await runtime_.resume(c.id);
   const uint64_t life = live->exits;
-  if (auto sent = send_signal(c, signal); !sent) co_return fail(wrap("cannot kill container: " + c.id, sent.error()));
+  if (auto sent = send_signal(c, signal); !sent)
+    co_return fail(wrap("cannot kill container: " + c.id, sent.error()));
   event(c, "kill", {{"signal", std::to_string(signal)}});
   if (signal == 9)
     while (live->exits == life && !live->removed) {
       const bool woken = co_await live->changed.wait(loop_, 10s);
-      if (!woken) co_return fail(Code::kTimeout, "cannot kill container: " + c.id + ": tried to kill container, but did not receive an exit event");
+      if (!woken)
+        co_return fail(Code::kTimeout, "cannot kill container: " + c.id +
+                                           ": tried to kill container, but did not receive an exit event");
     }
   co_return Result<>{};
 }
@@ -165,7 +191,8 @@ Task<Result<>> Containers::restart(LivePtr live, std::optional<int> timeout_seco
 
 Task<Result<>> Containers::pause(LivePtr live) {
   auto held = co_await live->mutex.lock(loop_);
-  if (live->c.state.phase == Phase::kPaused) co_return fail(Code::kConflict, "Container " + live->c.id + " is already paused");
+  if (live->c.state.phase == Phase::kPaused)
+    co_return fail(Code::kConflict, "Container " + live->c.id + " is already paused");
   if (live->c.state.phase != Phase::kRunning) co_return std::unexpected(not_running(live->c));
   CO_TRYV(co_await runtime_.pause(live->c.id));
   live->c.state.phase = Phase::kPaused;
@@ -175,7 +202,8 @@ Task<Result<>> Containers::pause(LivePtr live) {
 
 Task<Result<>> Containers::unpause(LivePtr live) {
   auto held = co_await live->mutex.lock(loop_);
-  if (live->c.state.phase != Phase::kPaused) co_return fail(Code::kConflict, "Container " + live->c.id + " is not paused");
+  if (live->c.state.phase != Phase::kPaused)
+    co_return fail(Code::kConflict, "Container " + live->c.id + " is not paused");
   CO_TRYV(co_await runtime_.resume(live->c.id));
   live->c.state.phase = Phase::kRunning;
   event(live->c, "unpause");
@@ -185,11 +213,17 @@ Task<Result<>> Containers::unpause(LivePtr live) {
 Task<Result<>> Containers::rename(LivePtr live, std::string name) {
   if (name.starts_with('/')) name = name.substr(1);
   if (name.empty()) co_return fail(Code::kInvalid, "Neither old nor new names may be empty");
-  if (!valid_name(name)) co_return fail(Code::kInvalid, "Invalid container name (" + name + "), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed");
+  if (!valid_name(name))
+    co_return fail(Code::kInvalid,
+                   "Invalid container name (" + name + "), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed");
   auto held = co_await live->mutex.lock(loop_);
-  if (live->c.name == name) co_return fail(Code::kInvalid, "Renaming a container with the same name as its current name");
+  if (live->c.name == name)
+    co_return fail(Code::kInvalid, "Renaming a container with the same name as its current name");
   if (auto it = names_.find(name); it != names_.end())
-    co_return fail(Code::kConflict, "Conflict. The container name \"/" + name + "\" is already in use by container \"" + it->second + "\". You have to remove (or rename) that container to be able to reuse that name.");
+    co_return fail(Code::kConflict,
+                   "Conflict. The container name \"/" + name + "\" is already in use by container \"" +
+                       it->second +
+                       "\". You have to remove (or rename) that container to be able to reuse that name.");
   names_.erase(live->c.name);
   const std::string old = std::exchange(live->c.name, name);
   names_[name] = live->c.id;
@@ -203,14 +237,20 @@ Task<Result<>> Containers::rename(LivePtr live, std::string name) {
 }
 
 Task<Result<>> Containers::remove(LivePtr live, bool force, bool volumes) {
-  if (live->c.state.phase == Phase::kRemoving) co_return fail(Code::kConflict, "removal of container " + live->c.id + " is already in progress");
+  if (live->c.state.phase == Phase::kRemoving)
+    co_return fail(Code::kConflict, "removal of container " + live->c.id + " is already in progress");
   const auto busy = [&] { return is_up(live->c.state.phase); };
   if (busy() && !force)
-    co_return fail(Code::kConflict, live->c.state.phase == Phase::kPaused
-                                        ? "cannot remove container \"/" + live->c.name + "\": container is paused and must be unpaused first"
-                                        : "cannot remove container \"/" + live->c.name + "\": container is running: stop the container before removing or force remove");
+    co_return fail(Code::kConflict,
+                   live->c.state.phase == Phase::kPaused
+                       ? "cannot remove container \"/" + live->c.name +
+                             "\": container is paused and must be unpaused first"
+                       : "cannot remove container \"/" + live->c.name +
+                             "\": container is running: stop the container before removing or force remove");
   if (live->c.state.phase == Phase::kRestarting && !force)
-    co_return fail(Code::kConflict, "cannot remove container \"/" + live->c.name + "\": container is restarting: stop the container before removing or force remove");
+    co_return fail(Code::kConflict,
+                   "cannot remove container \"/" + live->c.name +
+                       "\": container is restarting: stop the container before removing or force remove");
   if (live->restart_timer) loop_.cancel(*std::exchange(live->restart_timer, std::nullopt));
   for (int tries = 0;; ++tries) {
     if (busy()) {
@@ -221,12 +261,15 @@ Task<Result<>> Containers::remove(LivePtr live, bool force, bool volumes) {
     auto held = co_await live->mutex.lock(loop_);
     if (live->removed) co_return Result<>{};
     if (!busy()) co_return co_await remove_locked(live, volumes);
-    if (!force || tries == 5) co_return fail(Code::kConflict, "cannot remove container \"/" + live->c.name + "\": it was started again");
+    if (!force || tries == 5)
+      co_return fail(Code::kConflict,
+                     "cannot remove container \"/" + live->c.name + "\": it was started again");
   }
 }
 
 Task<Result<>> Containers::remove_files(std::string folder) {
-  if (auto gone = co_await layers_.remove_rootfs(folder + "/rootfs"); !gone) log::warn("msg=\"remove root file system\" folder={} error=\"{}\"", folder, gone.error().message);
+  if (auto gone = co_await layers_.remove_rootfs(folder + "/rootfs"); !gone)
+    log::warn("msg=\"remove root file system\" folder={} error=\"{}\"", folder, gone.error().message);
   auto work = [folder] { return remove_tree(folder); };
   co_return co_await blocking(loop_, work);
 }
@@ -234,7 +277,9 @@ Task<Result<>> Containers::remove_files(std::string folder) {
 // Of a container that is not known any more. What a crash leaves, collect() finds.
 Task<void> Containers::scrap(std::string id) {
   scraps_.insert(id);
-  if (auto removed = co_await remove_files(paths_.data + "/" + id); !removed) log::warn("msg=\"files of a removed container stay until the next start\" error=\"{}\"", removed.error().message);
+  if (auto removed = co_await remove_files(paths_.data + "/" + id); !removed)
+    log::warn("msg=\"files of a removed container stay until the next start\" error=\"{}\"",
+              removed.error().message);
   scraps_.erase(id);
 }
 
@@ -250,7 +295,8 @@ Task<Result<>> Containers::remove_locked(LivePtr live, bool volumes, Remains rem
     (void)co_await tear_down(live);
   }
   while (live->packing) (void)co_await live->changed.wait(loop_);
-  const bool beside = remains == Remains::kFiles && scraps_.size() < kMostScraps;  // with --rm nobody is told of a failure anyway
+  const bool beside = remains == Remains::kFiles &&
+                      scraps_.size() < kMostScraps;  // with --rm nobody is told of a failure anyway
   if (auto removed = beside ? Result<>{} : co_await remove_files(dir(c)); !removed) {
     c.state.phase = Phase::kDead;
     (void)co_await store(c);
@@ -272,7 +318,8 @@ Task<Result<>> Containers::remove_locked(LivePtr live, bool volumes, Remains rem
   if (volumes)
     for (const auto& m : c.mounts) {
       auto v = m.type == "volume" ? volumes_.find(m.name) : fail(Code::kNotFound, "");
-      if (v && (*v)->anonymous && users_of_volume(m.name).empty()) (void)co_await volumes_.remove(m.name, true);
+      if (v && (*v)->anonymous && users_of_volume(m.name).empty())
+        (void)co_await volumes_.remove(m.name, true);
     }
   event(c, "destroy");
   changed(live);
@@ -300,9 +347,13 @@ Task<Result<int>> Containers::wait(LivePtr live, std::string condition, std::fun
   co_return live->c.state.exit_code;
 }
 
-Task<Result<std::unique_ptr<Attachment>>> Containers::attach(LivePtr live, bool want_stdin, std::function<bool()> gone) {
-  if (live->c.state.phase == Phase::kRunning && !live->mutex.locked()) co_return co_await runtime_.attach(dir(live->c), want_stdin);
-  if (live->c.state.phase == Phase::kPaused) co_return fail(Code::kConflict, "container " + live->c.id + " is paused, unpause the container before attach");
+Task<Result<std::unique_ptr<Attachment>>> Containers::attach(LivePtr live, bool want_stdin,
+                                                             std::function<bool()> gone) {
+  if (live->c.state.phase == Phase::kRunning && !live->mutex.locked())
+    co_return co_await runtime_.attach(dir(live->c), want_stdin);
+  if (live->c.state.phase == Phase::kPaused)
+    co_return fail(Code::kConflict,
+                   "container " + live->c.id + " is paused, unpause the container before attach");
   auto waiting = std::make_shared<LiveContainer::Waiting>();
   waiting->want_stdin = want_stdin;
   live->waiting.push_back(waiting);
@@ -328,7 +379,8 @@ std::string Containers::user_of_image(const std::string& image_id, bool& running
   std::string stopped;
   running = false;
   for (const auto& [id, live] : containers_) {
-    const bool mounts_it = std::ranges::any_of(live->c.mounts, [&](const MountPoint& m) { return m.image_id == image_id; });
+    const bool mounts_it =
+        std::ranges::any_of(live->c.mounts, [&](const MountPoint& m) { return m.image_id == image_id; });
     if (live->c.image_id != image_id && !mounts_it) continue;
     if (is_up(live->c.state.phase)) {
       running = true;

@@ -1,8 +1,10 @@
-// The node's containers: their life cycle from create to remove, over the ports Runtime, Layers and KernelNetwork.
+// The node's containers: their life cycle from create to remove, over the ports Runtime, Layers and
+// KernelNetwork.
 //
-// Owned by the composition root, lives on the loop's thread. Each container has a mutex: one operation at a time moves its
-// state; readers look at any time. What must survive a crash is stored before the next step depends on it, and adopt()
-// brings the table to the truth after a restart of the daemon: conmon kept the containers running meanwhile.
+// Owned by the composition root, lives on the loop's thread. Each container has a mutex: one operation at a
+// time moves its state; readers look at any time. What must survive a crash is stored before the next step
+// depends on it, and adopt() brings the table to the truth after a restart of the daemon: conmon kept the
+// containers running meanwhile.
 #pragma once
 #include <functional>
 #include <memory>
@@ -12,8 +14,8 @@
 #include "engine/resources.h"
 #include "engine/security.h"
 #include "node/containers/live_container.h"
-#include "node/networks/networks.h"
 #include "node/containers/volumes.h"
+#include "node/networks/networks.h"
 #include "ports/file_watch.h"
 #include "ports/files.h"
 #include "ports/log_sink.h"
@@ -44,8 +46,8 @@ struct CreateResult {
 
 class Containers {
  public:
-  Containers(Loop& loop, Entropy& entropy, Runtime& runtime, Layers& layers, Files& files, Database& db, Events& events, Images& images, Networks& networks,
-             Volumes& volumes, ContainerPaths paths);
+  Containers(Loop& loop, Entropy& entropy, Runtime& runtime, Layers& layers, Files& files, Database& db,
+             Events& events, Images& images, Networks& networks, Volumes& volumes, ContainerPaths paths);
   ~Containers();
   Result<> load();
   /// After load(): adopts what runs, records what ended meanwhile, applies restart policies.
@@ -56,7 +58,9 @@ class Containers {
   const std::map<std::string, LivePtr>& all() const { return containers_; }
 
   enum class MadeFor { kUser, kSwarm, kBuild };
-  Task<Result<CreateResult>> create(std::string name, ContainerConfig config, HostConfig host, std::map<std::string, Endpoint> endpoints, MadeFor made_for = MadeFor::kUser);
+  Task<Result<CreateResult>> create(std::string name, ContainerConfig config, HostConfig host,
+                                    std::map<std::string, Endpoint> endpoints,
+                                    MadeFor made_for = MadeFor::kUser);
   Task<Result<>> start(LivePtr live);
   /// nullopt timeout: the container's own; negative: wait for ever.
   Task<Result<>> stop(LivePtr live, std::optional<int> timeout_seconds, std::string signal);
@@ -87,13 +91,16 @@ class Containers {
   /// Docker's path stat (JSON) of a file as the container sees it; kNotFound when there is none.
   Task<Result<std::string>> stat_path(LivePtr live, std::string path);
   /// `begin` gets the path stat, then the sink a tar.
-  Task<Result<>> read_path(LivePtr live, std::string path, std::function<Task<Result<>>(std::string stat)> begin, Sink sink);
+  Task<Result<>> read_path(LivePtr live, std::string path,
+                           std::function<Task<Result<>>(std::string stat)> begin, Sink sink);
   enum class Owner { kOfArchive, kOfUser };
   Task<Result<>> write_path(LivePtr live, std::string path, bool keep_kinds, Owner owner, Source source);
   Task<Result<>> export_root(LivePtr live, Sink sink);
-  /// What it has changed, as a layer tar; nothing when it never started. It stands still meanwhile when `pause` says so.
+  /// What it has changed, as a layer tar; nothing when it never started. It stands still meanwhile when
+  /// `pause` says so.
   enum class StandStill { kNo, kYes };
-  Task<Result<>> changed_layer(LivePtr live, StandStill still, Sink sink, std::optional<int64_t> epoch = std::nullopt);
+  Task<Result<>> changed_layer(LivePtr live, StandStill still, Sink sink,
+                               std::optional<int64_t> epoch = std::nullopt);
   Task<Result<>> changes(LivePtr live, Sink sink);  // Docker's list, JSON
 
   std::string dir(const Container& c) const { return paths_.data + "/" + c.id; }
@@ -131,7 +138,8 @@ class Containers {
   Task<Result<>> publish(Container& c, std::vector<PortWish> wishes);
   Task<void> tear_down_network(LivePtr live);
   Task<Remains> tear_down(LivePtr live);
-  Task<Result<>> stop_locked(LivePtr live, std::optional<int> timeout_seconds, std::string signal, AsyncMutex::Held& held);
+  Task<Result<>> stop_locked(LivePtr live, std::optional<int> timeout_seconds, std::string signal,
+                             AsyncMutex::Held& held);
   Task<Result<>> remove_files(std::string folder);
   Task<void> scrap(std::string id);
   Task<Result<>> remove_locked(LivePtr live, bool volumes, Remains remains = Remains::kAll);
@@ -191,7 +199,8 @@ class Containers {
   std::map<std::string, std::string> names_;  // name -> id
   std::map<std::string, std::weak_ptr<LiveContainer>> execs_;
   std::set<std::string> scraps_;  // removed ones whose files still go
-  bool stopping_ = false, damaged_ = false;  // damaged: a row was not understood, so nothing may be called garbage
+  bool stopping_ = false,
+       damaged_ = false;  // damaged: a row was not understood, so nothing may be called garbage
   Scope scope_;
 };
 

@@ -15,66 +15,102 @@ namespace panal {
 Result<> check_restart_policy(const RestartPolicy& policy) {
   const auto& name = policy.name;
   if (!name.empty() && name != "no" && name != "always" && name != "unless-stopped" && name != "on-failure")
-    return fail(Code::kInvalid, "invalid restart policy: unknown policy '" + name + "'; use one of 'no', 'always', 'on-failure', or 'unless-stopped'");
-  if (policy.maximum_retry_count < 0) return fail(Code::kInvalid, "invalid restart policy: maximum retry count cannot be negative");
-  if (name != "on-failure" && policy.maximum_retry_count != 0) return fail(Code::kInvalid, "invalid restart policy: maximum retry count can only be used with 'on-failure'");
+    return fail(Code::kInvalid, "invalid restart policy: unknown policy '" + name +
+                                    "'; use one of 'no', 'always', 'on-failure', or 'unless-stopped'");
+  if (policy.maximum_retry_count < 0)
+    return fail(Code::kInvalid, "invalid restart policy: maximum retry count cannot be negative");
+  if (name != "on-failure" && policy.maximum_retry_count != 0)
+    return fail(Code::kInvalid,
+                "invalid restart policy: maximum retry count can only be used with 'on-failure'");
   return {};
 }
 
 Result<> validate(const ContainerConfig& config, const HostConfig& host, const HostLimits& machine) {
   TRYV(check_restart_policy(host.restart_policy));
   const auto& policy = host.restart_policy.name;
-  if (host.auto_remove && !policy.empty() && policy != "no") return fail(Code::kInvalid, "can't create 'AutoRemove' container with restart policy");
+  if (host.auto_remove && !policy.empty() && policy != "no")
+    return fail(Code::kInvalid, "can't create 'AutoRemove' container with restart policy");
   TRYV(check_resources(host, machine));
   if (host.shm_size < 0) return fail(Code::kInvalid, "SHM size can not be less than 0");
   if (host.oom_score_adj < -1000 || host.oom_score_adj > 1000)
-    return fail(Code::kInvalid, "Invalid value " + std::to_string(host.oom_score_adj) + ", range for oom score adj is [-1000, 1000]");
+    return fail(Code::kInvalid, "Invalid value " + std::to_string(host.oom_score_adj) +
+                                    ", range for oom score adj is [-1000, 1000]");
   for (const auto* list : {&host.cap_add, &host.cap_drop})
     for (const auto& name : *list)
-      if (!known_capability(name)) return fail(Code::kInvalid, std::string("invalid Cap") + (list == &host.cap_add ? "Add" : "Drop") + ": unknown capability: \"" + name + "\"");
-  const auto joined = [](const std::string& mode) { return mode.starts_with("container:") && mode.size() > 10; };
+      if (!known_capability(name))
+        return fail(Code::kInvalid, std::string("invalid Cap") + (list == &host.cap_add ? "Add" : "Drop") +
+                                        ": unknown capability: \"" + name + "\"");
+  const auto joined = [](const std::string& mode) {
+    return mode.starts_with("container:") && mode.size() > 10;
+  };
   const std::string &ipc = host.ipc_mode, &pid = host.pid_mode, &uts = host.uts_mode;
-  if (!ipc.empty() && ipc != "private" && ipc != "shareable" && ipc != "host" && ipc != "none" && !joined(ipc)) return fail(Code::kInvalid, "invalid IPC mode: " + ipc);
+  if (!ipc.empty() && ipc != "private" && ipc != "shareable" && ipc != "host" && ipc != "none" &&
+      !joined(ipc))
+    return fail(Code::kInvalid, "invalid IPC mode: " + ipc);
   if (!pid.empty() && pid != "host" && !joined(pid)) return fail(Code::kInvalid, "invalid PID mode: " + pid);
   if (!uts.empty() && uts != "host") return fail(Code::kInvalid, "invalid UTS mode: " + uts);
-  if (!host.runtime.empty() && host.runtime != "crun" && host.runtime != "runc" && host.runtime != "io.containerd.runc.v2")
+  if (!host.runtime.empty() && host.runtime != "crun" && host.runtime != "runc" &&
+      host.runtime != "io.containerd.runc.v2")
     return fail(Code::kInvalid, "unknown or invalid runtime name: " + host.runtime);
   if (!host.log_config.type.empty()) TRYV(log_plan(host.log_config));
   TRY(const SecurityOptions security, parse_security_options(host.security_opt));
-  if (!security.apparmor.empty() && !machine.apparmor) return fail(Code::kInvalid, "AppArmor profile " + security.apparmor + " cannot be applied: this kernel has no AppArmor");
+  if (!security.apparmor.empty() && !machine.apparmor)
+    return fail(Code::kInvalid,
+                "AppArmor profile " + security.apparmor + " cannot be applied: this kernel has no AppArmor");
   for (const auto& d : host.devices)
-    if (!d.cgroup_permissions.empty() && !valid_device_access(d.cgroup_permissions)) return fail(Code::kInvalid, "bad mode specified: " + d.cgroup_permissions);
+    if (!d.cgroup_permissions.empty() && !valid_device_access(d.cgroup_permissions))
+      return fail(Code::kInvalid, "bad mode specified: " + d.cgroup_permissions);
   for (const auto& rule : host.device_cgroup_rules) TRYV(parse_device_rule(rule));
-  if (!host.userns_mode.empty() && host.userns_mode != "host") return fail(Code::kInvalid, "invalid USER mode: " + host.userns_mode);
-  if (host.cgroup_parent.size() > 255 || host.cgroup_parent.find("..") != std::string::npos) return fail(Code::kInvalid, "invalid cgroup parent: " + host.cgroup_parent);
+  if (!host.userns_mode.empty() && host.userns_mode != "host")
+    return fail(Code::kInvalid, "invalid USER mode: " + host.userns_mode);
+  if (host.cgroup_parent.size() > 255 || host.cgroup_parent.find("..") != std::string::npos)
+    return fail(Code::kInvalid, "invalid cgroup parent: " + host.cgroup_parent);
   for (const auto& text : host.links) TRYV(parse_link(text));
-  if (!host.links.empty() && host.network_mode == "host") return fail(Code::kInvalid, "conflicting options: host type networking can't be used with links. This would result in undefined behavior");
-  if (!host.links.empty() && joined(host.network_mode)) return fail(Code::kInvalid, "conflicting options: container type network can't be used with links. This would result in undefined behavior");
-  if (host.cgroupns_mode != "" && host.cgroupns_mode != "host" && host.cgroupns_mode != "private") return fail(Code::kInvalid, "invalid cgroup namespace mode: " + host.cgroupns_mode);
+  if (!host.links.empty() && host.network_mode == "host")
+    return fail(Code::kInvalid,
+                "conflicting options: host type networking can't be used with links. This would result in "
+                "undefined behavior");
+  if (!host.links.empty() && joined(host.network_mode))
+    return fail(Code::kInvalid,
+                "conflicting options: container type network can't be used with links. This would result in "
+                "undefined behavior");
+  if (host.cgroupns_mode != "" && host.cgroupns_mode != "host" && host.cgroupns_mode != "private")
+    return fail(Code::kInvalid, "invalid cgroup namespace mode: " + host.cgroupns_mode);
   if (!config.stop_signal.empty()) TRYV(parse_signal(config.stop_signal));
-  if (!config.working_dir.empty() && config.working_dir[0] != '/') return fail(Code::kInvalid, "the working directory '" + config.working_dir + "' is invalid, it needs to be an absolute path");
+  if (!config.working_dir.empty() && config.working_dir[0] != '/')
+    return fail(Code::kInvalid, "the working directory '" + config.working_dir +
+                                    "' is invalid, it needs to be an absolute path");
   for (const auto& e : config.env)
     if (e.empty() || e[0] == '=') return fail(Code::kInvalid, "invalid environment variable: " + e);
   for (const auto& [port, bindings] : host.port_bindings) {
     const size_t slash = port.find('/');
     const auto number = parse_int(port.substr(0, slash));
     const std::string protocol = slash == std::string::npos ? "tcp" : port.substr(slash + 1);
-    if (!number || *number < 1 || *number > 65535) return fail(Code::kInvalid, "invalid port specification: \"" + port + "\"");
-    if (protocol != "tcp" && protocol != "udp" && protocol != "sctp") return fail(Code::kInvalid, "invalid proto: " + protocol);
+    if (!number || *number < 1 || *number > 65535)
+      return fail(Code::kInvalid, "invalid port specification: \"" + port + "\"");
+    if (protocol != "tcp" && protocol != "udp" && protocol != "sctp")
+      return fail(Code::kInvalid, "invalid proto: " + protocol);
     if (protocol == "sctp") return fail(Code::kUnsupported, "publishing sctp ports is not supported yet");
     if (bindings)
       for (const auto& b : *bindings) {
-        if (!b.host_port.empty() && !parse_port_range(b.host_port)) return fail(Code::kInvalid, "invalid port specification: \"" + b.host_port + "\"");
-        if (!b.host_ip.empty() && !parse_ip(b.host_ip)) return fail(Code::kInvalid, "invalid IP address: " + b.host_ip);
+        if (!b.host_port.empty() && !parse_port_range(b.host_port))
+          return fail(Code::kInvalid, "invalid port specification: \"" + b.host_port + "\"");
+        if (!b.host_ip.empty() && !parse_ip(b.host_ip))
+          return fail(Code::kInvalid, "invalid IP address: " + b.host_ip);
       }
   }
   if (config.hostname.size() > 63) return fail(Code::kInvalid, "invalid hostname: " + config.hostname);
   if (config.healthcheck) {
     const auto& h = *config.healthcheck;
-    for (const auto& [name, ns] : {std::pair{"Interval", h.interval}, {"Timeout", h.timeout}, {"StartPeriod", h.start_period}, {"StartInterval", h.start_interval}})
-      if (ns != 0 && ns < 1'000'000) return fail(Code::kInvalid, std::string(name) + " in Healthcheck cannot be less than 1ms");
+    for (const auto& [name, ns] : {std::pair{"Interval", h.interval},
+                                   {"Timeout", h.timeout},
+                                   {"StartPeriod", h.start_period},
+                                   {"StartInterval", h.start_interval}})
+      if (ns != 0 && ns < 1'000'000)
+        return fail(Code::kInvalid, std::string(name) + " in Healthcheck cannot be less than 1ms");
     if (h.retries < 0) return fail(Code::kInvalid, "Retries in Healthcheck cannot be negative");
-    if (!h.test.empty() && h.test[0] != "NONE" && h.test[0] != "CMD" && h.test[0] != "CMD-SHELL") return fail(Code::kInvalid, "unknown type in Healthcheck: " + h.test[0]);
+    if (!h.test.empty() && h.test[0] != "NONE" && h.test[0] != "CMD" && h.test[0] != "CMD-SHELL")
+      return fail(Code::kInvalid, "unknown type in Healthcheck: " + h.test[0]);
   }
   return {};
 }
@@ -114,7 +150,8 @@ Result<> merge_image(ContainerConfig& config, const Image& image) {
       if (own.start_interval) config.healthcheck->start_interval = own.start_interval;
     }
   }
-  if ((!config.cmd || config.cmd->empty()) && (!config.entrypoint || config.entrypoint->empty())) return fail(Code::kInvalid, "no command specified");
+  if ((!config.cmd || config.cmd->empty()) && (!config.entrypoint || config.entrypoint->empty()))
+    return fail(Code::kInvalid, "no command specified");
   return {};
 }
 
@@ -134,8 +171,10 @@ static std::string clean_path(const std::string& path) {
 static bool leads_out(const std::string& path) {
   int depth = 0;
   for (const auto& part : split(path, '/')) {
-    if (part == "..") --depth;
-    else if (!part.empty() && part != ".") ++depth;
+    if (part == "..")
+      --depth;
+    else if (!part.empty() && part != ".")
+      ++depth;
     if (depth < 0) return true;
   }
   return path.starts_with('/');
@@ -143,16 +182,22 @@ static bool leads_out(const std::string& path) {
 
 static Result<Mount> parse_bind(const std::string& text) {
   const auto parts = split(text, ':');
-  if (parts.size() < 2 || parts.size() > 3 || parts[0].empty() || parts[1].empty()) return fail(Code::kInvalid, "invalid volume specification: '" + text + "'");
+  if (parts.size() < 2 || parts.size() > 3 || parts[0].empty() || parts[1].empty())
+    return fail(Code::kInvalid, "invalid volume specification: '" + text + "'");
   Mount m;
   m.type = parts[0][0] == '/' ? "bind" : "volume", m.source = parts[0], m.target = parts[1];
   if (m.type == "bind") m.create_mountpoint = true;
   if (parts.size() == 3)
     for (const auto& mode : split(parts[2], ',')) {
-      if (mode == "ro") m.read_only = true;
-      else if (mode == "nocopy") m.no_copy = true;
-      else if (mode == "rprivate" || mode == "private" || mode == "rshared" || mode == "shared" || mode == "rslave" || mode == "slave") m.propagation = mode;
-      else if (mode != "rw" && mode != "z" && mode != "Z" && mode != "delegated" && mode != "cached" && mode != "consistent" && !mode.empty())
+      if (mode == "ro")
+        m.read_only = true;
+      else if (mode == "nocopy")
+        m.no_copy = true;
+      else if (mode == "rprivate" || mode == "private" || mode == "rshared" || mode == "shared" ||
+               mode == "rslave" || mode == "slave")
+        m.propagation = mode;
+      else if (mode != "rw" && mode != "z" && mode != "Z" && mode != "delegated" && mode != "cached" &&
+               mode != "consistent" && !mode.empty())
         return fail(Code::kInvalid, "invalid mode: " + mode);
     }
   return m;
@@ -171,7 +216,8 @@ Task<Result<>> Containers::resolve_mounts(Container& c) {
     wishes.emplace_back(std::move(m), false);
   }
   for (const auto& [target, nothing] : c.config.volumes) {
-    const bool covered = std::ranges::any_of(wishes, [&](const auto& w) { return clean_path(w.first.target) == clean_path(target); });
+    const bool covered = std::ranges::any_of(
+        wishes, [&](const auto& w) { return clean_path(w.first.target) == clean_path(target); });
     if (covered) continue;
     Mount m;
     m.type = "volume", m.target = target;
@@ -183,47 +229,81 @@ Task<Result<>> Containers::resolve_mounts(Container& c) {
   for (const auto& spec : c.host.volumes_from) {
     CO_TRY(auto theirs, mounts_from(spec));
     for (auto& m : theirs)
-      if (!own.contains(m.destination) && targets.insert(m.destination).second) c.mounts.push_back(std::move(m));
+      if (!own.contains(m.destination) && targets.insert(m.destination).second)
+        c.mounts.push_back(std::move(m));
   }
   // A volume that the image asks for and another container gives is not made.
-  std::erase_if(wishes, [&](const auto& w) { return w.first.type == "volume" && w.first.source.empty() && !w.second && targets.contains(clean_path(w.first.target)); });
+  std::erase_if(wishes, [&](const auto& w) {
+    return w.first.type == "volume" && w.first.source.empty() && !w.second &&
+           targets.contains(clean_path(w.first.target));
+  });
   for (auto& [m, strict] : wishes) {
-    if (m.target.empty() || m.target[0] != '/') co_return fail(Code::kInvalid, "invalid mount config for type \"" + m.type + "\": invalid mount path: '" + m.target + "' mount path must be absolute");
+    if (m.target.empty() || m.target[0] != '/')
+      co_return fail(Code::kInvalid, "invalid mount config for type \"" + m.type +
+                                         "\": invalid mount path: '" + m.target +
+                                         "' mount path must be absolute");
     const std::string target = clean_path(m.target);
-    if (target == "/") co_return fail(Code::kInvalid, "invalid mount config for type \"" + m.type + "\": invalid specification: destination can't be '/'");
+    if (target == "/")
+      co_return fail(Code::kInvalid, "invalid mount config for type \"" + m.type +
+                                         "\": invalid specification: destination can't be '/'");
     if (!targets.insert(target).second) co_return fail(Code::kInvalid, "Duplicate mount point: " + target);
     MountPoint p;
     p.type = m.type, p.destination = target, p.rw = !m.read_only, p.propagation = m.propagation;
     if (m.type == "bind") {
-      if (m.source.empty() || m.source[0] != '/') co_return fail(Code::kInvalid, "invalid mount config for type \"bind\": invalid mount path: '" + m.source + "' mount path must be absolute");
+      if (m.source.empty() || m.source[0] != '/')
+        co_return fail(Code::kInvalid, "invalid mount config for type \"bind\": invalid mount path: '" +
+                                           m.source + "' mount path must be absolute");
       if (!exists(m.source)) {
-        if (strict && !m.create_mountpoint) co_return fail(Code::kInvalid, "invalid mount config for type \"bind\": bind source path does not exist: " + m.source);
+        if (strict && !m.create_mountpoint)
+          co_return fail(
+              Code::kInvalid,
+              "invalid mount config for type \"bind\": bind source path does not exist: " + m.source);
         CO_TRYV(make_dirs(m.source, 0755));
       }
-      if (m.ro_non_recursive && m.ro_force_recursive) co_return fail(Code::kInvalid, "mount options conflict: ReadOnlyNonRecursive && ReadOnlyForceRecursive");
-      if ((m.ro_non_recursive || m.ro_force_recursive) && !m.read_only) co_return fail(Code::kInvalid, "invalid mount config for type \"bind\": a read-only mode of what lies below needs ReadOnly");
-      if (m.ro_force_recursive && !paths_.machine.recursive_read_only) co_return fail(Code::kInvalid, "mounts cannot be made read-only recursively: this needs Linux 5.12");
-      p.source = m.source, p.recursive = !m.non_recursive, p.ro_recursive = m.read_only && !m.ro_non_recursive && paths_.machine.recursive_read_only && exists(m.source + "/.");  // crun 1.8: of folders only
+      if (m.ro_non_recursive && m.ro_force_recursive)
+        co_return fail(Code::kInvalid,
+                       "mount options conflict: ReadOnlyNonRecursive && ReadOnlyForceRecursive");
+      if ((m.ro_non_recursive || m.ro_force_recursive) && !m.read_only)
+        co_return fail(
+            Code::kInvalid,
+            "invalid mount config for type \"bind\": a read-only mode of what lies below needs ReadOnly");
+      if (m.ro_force_recursive && !paths_.machine.recursive_read_only)
+        co_return fail(Code::kInvalid, "mounts cannot be made read-only recursively: this needs Linux 5.12");
+      p.source = m.source, p.recursive = !m.non_recursive,
+      p.ro_recursive = m.read_only && !m.ro_non_recursive && paths_.machine.recursive_read_only &&
+                       exists(m.source + "/.");  // crun 1.8: of folders only
       if (m.read_only && !strict) p.mode = "ro";
       if (p.propagation.empty()) p.propagation = "rprivate";
     } else if (m.type == "volume") {
-      if (leads_out(m.subpath)) co_return fail(Code::kInvalid, "invalid mount config for type \"volume\": subpath must be a relative path within the volume");
+      if (leads_out(m.subpath))
+        co_return fail(
+            Code::kInvalid,
+            "invalid mount config for type \"volume\": subpath must be a relative path within the volume");
       p.subpath = m.subpath;
       bool created = false;
       if (m.driver_name.empty() && strict == false) m.driver_name = c.host.volume_driver;
-      CO_TRY(const Volume* v, co_await volumes_.ensure(m.source, m.driver_name, m.volume_labels, m.driver_options, created, c.id));
+      CO_TRY(const Volume* v, co_await volumes_.ensure(m.source, m.driver_name, m.volume_labels,
+                                                       m.driver_options, created, c.id));
       p.name = v->name, p.source = v->mountpoint, p.driver = v->driver, p.mode = "z";
       p.copy_up = !m.no_copy && m.subpath.empty();
     } else if (m.type == "image") {
-      if (leads_out(m.image_subpath)) co_return fail(Code::kInvalid, "invalid mount config for type \"image\": subpath must be a relative path within the image");
-      const auto found = images_.find(m.source);  // not "not found": the CLI would pull the container's image for that
-      if (!found) co_return fail(Code::kInvalid, "invalid mount config for type \"image\": " + found.error().message);
+      if (leads_out(m.image_subpath))
+        co_return fail(
+            Code::kInvalid,
+            "invalid mount config for type \"image\": subpath must be a relative path within the image");
+      const auto found =
+          images_.find(m.source);  // not "not found": the CLI would pull the container's image for that
+      if (!found)
+        co_return fail(Code::kInvalid, "invalid mount config for type \"image\": " + found.error().message);
       const Image* image = *found;
-      p.name = m.source, p.image_id = image->id, p.layers = image->chain_ids, p.subpath = m.image_subpath, p.source = dir(c) + "/image-" + std::to_string(c.mounts.size()) + "/merged";
+      p.name = m.source, p.image_id = image->id, p.layers = image->chain_ids, p.subpath = m.image_subpath,
+      p.source = dir(c) + "/image-" + std::to_string(c.mounts.size()) + "/merged";
     } else if (m.type == "tmpfs") {
       p.mode = m.consistency;
       for (const auto& option : m.tmpfs_options) {
-        if (option.empty() || option.size() > 2) co_return fail(Code::kInvalid, "invalid mount config for type \"tmpfs\": invalid option array length");
+        if (option.empty() || option.size() > 2)
+          co_return fail(Code::kInvalid,
+                         "invalid mount config for type \"tmpfs\": invalid option array length");
         p.mode += (p.mode.empty() ? "" : ",") + panal::join(option, "=");
       }
       p.tmpfs_size_bytes = m.tmpfs_size_bytes, p.tmpfs_mode = m.tmpfs_mode;
@@ -241,12 +321,18 @@ static void fill_defaults(HostConfig& host) {
   if (host.memory > 0 && host.memory_swap == 0) host.memory_swap = host.memory * 2;
 }
 
-Task<Result<CreateResult>> Containers::create(std::string name, ContainerConfig config, HostConfig host, std::map<std::string, Endpoint> endpoints, MadeFor made_for) {
+Task<Result<CreateResult>> Containers::create(std::string name, ContainerConfig config, HostConfig host,
+                                              std::map<std::string, Endpoint> endpoints, MadeFor made_for) {
   if (name.starts_with('/')) name = name.substr(1);
-  if (!name.empty() && !valid_name(name)) co_return fail(Code::kInvalid, "Invalid container name (" + name + "), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed");
+  if (!name.empty() && !valid_name(name))
+    co_return fail(Code::kInvalid,
+                   "Invalid container name (" + name + "), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed");
   const auto taken = [&]() -> Result<> {
     if (auto it = names_.find(name); it != names_.end())
-      return fail(Code::kConflict, "Conflict. The container name \"/" + name + "\" is already in use by container \"" + it->second + "\". You have to remove (or rename) that container to be able to reuse that name.");
+      return fail(Code::kConflict,
+                  "Conflict. The container name \"/" + name + "\" is already in use by container \"" +
+                      it->second +
+                      "\". You have to remove (or rename) that container to be able to reuse that name.");
     return {};
   };
   CO_TRYV(taken());
@@ -260,7 +346,8 @@ Task<Result<CreateResult>> Containers::create(std::string name, ContainerConfig 
   auto live = std::make_shared<LiveContainer>();
   Container& c = live->c;
   result.warnings = fit_resources(host, paths_.machine, paths_.cgroup_v2);
-  c.id = result.id, c.image_id = image.id, c.image_ref = config.image, c.created = loop_.wall_now(), c.managed_by_swarm = made_for == MadeFor::kSwarm, c.of_build = made_for == MadeFor::kBuild;
+  c.id = result.id, c.image_id = image.id, c.image_ref = config.image, c.created = loop_.wall_now(),
+  c.managed_by_swarm = made_for == MadeFor::kSwarm, c.of_build = made_for == MadeFor::kBuild;
   CO_TRYV(merge_image(config, image));
   if (name.empty()) name = random_name(entropy_, [this](const std::string& n) { return names_.contains(n); });
   c.name = name, c.layers = image.chain_ids;
@@ -274,13 +361,15 @@ Task<Result<CreateResult>> Containers::create(std::string name, ContainerConfig 
   if (config.hostname.empty() && !host_network) config.hostname = c.id.substr(0, 12);
   c.hostname = config.hostname;
   fill_defaults(host);
-  if (host.init.value_or(false) && !exists(paths_.init_path)) co_return fail(Code::kInvalid, "--init needs " + paths_.init_path + ": install the package tini");
+  if (host.init.value_or(false) && !exists(paths_.init_path))
+    co_return fail(Code::kInvalid, "--init needs " + paths_.init_path + ": install the package tini");
   c.config = std::move(config), c.host = std::move(host);
 
   const std::string mode = c.host.network_mode == "default" ? "bridge" : c.host.network_mode;
   if (!mode.starts_with("container:") && mode != "host" && mode != "none") {
     auto primary = networks_.find(mode);
-    c.networks[primary ? (*primary)->name : mode] = {};  // a network that is missing is the start's error, as in Docker
+    c.networks[primary ? (*primary)->name : mode] =
+        {};  // a network that is missing is the start's error, as in Docker
   }
   for (auto& [network, endpoint] : endpoints) {
     const std::string key = network == "default" ? "bridge" : network;
@@ -296,7 +385,8 @@ Task<Result<CreateResult>> Containers::create(std::string name, ContainerConfig 
     }
     endpoint.index = -1;
     if (n->name == "bridge" && !endpoint.aliases.empty() && made_for != MadeFor::kSwarm)
-      co_return fail(Code::kInvalid, "network-scoped alias is supported only for containers in user defined networks");
+      co_return fail(Code::kInvalid,
+                     "network-scoped alias is supported only for containers in user defined networks");
     if (n->name == "bridge" && (!endpoint.ipam.ipv4_address.empty() || !endpoint.ipam.ipv6_address.empty()))
       co_return fail(Code::kInvalid, "user specified IP address is supported on user defined networks only");
     endpoint.network_id = n->id;

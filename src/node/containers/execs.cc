@@ -6,9 +6,13 @@
 
 namespace panal {
 
-Task<Result<std::string>> Containers::exec_create(LivePtr live, ExecConfig config, bool in, bool out, bool err) {
-  if (live->c.state.phase == Phase::kPaused) co_return fail(Code::kConflict, "container " + live->c.id + " is paused, unpause the container before exec");
-  if (live->c.state.phase != Phase::kRunning) co_return fail(Code::kConflict, "container " + live->c.id + " is not running");
+Task<Result<std::string>> Containers::exec_create(LivePtr live, ExecConfig config, bool in, bool out,
+                                                  bool err) {
+  if (live->c.state.phase == Phase::kPaused)
+    co_return fail(Code::kConflict,
+                   "container " + live->c.id + " is paused, unpause the container before exec");
+  if (live->c.state.phase != Phase::kRunning)
+    co_return fail(Code::kConflict, "container " + live->c.id + " is not running");
   if (config.cmd.empty()) co_return fail(Code::kInvalid, "No exec command specified");
   // A client asks for the exit code after the end, so one that has just ended stays.
   for (const auto& [most, age] : {std::pair<size_t, Duration>{256, 60s}, {4096, 5s}})
@@ -18,10 +22,12 @@ Task<Result<std::string>> Containers::exec_create(LivePtr live, ExecConfig confi
         if (over) execs_.erase(e.first);
         return over;
       });
-  if (live->execs.size() >= 4096) co_return fail(Code::kConflict, "too many exec instances in this container");
+  if (live->execs.size() >= 4096)
+    co_return fail(Code::kConflict, "too many exec instances in this container");
   runtime_.expect_start();
   auto exec = std::make_shared<ExecSession>();
-  exec->id = entropy_.hex_id(), exec->container_id = live->c.id, exec->idle_since = loop_.now(), exec->config = std::move(config);
+  exec->id = entropy_.hex_id(), exec->container_id = live->c.id, exec->idle_since = loop_.now(),
+  exec->config = std::move(config);
   exec->attach_stdin = in, exec->attach_stdout = out, exec->attach_stderr = err;
   live->execs[exec->id] = exec;
   execs_[exec->id] = live;
@@ -37,29 +43,41 @@ Result<std::shared_ptr<ExecSession>> Containers::find_exec(const std::string& id
   return fail(Code::kNotFound, "No such exec instance: " + id);
 }
 
-Task<Result<std::shared_ptr<RunningExec>>> Containers::exec_start(std::shared_ptr<ExecSession> exec, bool detach) {
-  if (exec->started) co_return fail(Code::kConflict, exec->running ? "exec command " + exec->id + " is already running" : "exec command " + exec->id + " has already run");
+Task<Result<std::shared_ptr<RunningExec>>> Containers::exec_start(std::shared_ptr<ExecSession> exec,
+                                                                  bool detach) {
+  if (exec->started)
+    co_return fail(Code::kConflict, exec->running ? "exec command " + exec->id + " is already running"
+                                                  : "exec command " + exec->id + " has already run");
   CO_TRY(const LivePtr live, find(exec->container_id));
-  if (live->c.state.phase != Phase::kRunning) co_return fail(Code::kConflict, "container " + live->c.id + " is not running");
+  if (live->c.state.phase != Phase::kRunning)
+    co_return fail(Code::kConflict, "container " + live->c.id + " is not running");
   exec->started = true, exec->idle_since = loop_.now();
-  const std::string root = "/proc/" + std::to_string(live->c.state.pid) + "/root";  // the mount may be another life's
+  const std::string root =
+      "/proc/" + std::to_string(live->c.state.pid) + "/root";  // the mount may be another life's
   const std::string& user_text = exec->config.user.empty() ? live->c.config.user : exec->config.user;
   auto passwd = layers_.read_in_root(root, "/etc/passwd"), group = layers_.read_in_root(root, "/etc/group");
-  CO_TRY(const ResolvedUser user, resolve_user(user_text, live->c.host.group_add, passwd.value_or(""), group.value_or("")));
+  CO_TRY(const ResolvedUser user,
+         resolve_user(user_text, live->c.host.group_add, passwd.value_or(""), group.value_or("")));
   ExecStart start;
   start.container_id = live->c.id, start.exec_id = exec->id, start.container_bundle = dir(live->c);
   start.dir = paths_.execs + "/" + exec->id.substr(0, 24);
-  start.program = exec->config.cmd[0], start.tty = exec->config.tty, start.open_stdin = exec->attach_stdin && !detach, start.attach = !detach;
-  start.process_json = oci_process(live->c, exec->config, user, runtime_.capabilities(), exec->rows, exec->columns, link_env(live->c));
+  start.program = exec->config.cmd[0], start.tty = exec->config.tty,
+  start.open_stdin = exec->attach_stdin && !detach, start.attach = !detach;
+  start.process_json = oci_process(live->c, exec->config, user, runtime_.capabilities(), exec->rows,
+                                   exec->columns, link_env(live->c));
   auto running = co_await runtime_.exec(std::move(start));
   if (!running) {
     const std::string& text = running.error().message;
-    exec->exit_code = text.find("not found") != std::string::npos || text.find("no such file") != std::string::npos ? 127 : 126;
+    exec->exit_code =
+        text.find("not found") != std::string::npos || text.find("no such file") != std::string::npos ? 127
+                                                                                                      : 126;
     const std::string folder = paths_.execs + "/" + exec->id.substr(0, 24);
     (void)remove_tree(folder);
     std::string reason = text;  // the same words, without what belongs to a container's creation
-    const std::string head = "failed to create task for container: failed to create shim task: OCI runtime create failed: ";
-    if (reason.starts_with(head)) reason = "OCI runtime exec failed: exec failed: " + reason.substr(head.size());
+    const std::string head =
+        "failed to create task for container: failed to create shim task: OCI runtime create failed: ";
+    if (reason.starts_with(head))
+      reason = "OCI runtime exec failed: exec failed: " + reason.substr(head.size());
     co_return fail(Code::kInvalid, reason);
   }
   exec->process = std::move(*running);
@@ -79,10 +97,12 @@ Task<void> Containers::watch_exec(LivePtr live, std::shared_ptr<ExecSession> exe
   exec->ended.notify(loop_);
   const std::string folder = paths_.execs + "/" + exec->id.substr(0, 24);
   (void)remove_tree(folder);
-  if (!live->removed) event(live->c, "exec_die", {{"execID", exec->id}, {"exitCode", std::to_string(*exec->exit_code)}});
+  if (!live->removed)
+    event(live->c, "exec_die", {{"execID", exec->id}, {"exitCode", std::to_string(*exec->exit_code)}});
 }
 
-Task<Result<std::pair<int, std::string>>> Containers::exec_run(LivePtr live, ExecConfig config, Duration timeout) {
+Task<Result<std::pair<int, std::string>>> Containers::exec_run(LivePtr live, ExecConfig config,
+                                                               Duration timeout) {
   CO_TRY(const std::string id, co_await exec_create(live, std::move(config), false, true, true));
   CO_TRY(auto exec, find_exec(id));
   auto started = co_await exec_start(exec, false);
@@ -107,26 +127,32 @@ Task<Result<std::pair<int, std::string>>> Containers::exec_run(LivePtr live, Exe
   loop_.cancel(deadline);
   const int code = exec->exit_code.value_or(137);
   live->execs.erase(id), execs_.erase(id);
-  if (late) co_return fail(Code::kTimeout, "Health check exceeded timeout (" + std::to_string(timeout / 1ms) + "ms)");
+  if (late)
+    co_return fail(Code::kTimeout, "Health check exceeded timeout (" + std::to_string(timeout / 1ms) + "ms)");
   co_return std::pair{code, output};
 }
 
-// Docker's health state machine: starting until the first success, failures inside the start period do not count.
+// Docker's health state machine: starting until the first success, failures inside the start period do not
+// count.
 Task<void> Containers::health_loop(LivePtr live, uint64_t life) {
   const HealthConfig h = *live->c.config.healthcheck;
   const auto or_default = [](int64_t ns, Duration fallback) { return ns > 0 ? Duration(ns) : fallback; };
-  const Duration interval = or_default(h.interval, 30s), timeout = or_default(h.timeout, 30s), start_interval = or_default(h.start_interval, 5s);
+  const Duration interval = or_default(h.interval, 30s), timeout = or_default(h.timeout, 30s),
+                 start_interval = or_default(h.start_interval, 5s);
   const int retries = h.retries > 0 ? h.retries : 3;
   const auto alive = [&] { return live->exits == life && !live->removed && !stopping_; };
   while (alive()) {
-    const bool in_start = live->c.state.health == "starting" && h.start_period > 0 && loop_.wall_now() - live->c.state.started_at < Duration(h.start_period);
+    const bool in_start = live->c.state.health == "starting" && h.start_period > 0 &&
+                          loop_.wall_now() - live->c.state.started_at < Duration(h.start_period);
     const MonoTime due = loop_.now() + (in_start ? start_interval : interval);
     while (alive() && loop_.now() < due) (void)co_await live->changed.wait(loop_, due - loop_.now());
     if (!alive()) co_return;
     if (live->c.state.phase != Phase::kRunning) continue;
     ExecConfig config;
-    if (h.test[0] == "CMD-SHELL") config.cmd = {"/bin/sh", "-c", h.test.size() > 1 ? h.test[1] : ""};
-    else config.cmd.assign(h.test.begin() + 1, h.test.end());
+    if (h.test[0] == "CMD-SHELL")
+      config.cmd = {"/bin/sh", "-c", h.test.size() > 1 ? h.test[1] : ""};
+    else
+      config.cmd.assign(h.test.begin() + 1, h.test.end());
     HealthResult result;
     result.start = loop_.wall_now();
     auto run = co_await exec_run(live, config, timeout);
@@ -140,7 +166,8 @@ Task<void> Containers::health_loop(LivePtr live, uint64_t life) {
     if (s.health_log.size() > 5) s.health_log.erase(s.health_log.begin());
     if (result.exit_code == 0) {
       s.health = "healthy", s.health_failures = 0;
-    } else if (!(s.health == "starting" && h.start_period > 0 && result.start - s.started_at < Duration(h.start_period))) {
+    } else if (!(s.health == "starting" && h.start_period > 0 &&
+                 result.start - s.started_at < Duration(h.start_period))) {
       if (++s.health_failures >= retries) s.health = "unhealthy";
     }
     if (s.health != before) {

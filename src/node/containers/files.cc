@@ -1,5 +1,6 @@
-// A container's files: read, written and compared by a helper process, whether it runs or not. A container that does not run has its
-// root mounted for as long as somebody works there; the container itself is not locked meanwhile, so that a slow client stops nobody.
+// A container's files: read, written and compared by a helper process, whether it runs or not. A container
+// that does not run has its root mounted for as long as somebody works there; the container itself is not
+// locked meanwhile, so that a slow client stops nobody.
 #include "base/fd.h"
 #include "base/log.h"
 #include "node/containers/containers.h"
@@ -19,14 +20,14 @@ struct Containers::RootUse final : TreeUse {
   }
 };
 
-
 Task<void> Containers::unmount_unused(LivePtr live) {
   if (is_up(live->c.state.phase) && !live->mutex.locked()) co_return;
   {
     auto held = co_await live->mutex.lock(loop_);
     if (is_up(live->c.state.phase) || live->removed || !live->tree_uses.empty()) co_return;
     take_down_mounts(live->c);
-    if (auto gone = co_await layers_.unmount_rootfs(rootfs(live->c)); !gone) log::warn("msg=\"unmount\" container={} error=\"{}\"", live->c.id, gone.error().message);
+    if (auto gone = co_await layers_.unmount_rootfs(rootfs(live->c)); !gone)
+      log::warn("msg=\"unmount\" container={} error=\"{}\"", live->c.id, gone.error().message);
   }
   live->changed.notify(loop_);  // who waits for the container at rest looks at the mutex, too
 }
@@ -34,11 +35,13 @@ Task<void> Containers::unmount_unused(LivePtr live) {
 /// With the mutex held, before a removal.
 Task<void> Containers::end_tree_uses(LivePtr live) {
   const MonoTime deadline = loop_.now() + kPatience;
-  while (!live->tree_uses.empty() && loop_.now() < deadline) (void)co_await live->changed.wait(loop_, deadline - loop_.now());
+  while (!live->tree_uses.empty() && loop_.now() < deadline)
+    (void)co_await live->changed.wait(loop_, deadline - loop_.now());
   for (TreeUse* use : live->tree_uses)
     if (use->stop) use->stop();
   const MonoTime end = loop_.now() + kPatience;
-  while (!live->tree_uses.empty() && loop_.now() < end) (void)co_await live->changed.wait(loop_, end - loop_.now());
+  while (!live->tree_uses.empty() && loop_.now() < end)
+    (void)co_await live->changed.wait(loop_, end - loop_.now());
 }
 
 Result<std::vector<int64_t>> Containers::layer_numbers(const std::vector<std::string>& chain_ids) const {
@@ -69,7 +72,9 @@ Task<Result<Tree>> Containers::open_tree(LivePtr live, Mounts mounts) {
   } else {
     auto held = co_await live->mutex.lock(loop_);
     if (live->removed) co_return fail(Code::kConflict, "container " + c.id + " is gone");
-    if (c.state.phase == Phase::kRemoving || c.state.phase == Phase::kDead) co_return fail(Code::kConflict, "container " + c.id + " is marked for removal and its files cannot be used");
+    if (c.state.phase == Phase::kRemoving || c.state.phase == Phase::kDead)
+      co_return fail(Code::kConflict,
+                     "container " + c.id + " is marked for removal and its files cannot be used");
     tree.use = std::make_shared<RootUse>(*this, live);
     CO_TRY(auto layers, layer_numbers(c.layers));
     CO_TRYV(co_await layers_.mount_rootfs(rootfs(c), std::move(layers)));
@@ -84,11 +89,13 @@ Task<Result<Tree>> Containers::open_tree(LivePtr live, Mounts mounts) {
   std::set<std::string> taken;
   for (const auto& m : c.mounts) {
     taken.insert(m.destination);
-    if (m.type != "tmpfs") tree.mounts.push_back({!m.subpath.empty() ? subpath_mount(c, m) : m.source, m.destination, !m.rw});
+    if (m.type != "tmpfs")
+      tree.mounts.push_back({!m.subpath.empty() ? subpath_mount(c, m) : m.source, m.destination, !m.rw});
   }
   for (const char* name : {"hosts", "hostname", "resolv.conf"}) {
     const std::string target = std::string("/etc/") + name, file = dir(c) + "/" + name;
-    if (!taken.contains(target) && exists(file)) tree.mounts.push_back({file, target, c.host.readonly_rootfs});
+    if (!taken.contains(target) && exists(file))
+      tree.mounts.push_back({file, target, c.host.readonly_rootfs});
   }
   co_return tree;
 }
@@ -99,7 +106,8 @@ Task<Result<std::string>> Containers::stat_path(LivePtr live, std::string path) 
   co_return co_await files_.stat(std::move(tree), std::move(path));
 }
 
-Task<Result<>> Containers::read_path(LivePtr live, std::string path, std::function<Task<Result<>>(std::string stat)> begin, Sink sink) {
+Task<Result<>> Containers::read_path(LivePtr live, std::string path,
+                                     std::function<Task<Result<>>(std::string stat)> begin, Sink sink) {
   CO_TRY(Tree tree, co_await open_tree(live, Mounts::kInPlace));
   tree.read_only = true;
   const auto noted = [this, live, &begin](std::string stat) {
@@ -109,13 +117,15 @@ Task<Result<>> Containers::read_path(LivePtr live, std::string path, std::functi
   co_return co_await files_.read(std::move(tree), std::move(path), noted, std::move(sink));
 }
 
-Task<Result<>> Containers::write_path(LivePtr live, std::string path, bool keep_kinds, Owner owner, Source source) {
+Task<Result<>> Containers::write_path(LivePtr live, std::string path, bool keep_kinds, Owner owner,
+                                      Source source) {
   CO_TRY(Tree tree, co_await open_tree(live, Mounts::kInPlace));
   Placing placing;
   placing.keep_kinds = keep_kinds;
   const std::string& user = live->c.config.user;
   if (owner == Owner::kOfUser && !user.empty()) {
-    auto passwd = layers_.read_in_root(tree.root, "/etc/passwd"), group = layers_.read_in_root(tree.root, "/etc/group");
+    auto passwd = layers_.read_in_root(tree.root, "/etc/passwd"),
+         group = layers_.read_in_root(tree.root, "/etc/group");
     CO_TRY(const ResolvedUser who, resolve_user(user, {}, passwd.value_or(""), group.value_or("")));
     placing.owner = {who.uid, who.gid};
   }
@@ -126,8 +136,10 @@ Task<Result<>> Containers::write_path(LivePtr live, std::string path, bool keep_
 
 Task<Result<>> Containers::export_root(LivePtr live, Sink sink) {
   const Phase phase = live->c.state.phase;
-  if (phase == Phase::kDead) co_return fail(Code::kConflict, "You cannot export container " + live->c.id + " which is Dead");
-  if (phase == Phase::kRemoving) co_return fail(Code::kConflict, "You cannot export container " + live->c.id + " which is being removed");
+  if (phase == Phase::kDead)
+    co_return fail(Code::kConflict, "You cannot export container " + live->c.id + " which is Dead");
+  if (phase == Phase::kRemoving)
+    co_return fail(Code::kConflict, "You cannot export container " + live->c.id + " which is being removed");
   CO_TRY(Tree tree, co_await open_tree(live, Mounts::kLeftOut));
   tree.read_only = true;
   CO_TRYV(co_await files_.export_root(std::move(tree), std::move(sink)));
@@ -135,9 +147,11 @@ Task<Result<>> Containers::export_root(LivePtr live, Sink sink) {
   co_return Result<>{};
 }
 
-Task<Result<>> Containers::changed_layer(LivePtr live, StandStill still, Sink sink, std::optional<int64_t> epoch) {
+Task<Result<>> Containers::changed_layer(LivePtr live, StandStill still, Sink sink,
+                                         std::optional<int64_t> epoch) {
   const std::string upper = rootfs(live->c) + "/diff";
-  if (live->c.state.phase == Phase::kDead || live->c.state.phase == Phase::kRemoving) co_return fail(Code::kConflict, "You cannot commit container " + live->c.id + " which is being removed");
+  if (live->c.state.phase == Phase::kDead || live->c.state.phase == Phase::kRemoving)
+    co_return fail(Code::kConflict, "You cannot commit container " + live->c.id + " which is being removed");
   if (!exists(upper)) co_return Result<>{};
   const bool paused = still == StandStill::kYes && live->c.state.phase == Phase::kRunning;
   if (paused) CO_TRYV(co_await pause(live));

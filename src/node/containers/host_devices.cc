@@ -17,36 +17,52 @@ static std::optional<DeviceNode> node_at(const std::string& path) {
   if (::stat(path.c_str(), &s) != 0 || (!S_ISCHR(s.st_mode) && !S_ISBLK(s.st_mode))) return std::nullopt;
   DeviceNode d;
   d.path = path, d.type = S_ISBLK(s.st_mode) ? 'b' : 'c';
-  d.major = major(s.st_rdev), d.minor = minor(s.st_rdev), d.mode = s.st_mode & 07777, d.uid = s.st_uid, d.gid = s.st_gid;
+  d.major = major(s.st_rdev), d.minor = minor(s.st_rdev), d.mode = s.st_mode & 07777, d.uid = s.st_uid,
+  d.gid = s.st_gid;
   return d;
 }
 
 // Depth-first; what is no device is passed over, links too: their target is met where it is.
-static void walk(const std::string& folder, int depth, const std::set<std::string>& left_out, std::vector<DeviceNode>& out) {
+static void walk(const std::string& folder, int depth, const std::set<std::string>& left_out,
+                 std::vector<DeviceNode>& out) {
   for (const auto& name : list_dir(folder)) {
     if (left_out.contains(name) || out.size() >= kMost) continue;
     const std::string path = folder + "/" + name;
     struct stat s{};
     if (::lstat(path.c_str(), &s) != 0) continue;
-    if (S_ISDIR(s.st_mode) && depth < 8) walk(path, depth + 1, left_out, out);
-    else if (auto d = S_ISLNK(s.st_mode) ? std::nullopt : node_at(path)) out.push_back(std::move(*d));
+    if (S_ISDIR(s.st_mode) && depth < 8)
+      walk(path, depth + 1, left_out, out);
+    else if (auto d = S_ISLNK(s.st_mode) ? std::nullopt : node_at(path))
+      out.push_back(std::move(*d));
   }
 }
 
 Result<std::vector<DeviceNode>> gather_devices(const HostConfig& host) {
   std::vector<DeviceNode> out;
   if (host.privileged) {
-    // The container has a /dev/pts, /dev/shm and so on of its own, and the plain nodes come with every container.
-    walk("/dev", 0, {"pts", "shm", "fd", "mqueue", "console", ".udev", "null", "zero", "full", "random", "urandom", "tty", "ptmx"}, out);
+    // The container has a /dev/pts, /dev/shm and so on of its own, and the plain nodes come with every
+    // container.
+    walk("/dev", 0,
+         {"pts", "shm", "fd", "mqueue", "console", ".udev", "null", "zero", "full", "random", "urandom",
+          "tty", "ptmx"},
+         out);
     return out;
   }
   for (const auto& wish : host.devices) {
-    const auto bad = [&](const std::string& why) { return fail(Code::kInvalid, "error gathering device information while adding custom device \"" + wish.path_on_host + "\": " + why); };
+    const auto bad = [&](const std::string& why) {
+      return fail(Code::kInvalid, "error gathering device information while adding custom device \"" +
+                                      wish.path_on_host + "\": " + why);
+    };
     struct stat s{};
-    if (::stat(wish.path_on_host.c_str(), &s) != 0) return bad(std::strerror(errno) == std::string("No such file or directory") ? "no such file or directory" : std::strerror(errno));
+    if (::stat(wish.path_on_host.c_str(), &s) != 0)
+      return bad(std::strerror(errno) == std::string("No such file or directory")
+                     ? "no such file or directory"
+                     : std::strerror(errno));
     std::vector<DeviceNode> found;
-    if (S_ISDIR(s.st_mode)) walk(wish.path_on_host, 0, {}, found);
-    else if (auto d = node_at(wish.path_on_host)) found.push_back(std::move(*d));
+    if (S_ISDIR(s.st_mode))
+      walk(wish.path_on_host, 0, {}, found);
+    else if (auto d = node_at(wish.path_on_host))
+      found.push_back(std::move(*d));
     if (found.empty()) return bad("not a device node");
     const std::string& target = wish.path_in_container.empty() ? wish.path_on_host : wish.path_in_container;
     for (auto& d : found) {
@@ -69,7 +85,8 @@ Result<DeviceNumbers> numbers_of(const BlkioLimits& limits) {
     return {};
   };
   TRYV(add(limits.weights));
-  for (const auto* list : {&limits.read_bps, &limits.write_bps, &limits.read_iops, &limits.write_iops}) TRYV(add(*list));
+  for (const auto* list : {&limits.read_bps, &limits.write_bps, &limits.read_iops, &limits.write_iops})
+    TRYV(add(*list));
   return out;
 }
 

@@ -7,7 +7,8 @@
 
 namespace panal {
 
-/// What --device and --privileged give, beside the nodes every container has. A folder stands for all devices in it.
+/// What --device and --privileged give, beside the nodes every container has. A folder stands for all devices
+/// in it.
 Result<std::vector<DeviceNode>> gather_devices(const HostConfig& host);
 /// Numbers of the block devices that limits name.
 Result<DeviceNumbers> numbers_of(const BlkioLimits& limits);

@@ -6,8 +6,12 @@
 namespace panal {
 
 std::string Containers::hosts_text(const Container& c) const {
-  std::string out = "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\nfe00::\tip6-localnet\nff00::\tip6-mcastprefix\nff02::1\tip6-allnodes\nff02::2\tip6-allrouters\n";
-  const std::string own = c.hostname + (c.config.domainname.empty() ? "" : "." + c.config.domainname + " " + c.hostname);
+  std::string out =
+      "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost "
+      "ip6-loopback\nfe00::\tip6-localnet\nff00::\tip6-mcastprefix\nff02::1\tip6-allnodes\nff02::2\tip6-"
+      "allrouters\n";
+  const std::string own =
+      c.hostname + (c.config.domainname.empty() ? "" : "." + c.config.domainname + " " + c.hostname);
   for (const auto& [name, e] : c.networks)
     for (const auto& address : {e.ip_address, e.ip6_address})
       if (!address.empty()) out += address + "\t" + own + "\n";
@@ -22,7 +26,8 @@ std::string Containers::hosts_text(const Container& c) const {
     if (cut == std::string::npos) continue;
     std::string ip = extra.substr(cut + 1);
     if (ip.starts_with('[') && ip.ends_with(']')) ip = ip.substr(1, ip.size() - 2);
-    for (const auto& address : ip == "host-gateway" ? networks_.host_gateways() : std::vector{ip}) out += address + "\t" + extra.substr(0, cut) + "\n";
+    for (const auto& address : ip == "host-gateway" ? networks_.host_gateways() : std::vector{ip})
+      out += address + "\t" + extra.substr(0, cut) + "\n";
   }
   return out;
 }

@@ -1,17 +1,18 @@
 // --link: names in /etc/hosts and variables of the environment that tell of another container.
-#include "base/log.h"
 #include "engine/links.h"
+#include "base/log.h"
 #include "node/containers/containers.h"
 
 namespace panal {
-
 
 // At the creation: as inspect shows links, "/db:/web/alias".
 Result<> Containers::name_links(Container& c) const {
   for (auto& text : c.host.links) {
     TRY(const Link link, parse_link(text));
     const auto other = find(link.target);
-    if (!other) return fail(Code::kInvalid, "could not get container for " + link.target + ": " + other.error().message);
+    if (!other)
+      return fail(Code::kInvalid,
+                  "could not get container for " + link.target + ": " + other.error().message);
     text = "/" + (*other)->c.name + ":/" + c.name + "/" + link.alias;
   }
   return {};
@@ -23,7 +24,8 @@ bool Containers::rename_links(Container& c, const Container& renamed, const std:
   for (auto& text : c.host.links) {
     const std::string before = text;
     if (text.starts_with("/" + old + ":")) text = "/" + renamed.name + text.substr(old.size() + 1);
-    if (c.id == renamed.id) text = text.substr(0, text.find(':')) + ":/" + c.name + text.substr(text.rfind('/'));
+    if (c.id == renamed.id)
+      text = text.substr(0, text.find(':')) + ":/" + c.name + text.substr(text.rfind('/'));
     changed |= text != before;
   }
   for (auto& [network, e] : c.networks)
@@ -35,12 +37,15 @@ bool Containers::rename_links(Container& c, const Container& renamed, const std:
   return changed;
 }
 
-// Before a start: links of the default network want the other to run, as in Docker; those of other networks do not.
+// Before a start: links of the default network want the other to run, as in Docker; those of other networks
+// do not.
 Result<> Containers::check_links(const Container& c) const {
   for (const auto& text : c.host.links) {
     TRY(const Link link, parse_link(text));
     TRY(const LivePtr other, find(link.target));
-    if (c.host.network_mode == "bridge" && !is_up(other->c.state.phase)) return fail(Code::kConflict, "Cannot link to a non running container: /" + other->c.name + " AS /" + c.name + "/" + link.alias);
+    if (c.host.network_mode == "bridge" && !is_up(other->c.state.phase))
+      return fail(Code::kConflict, "Cannot link to a non running container: /" + other->c.name + " AS /" +
+                                       c.name + "/" + link.alias);
   }
   return {};
 }
@@ -53,7 +58,8 @@ std::vector<Containers::LinkedTo> Containers::linked(const Container& c) const {
     const auto other = find(link->target);
     if (!other || !is_up((*other)->c.state.phase)) return;
     const auto endpoint = (*other)->c.networks.find(network);
-    if (endpoint != (*other)->c.networks.end() && !endpoint->second.ip_address.empty()) out.push_back({*other, link->alias, endpoint->second.ip_address});
+    if (endpoint != (*other)->c.networks.end() && !endpoint->second.ip_address.empty())
+      out.push_back({*other, link->alias, endpoint->second.ip_address});
   };
   for (const auto& text : c.host.links) add(text, c.host.network_mode);
   for (const auto& [network, endpoint] : c.networks)
@@ -77,7 +83,9 @@ void Containers::refresh_linking(const Container& changed) {
     if (!is_up(live->c.state.phase) || id == changed.id) continue;
     for (const auto& link : linked(live->c))
       if (link.live->c.id == changed.id) {
-        if (auto written = write_files(live->c); !written) log::warn("msg=\"tell of a linked container\" container={} error=\"{}\"", id, written.error().message);
+        if (auto written = write_files(live->c); !written)
+          log::warn("msg=\"tell of a linked container\" container={} error=\"{}\"", id,
+                    written.error().message);
         break;
       }
   }

@@ -21,18 +21,19 @@ struct ExecSession {
   std::optional<int> exit_code;
   int pid = 0, rows = 0, columns = 0;
   std::shared_ptr<RunningExec> process;  // null once it has ended
-  MonoTime idle_since;  // its creation, start or end
+  MonoTime idle_since;                   // its creation, start or end
   Event ended;
 };
 
-/// What there may be of a container that is down; kAll: somebody works in its root, which stays mounted for so long, or something went wrong.
+/// What there may be of a container that is down; kAll: somebody works in its root, which stays mounted for
+/// so long, or something went wrong.
 enum class Remains { kFiles, kAll };
 
 struct LiveContainer {
   Container c;
   AsyncMutex mutex;
-  Event changed;            // state, health
-  uint64_t exits = 0;       // counts ends, for wait?condition=next-exit
+  Event changed;       // state, health
+  uint64_t exits = 0;  // counts ends, for wait?condition=next-exit
   bool removed = false;
   bool restarting = false;  // stopped to be started again
   bool stopping = false;    // a stop is under way: the restart policy keeps still
@@ -47,8 +48,8 @@ struct LiveContainer {
   std::vector<std::shared_ptr<Waiting>> waiting;
   std::map<std::string, std::shared_ptr<ExecSession>> execs;
   std::vector<std::string> dns_names_extra;
-  bool packing = false;     // its old log files
-  bool forwarding = false;  // its log, to another daemon
+  bool packing = false;          // its old log files
+  bool forwarding = false;       // its log, to another daemon
   std::set<TreeUse*> tree_uses;  // work on its files: the root stays mounted until the last one is gone
   std::unique_ptr<Images::Pin> layers;  // they stay as long as it does
 };

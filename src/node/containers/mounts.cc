@@ -1,4 +1,5 @@
-// What must be mounted on the host before a container's own mounts: volumes with a file system of their own, folders inside volumes.
+// What must be mounted on the host before a container's own mounts: volumes with a file system of their own,
+// folders inside volumes.
 #include <algorithm>
 #include <filesystem>
 
@@ -10,11 +11,14 @@
 namespace panal {
 
 static std::string number_of(const Container& c, const MountPoint& m) {
-  const auto at = std::ranges::find_if(c.mounts, [&](const MountPoint& other) { return other.destination == m.destination; });
+  const auto at = std::ranges::find_if(
+      c.mounts, [&](const MountPoint& other) { return other.destination == m.destination; });
   return std::to_string(at - c.mounts.begin());
 }
 
-std::string Containers::subpath_mount(const Container& c, const MountPoint& m) const { return dir(c) + "/subpath-" + number_of(c, m); }
+std::string Containers::subpath_mount(const Container& c, const MountPoint& m) const {
+  return dir(c) + "/subpath-" + number_of(c, m);
+}
 
 // The root file systems of its image and of those it mounts.
 std::vector<std::string> Containers::all_layers(const Container& c) {
@@ -51,9 +55,14 @@ static Result<> check_propagation(const MountPoint& m) {
     on = where, options.clear();
     for (size_t i = 6; i < words.size() && words[i] != "-"; ++i) options += " " + words[i];
   }
-  const bool is_shared = options.find(" shared:") != std::string::npos, is_slave = options.find(" master:") != std::string::npos;
-  if (shared && !is_shared) return fail(Code::kInvalid, "path " + m.source + " is mounted on " + on + " but it is not a shared mount");
-  if (slave && !is_shared && !is_slave) return fail(Code::kInvalid, "path " + m.source + " is mounted on " + on + " but it is not a shared or slave mount");
+  const bool is_shared = options.find(" shared:") != std::string::npos,
+             is_slave = options.find(" master:") != std::string::npos;
+  if (shared && !is_shared)
+    return fail(Code::kInvalid,
+                "path " + m.source + " is mounted on " + on + " but it is not a shared mount");
+  if (slave && !is_shared && !is_slave)
+    return fail(Code::kInvalid,
+                "path " + m.source + " is mounted on " + on + " but it is not a shared or slave mount");
   return {};
 }
 
@@ -74,15 +83,19 @@ void Containers::take_down_mounts(const Container& c) {
   for (const auto& m : c.mounts) {
     if (!m.subpath.empty()) layers_.unmount_shm(subpath_mount(c, m));
     if (m.type == "image")
-      if (auto done = layers_.unmount(m.source); !done) log::warn("msg=\"unmount image\" container={} error=\"{}\"", c.id, done.error().message);
+      if (auto done = layers_.unmount(m.source); !done)
+        log::warn("msg=\"unmount image\" container={} error=\"{}\"", c.id, done.error().message);
     if (m.type != "volume") continue;
     const bool used = std::ranges::any_of(containers_, [&](const auto& other) {
       const LiveContainer& o = *other.second;
-      if (o.c.id == c.id || (!is_up(o.c.state.phase) && o.tree_uses.empty() && !o.mutex.locked())) return false;
-      return std::ranges::any_of(o.c.mounts, [&](const MountPoint& n) { return n.type == "volume" && n.name == m.name; });
+      if (o.c.id == c.id || (!is_up(o.c.state.phase) && o.tree_uses.empty() && !o.mutex.locked()))
+        return false;
+      return std::ranges::any_of(o.c.mounts,
+                                 [&](const MountPoint& n) { return n.type == "volume" && n.name == m.name; });
     });
     if (used) continue;
-    if (auto done = volumes_.unmount(m.name); !done) log::warn("msg=\"unmount volume\" volume={} error=\"{}\"", m.name, done.error().message);
+    if (auto done = volumes_.unmount(m.name); !done)
+      log::warn("msg=\"unmount volume\" volume={} error=\"{}\"", m.name, done.error().message);
   }
 }
 
@@ -94,8 +107,10 @@ Result<std::vector<MountPoint>> Containers::mounts_from(const std::string& spec)
   bool read_only = false;
   if (colon != std::string::npos)
     for (const auto& mode : split(spec.substr(colon + 1), ',')) {
-      if (mode == "ro") read_only = true;
-      else if (mode != "rw" && mode != "z" && mode != "Z") return fail(Code::kInvalid, "invalid mode: " + spec.substr(colon + 1));
+      if (mode == "ro")
+        read_only = true;
+      else if (mode != "rw" && mode != "z" && mode != "Z")
+        return fail(Code::kInvalid, "invalid mode: " + spec.substr(colon + 1));
     }
   TRY(const LivePtr other, find(name));
   std::vector<MountPoint> out;

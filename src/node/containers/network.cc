@@ -88,7 +88,8 @@ Task<Result<>> Containers::settle_network(LivePtr live) {
   Container& c = live->c;
   CO_TRYV(co_await networks_.settle_routes(c));
   const auto target = networks_.port_target(c);
-  const bool stays = std::ranges::all_of(c.ports, [&](const PublishedPort& p) { return p.to == target.four || p.to == target.six; });
+  const bool stays = std::ranges::all_of(
+      c.ports, [&](const PublishedPort& p) { return p.to == target.four || p.to == target.six; });
   if (stays && !c.ports.empty()) co_return write_files(c);
   std::vector<PortWish> wish;
   for (const auto& p : c.ports) wish.push_back({p.host_ip, p.protocol, p.port, p.host_port, p.host_port});
@@ -103,11 +104,16 @@ Task<Result<>> Containers::connect(LivePtr live, std::string network, Endpoint e
   Container& c = live->c;
   const auto n = networks_.find(network);
   if (!n && !is_up(c.state.phase)) co_return std::unexpected(n.error());
-  const std::string name = n ? (*n)->name : network, driver = n ? (*n)->driver : "";  // one of the cluster's may not be known here yet
-  if (c.networks.contains(name)) co_return fail(Code::kForbidden, "endpoint with name " + c.name + " already exists in network " + name);
+  const std::string name = n ? (*n)->name : network,
+                    driver = n ? (*n)->driver : "";  // one of the cluster's may not be known here yet
+  if (c.networks.contains(name))
+    co_return fail(Code::kForbidden, "endpoint with name " + c.name + " already exists in network " + name);
   if (c.host.network_mode == "host" || joins_network(c))
-    co_return fail(Code::kForbidden, "container sharing network namespace with another container or host cannot be connected to any other network");
-  if (driver == "host" || driver == "null") co_return fail(Code::kForbidden, "container cannot be connected to network " + name);
+    co_return fail(Code::kForbidden,
+                   "container sharing network namespace with another container or host cannot be connected "
+                   "to any other network");
+  if (driver == "host" || driver == "null")
+    co_return fail(Code::kForbidden, "container cannot be connected to network " + name);
   if (n) endpoint.network_id = (*n)->id;
   if (!is_up(c.state.phase)) {
     c.networks[name] = std::move(endpoint);
@@ -140,12 +146,14 @@ Task<Result<>> Containers::disconnect(LivePtr live, std::string network, bool fo
   if (!n && !force) co_return std::unexpected(n.error());
   const std::string name = n ? (*n)->name : network;
   auto it = c.networks.find(name);
-  if (it == c.networks.end()) co_return fail(Code::kForbidden, "container " + c.id + " is not connected to network " + name);
+  if (it == c.networks.end())
+    co_return fail(Code::kForbidden, "container " + c.id + " is not connected to network " + name);
   Endpoint gone = std::move(it->second);
   c.networks.erase(it);
   if (is_up(c.state.phase)) {
     (void)co_await networks_.disconnect(c, name, gone, gone.index, false);
-    if (auto settled = co_await settle_network(live); !settled) log::warn("msg=\"after a disconnect\" container={} error=\"{}\"", c.id, settled.error().message);
+    if (auto settled = co_await settle_network(live); !settled)
+      log::warn("msg=\"after a disconnect\" container={} error=\"{}\"", c.id, settled.error().message);
   }
   changed(live);
   co_return co_await store(c);

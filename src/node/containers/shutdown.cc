@@ -13,7 +13,11 @@ Task<void> Containers::stop_all(int most_seconds) {
   const auto stop_one = [this, most_seconds](LivePtr live) -> Task<void> {
     const bool by_user = live->c.stopped_by_user;
     const int own = live->c.config.stop_timeout.value_or(10);
-    (void)co_await stop(live, most_seconds < 0 ? own : own < 0 ? most_seconds : std::min(own, most_seconds), "");
+    (void)co_await stop(live,
+                        most_seconds < 0 ? own
+                        : own < 0        ? most_seconds
+                                         : std::min(own, most_seconds),
+                        "");
     live->c.stopped_by_user = by_user;  // nobody asked for it: its restart policy holds at the next start
     if (!live->removed) (void)co_await store(live->c);
   };

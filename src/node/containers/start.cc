@@ -11,14 +11,18 @@
 
 namespace panal {
 
-bool Containers::joins_network(const Container& c) const { return c.host.network_mode.starts_with("container:"); }
+bool Containers::joins_network(const Container& c) const {
+  return c.host.network_mode.starts_with("container:");
+}
 
-Result<std::string> Containers::namespace_for(const Container& c, const std::string& mode, const char* kind) const {
+Result<std::string> Containers::namespace_for(const Container& c, const std::string& mode,
+                                              const char* kind) const {
   if (mode == "host") return std::string("host");
   if (!mode.starts_with("container:")) return std::string();
   TRY(const LivePtr other, find(mode.substr(10)));
   if (other->c.state.phase != Phase::kRunning)
-    return fail(Code::kConflict, "cannot join namespace of a non running container: container " + other->c.name + " is " + std::string(name_of(other->c.state.phase)));
+    return fail(Code::kConflict, "cannot join namespace of a non running container: container " +
+                                     other->c.name + " is " + std::string(name_of(other->c.state.phase)));
   (void)c;
   return "/proc/" + std::to_string(other->c.state.pid) + "/ns/" + kind;
 }
@@ -36,7 +40,10 @@ Result<std::string> Containers::shm_of(const Container& c) const {
   const std::string& mode = c.host.ipc_mode;
   if (mode == "host") return std::string("/dev/shm");
   if (mode == "shareable") return shm(c);
-  if (!mode.starts_with("container:")) return fail(Code::kInvalid, "container " + c.id + ": non-shareable IPC (hint: use IpcMode:shareable for the donor container)");
+  if (!mode.starts_with("container:"))
+    return fail(
+        Code::kInvalid,
+        "container " + c.id + ": non-shareable IPC (hint: use IpcMode:shareable for the donor container)");
   TRY(const LivePtr other, find(mode.substr(10)));
   return shm_of(other->c);
 }
@@ -54,21 +61,23 @@ Result<> Containers::set_up_ipc(const Container& c, OciInputs& in) {
 Task<Remains> Containers::tear_down(LivePtr live) {
   Container& c = live->c;
   const auto runtime_gone = co_await runtime_.remove(c.id);
-  if (!runtime_gone) log::warn("msg=\"remove from runtime\" container={} error=\"{}\"", c.id, runtime_gone.error().message);
+  if (!runtime_gone)
+    log::warn("msg=\"remove from runtime\" container={} error=\"{}\"", c.id, runtime_gone.error().message);
   co_await tear_down_network(live);
   if (c.host.ipc_mode == "shareable") layers_.unmount_shm(shm(c));
   if (!live->tree_uses.empty()) co_return Remains::kAll;  // the last of them unmounts
   take_down_mounts(c);
   const auto unmounted = co_await layers_.unmount_rootfs(rootfs(c));
   if (!unmounted) log::warn("msg=\"unmount\" container={} error=\"{}\"", c.id, unmounted.error().message);
-  co_return runtime_gone && unmounted ? Remains::kFiles : Remains::kAll;
+  co_return runtime_gone&& unmounted ? Remains::kFiles : Remains::kAll;
 }
 
 Task<Result<std::unique_ptr<Monitor>>> Containers::begin_monitor(const Container& c) {
   CO_TRY(const LogPlan logging, log_plan(c.host.log_config));
   CO_TRYV(co_await check_log_sink(c, logging));
   MonitorStart start;
-  start.id = c.id, start.bundle = dir(c), start.tty = c.config.tty, start.open_stdin = c.config.open_stdin, start.stdin_once = c.config.stdin_once;
+  start.id = c.id, start.bundle = dir(c), start.tty = c.config.tty, start.open_stdin = c.config.open_stdin,
+  start.stdin_once = c.config.stdin_once;
   if (logging.kept) {
     CO_TRYV(prepare_log(log_path(c), logging.limits));
     start.log_path = log_path(c), start.log_max_bytes = logging.limits.max_size_bytes;
@@ -81,7 +90,9 @@ Task<Result<>> Containers::start_steps(LivePtr live) {
   CO_TRYV(check_links(c));
   CO_TRY(auto layers, layer_numbers(c.layers));
   CO_TRY(auto monitor, co_await begin_monitor(c));
-  CO_TRYV(co_await layers_.mount_rootfs(rootfs(c), std::move(layers), c.host.auto_remove ? Layers::Lasts::kUntilCrash : Layers::Lasts::kBeyondCrash));
+  CO_TRYV(co_await layers_.mount_rootfs(
+      rootfs(c), std::move(layers),
+      c.host.auto_remove ? Layers::Lasts::kUntilCrash : Layers::Lasts::kBeyondCrash));
   CO_TRYV(co_await set_up_network(live));
   CO_TRYV(write_files(c));
   const std::string root = rootfs(c) + "/merged";
@@ -100,8 +111,10 @@ Task<Result<>> Containers::start_steps(LivePtr live) {
   } else {
     in.ns_path = network_namespace(c);
   }
-  in.hosts_file = dir(c) + "/hosts", in.hostname_file = dir(c) + "/hostname", in.resolv_file = dir(c) + "/resolv.conf";
-  in.held_capabilities = runtime_.capabilities(), in.cgroup_v2 = paths_.cgroup_v2, in.init_path = paths_.init_path, in.cgroup = cgroup(c);
+  in.hosts_file = dir(c) + "/hosts", in.hostname_file = dir(c) + "/hostname",
+  in.resolv_file = dir(c) + "/resolv.conf";
+  in.held_capabilities = runtime_.capabilities(), in.cgroup_v2 = paths_.cgroup_v2,
+  in.init_path = paths_.init_path, in.cgroup = cgroup(c);
   CO_TRY(in.devices, gather_devices(c.host));
   CO_TRY(in.block_devices, numbers_of(c.host.blkio));
   in.link_env = link_env(c);
@@ -109,22 +122,26 @@ Task<Result<>> Containers::start_steps(LivePtr live) {
     if (!m.subpath.empty()) in.sources[m.destination] = subpath_mount(c, m);
   CO_TRY(const SecurityOptions security, parse_security_options(c.host.security_opt));
   in.apparmor = security.apparmor;
-  CO_TRY(in.seccomp, paths_.seccomp.config(security, c.host.privileged, capability_set(c.host, in.held_capabilities)));
+  CO_TRY(in.seccomp,
+         paths_.seccomp.config(security, c.host.privileged, capability_set(c.host, in.held_capabilities)));
   CO_TRY(in.pid_ns, namespace_for(c, c.host.pid_mode, "pid"));
   CO_TRYV(set_up_ipc(c, in));
   CO_TRY(in.uts_ns, namespace_for(c, c.host.uts_mode, "uts"));
   if (c.host.network_mode == "host" && c.host.uts_mode.empty()) in.uts_ns = "host";
 
   RuntimeCreate create;
-  create.config_json = oci_config(c, in), create.program = c.path, create.seccomp = std::move(in.seccomp), create.annotations = c.host.annotations;
+  create.config_json = oci_config(c, in), create.program = c.path, create.seccomp = std::move(in.seccomp),
+  create.annotations = c.host.annotations;
   CO_TRY(c.state.pid, co_await runtime_.create(std::move(monitor), std::move(create)));
   c.state.pid_start = runtime_.process_start(c.state.pid);
   for (auto& w : std::exchange(live->waiting, {})) {
     if (auto a = co_await runtime_.attach(dir(c), w->want_stdin)) w->attachment = std::move(*a);
     w->ready = true;
   }
-  // From here on the container counts as running: a daemon that dies between these lines finds it and adopts it.
-  c.state.phase = Phase::kRunning, c.state.started_at = loop_.wall_now(), c.state.finished_at = {}, c.state.exit_code = 0;
+  // From here on the container counts as running: a daemon that dies between these lines finds it and adopts
+  // it.
+  c.state.phase = Phase::kRunning, c.state.started_at = loop_.wall_now(), c.state.finished_at = {},
+  c.state.exit_code = 0;
   c.state.error.clear(), c.state.oom_killed = false;
   CO_TRYV(co_await store(c));
   co_return runtime_.start(c.id);
@@ -133,7 +150,8 @@ Task<Result<>> Containers::start_steps(LivePtr live) {
 Task<Result<>> Containers::start_locked(LivePtr live) {
   Container& c = live->c;
   if (live->removed) co_return fail(Code::kNotFound, "No such container: " + c.id);
-  if (c.state.phase == Phase::kPaused) co_return fail(Code::kConflict, "cannot start a paused container, try unpause instead");
+  if (c.state.phase == Phase::kPaused)
+    co_return fail(Code::kConflict, "cannot start a paused container, try unpause instead");
   if (c.state.phase == Phase::kRunning) co_return fail(Code::kNotModified, "container already started");
   if (live->restart_timer) loop_.cancel(*std::exchange(live->restart_timer, std::nullopt));
   live->stopping = false;
@@ -142,9 +160,13 @@ Task<Result<>> Containers::start_locked(LivePtr live) {
   if (!started) {
     c.state.phase = before == Phase::kCreated ? Phase::kCreated : Phase::kExited;
     c.state.pid = 0, c.state.error = started.error().message;
-    c.state.exit_code = started.error().message.find("not found") != std::string::npos || started.error().message.find("no such file") != std::string::npos ? 127
-                        : started.error().message.find("ermission denied") != std::string::npos || started.error().message.find("is a directory") != std::string::npos ? 126
-                                                                                                                                                            : 128;
+    c.state.exit_code = started.error().message.find("not found") != std::string::npos ||
+                                started.error().message.find("no such file") != std::string::npos
+                            ? 127
+                        : started.error().message.find("ermission denied") != std::string::npos ||
+                                started.error().message.find("is a directory") != std::string::npos
+                            ? 126
+                            : 128;
     for (auto& w : std::exchange(live->waiting, {})) w->ready = true;
     const Remains remains = co_await tear_down(live);
     (void)co_await store(c);
@@ -157,7 +179,8 @@ Task<Result<>> Containers::start_locked(LivePtr live) {
     co_return started;
   }
   c.stopped_by_user = false;
-  const bool checked = c.config.healthcheck && !c.config.healthcheck->test.empty() && c.config.healthcheck->test[0] != "NONE";
+  const bool checked =
+      c.config.healthcheck && !c.config.healthcheck->test.empty() && c.config.healthcheck->test[0] != "NONE";
   c.state.health = checked ? "starting" : "", c.state.health_failures = 0, c.state.health_log.clear();
   event(c, "start");
   changed(live);
@@ -186,7 +209,9 @@ Task<void> Containers::ended(std::string id, int exit_code) {
 // A process of the container was killed for want of memory; the container may live on.
 Task<void> Containers::out_of_memory(std::string id) {
   const auto it = containers_.find(id);
-  if (it == containers_.end() || it->second->c.state.phase != Phase::kRunning || it->second->c.state.oom_killed) co_return;
+  if (it == containers_.end() || it->second->c.state.phase != Phase::kRunning ||
+      it->second->c.state.oom_killed)
+    co_return;
   const LivePtr live = it->second;
   live->c.state.oom_killed = true;
   event(live->c, "oom");
@@ -196,18 +221,23 @@ Task<void> Containers::out_of_memory(std::string id) {
 // With the mutex held: the container's program has ended.
 Task<void> Containers::handle_end(LivePtr live, int exit_code) {
   Container& c = live->c;
-  const bool again = !live->stopping && !c.stopped_by_user && !c.managed_by_swarm &&
-                     (c.host.restart_policy.name == "always" || c.host.restart_policy.name == "unless-stopped" ||
-                      (c.host.restart_policy.name == "on-failure" && exit_code != 0 &&
-                       (c.host.restart_policy.maximum_retry_count == 0 || c.restart_count < c.host.restart_policy.maximum_retry_count)));
-  c.state.phase = again ? Phase::kRestarting : Phase::kExited, c.state.exit_code = exit_code, c.state.finished_at = loop_.wall_now();
+  const bool again =
+      !live->stopping && !c.stopped_by_user && !c.managed_by_swarm &&
+      (c.host.restart_policy.name == "always" || c.host.restart_policy.name == "unless-stopped" ||
+       (c.host.restart_policy.name == "on-failure" && exit_code != 0 &&
+        (c.host.restart_policy.maximum_retry_count == 0 ||
+         c.restart_count < c.host.restart_policy.maximum_retry_count)));
+  c.state.phase = again ? Phase::kRestarting : Phase::kExited, c.state.exit_code = exit_code,
+  c.state.finished_at = loop_.wall_now();
   const bool oom_told = c.state.oom_killed;
   c.state.oom_killed = oom_told || runtime_.oom_seen(dir(c));
   c.state.pid = 0, c.state.pid_start = 0;
   if (!c.state.health.empty()) c.state.health = "unhealthy";
   if (!c.host.auto_remove) (void)co_await store(c);
   if (c.state.oom_killed && !oom_told) event(c, "oom");
-  event(c, "die", {{"exitCode", std::to_string(exit_code)}, {"execDuration", std::to_string((c.state.finished_at - c.state.started_at) / 1s)}});
+  event(c, "die",
+        {{"exitCode", std::to_string(exit_code)},
+         {"execDuration", std::to_string((c.state.finished_at - c.state.started_at) / 1s)}});
   // Ports, addresses and mounts are free before anybody hears of the end.
   const Remains remains = co_await tear_down(live);
   ++live->exits;
@@ -222,11 +252,14 @@ Task<void> Containers::handle_end(LivePtr live, int exit_code) {
   changed(live);
 }
 
-// 100 ms, doubled for each quick end up to a minute; a life of ten seconds starts over (Docker's restartmanager).
+// 100 ms, doubled for each quick end up to a minute; a life of ten seconds starts over (Docker's
+// restartmanager).
 void Containers::schedule_restart(LivePtr live) {
   Container& c = live->c;
-  if (c.state.finished_at - c.state.started_at > 10s || live->restart_delay == Duration{0}) live->restart_delay = 100ms;
-  else live->restart_delay = std::min<Duration>(live->restart_delay * 2, 60s);
+  if (c.state.finished_at - c.state.started_at > 10s || live->restart_delay == Duration{0})
+    live->restart_delay = 100ms;
+  else
+    live->restart_delay = std::min<Duration>(live->restart_delay * 2, 60s);
   c.state.phase = Phase::kRestarting;  // also when the daemon finds it so at its start
   ++c.restart_count;
   live->restart_timer = loop_.call_after(live->restart_delay, [this, live] {
@@ -239,7 +272,8 @@ Task<void> Containers::restart_later(LivePtr live) {
   auto held = co_await live->mutex.lock(loop_);
   if (live->removed || live->c.state.phase != Phase::kRestarting || stopping_) co_return;
   auto started = co_await start_locked(live);
-  if (!started && !live->removed) log::warn("msg=\"restart failed\" container={} error=\"{}\"", live->c.id, started.error().message);
+  if (!started && !live->removed)
+    log::warn("msg=\"restart failed\" container={} error=\"{}\"", live->c.id, started.error().message);
 }
 
 }  // namespace panal

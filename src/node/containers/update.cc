@@ -8,22 +8,28 @@ namespace panal {
 Task<Result<std::vector<std::string>>> Containers::update(LivePtr live, UpdateWish wish) {
   auto held = co_await live->mutex.lock(loop_);
   Container& c = live->c;
-  const auto refused = [&c](Error error) { return std::unexpected(wrap("Cannot update container " + c.id, std::move(error))); };
+  const auto refused = [&c](Error error) {
+    return std::unexpected(wrap("Cannot update container " + c.id, std::move(error)));
+  };
   if (live->removed || c.state.phase == Phase::kRemoving || c.state.phase == Phase::kDead)
     co_return refused({Code::kConflict, "container is marked for removal and cannot be \"update\""});
   const RestartPolicy& policy = wish.restart_policy;
   if (auto good = check_restart_policy(policy); !good) co_return refused(good.error());
   if (c.host.auto_remove && !policy.name.empty() && policy.name != "no")
-    co_return refused({Code::kConflict, "Restart policy cannot be updated because AutoRemove is enabled for the container"});
+    co_return refused({Code::kConflict,
+                       "Restart policy cannot be updated because AutoRemove is enabled for the container"});
   auto after = updated_limits(c.host, wish, paths_.machine);
   if (!after) co_return refused(after.error());
   auto warnings = fit_resources(*after, paths_.machine, paths_.cgroup_v2);
   const Json before = resources_json(c.host, paths_.cgroup_v2);
   Json wanted = resources_json(*after, paths_.cgroup_v2);
-  if (wish.limits.pids_limit.value_or(1) <= 0) wanted.get_object()["pids"] = JsonObject{{"limit", 4194304}};  // crun has no word for "max": the kernel's own limit
+  if (wish.limits.pids_limit.value_or(1) <= 0)
+    wanted.get_object()["pids"] =
+        JsonObject{{"limit", 4194304}};  // crun has no word for "max": the kernel's own limit
   // The kernel first: what it refuses is not stored.
   if (is_up(c.state.phase) && wanted != before)
-    if (auto done = co_await runtime_.update(c.id, dir(c), dump(wanted)); !done) co_return refused(done.error());
+    if (auto done = co_await runtime_.update(c.id, dir(c), dump(wanted)); !done)
+      co_return refused(done.error());
   c.host = std::move(*after);
   if (!policy.name.empty()) c.host.restart_policy = policy;
   CO_TRYV(co_await store(c));

@@ -10,14 +10,17 @@
 namespace panal {
 
 bool valid_name(const std::string& name) {
-  const auto alnum = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9'); };
+  const auto alnum = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+  };
   if (name.size() < 2 || name.size() > 255 || !alnum(name[0])) return false;
   for (const char c : name)
     if (!alnum(c) && c != '_' && c != '.' && c != '-') return false;
   return true;
 }
 
-// The folder leaves its place before the row goes: whoever makes the name anew after a crash in between finds nothing old in it.
+// The folder leaves its place before the row goes: whoever makes the name anew after a crash in between finds
+// nothing old in it.
 static constexpr const char* kLeaving = ".removed-";
 
 Result<> Volumes::load() {
@@ -29,10 +32,12 @@ Result<> Volumes::load() {
   return {};
 }
 
-// What a crash in the middle of a creation or a removal left: never anything that holds data of a volume that is known.
+// What a crash in the middle of a creation or a removal left: never anything that holds data of a volume that
+// is known.
 Task<void> Volumes::collect() {
   std::vector<std::string> leaving, half_removed;
-  for (const auto& name : list_dir(dir_)) {  // all of this before the first wait: from then on volumes are made
+  for (const auto& name :
+       list_dir(dir_)) {  // all of this before the first wait: from then on volumes are made
     if (!name.starts_with(kLeaving)) {
       if (volumes_.contains(name)) continue;
       ::rmdir((dir_ + "/" + name + "/_data").c_str());  // only when nothing is in it
@@ -58,10 +63,14 @@ Result<const Volume*> Volumes::find(const std::string& name) const {
   return &it->second;
 }
 
-Task<Result<const Volume*>> Volumes::ensure(std::string name, std::string driver, std::map<std::string, std::string> labels, std::map<std::string, std::string> options, bool& created,
-                                           std::string made_for) {
+Task<Result<const Volume*>> Volumes::ensure(std::string name, std::string driver,
+                                            std::map<std::string, std::string> labels,
+                                            std::map<std::string, std::string> options, bool& created,
+                                            std::string made_for) {
   created = false;
-  if (!driver.empty() && driver != "local") co_return fail(Code::kNotFound, "create " + name + ": error looking up volume plugin " + driver + ": plugin \"" + driver + "\" not found");
+  if (!driver.empty() && driver != "local")
+    co_return fail(Code::kNotFound, "create " + name + ": error looking up volume plugin " + driver +
+                                        ": plugin \"" + driver + "\" not found");
   if (auto good = check_volume_options(options); !good) co_return fail(wrap("create " + name, good.error()));
   Volume v;
   if (name.empty()) {
@@ -71,7 +80,11 @@ Task<Result<const Volume*>> Volumes::ensure(std::string name, std::string driver
   }
   if (auto it = volumes_.find(name); it != volumes_.end()) co_return &it->second;
   if (!valid_name(name))
-    co_return fail(Code::kInvalid, "create " + name + ": \"" + name + "\" includes invalid characters for a local volume name, only \"[a-zA-Z0-9][a-zA-Z0-9_.-]\" are allowed. If you intended to pass a host directory, use absolute path");
+    co_return fail(
+        Code::kInvalid,
+        "create " + name + ": \"" + name +
+            "\" includes invalid characters for a local volume name, only \"[a-zA-Z0-9][a-zA-Z0-9_.-]\" are "
+            "allowed. If you intended to pass a host directory, use absolute path");
   v.name = name, v.labels = std::move(labels), v.options = std::move(options), v.created = loop_.wall_now();
   v.mountpoint = dir_ + "/" + name + "/_data";
   CO_TRYV(make_dirs(dir_ + "/" + name, 0701));
@@ -94,11 +107,15 @@ Task<void> Volumes::keep(std::string name) {
 Result<> check_volume_options(const std::map<std::string, std::string>& options) {
   for (const auto& [key, value] : options) {
     if (key == "size") return fail(Code::kInvalid, "quota size requested but no quota support");
-    if (key != "type" && key != "device" && key != "o") return fail(Code::kInvalid, "invalid option: \"" + key + "\"");
-    if (value.size() > 4096 || value.find('\0') != std::string::npos) return fail(Code::kInvalid, "invalid value of option: \"" + key + "\"");
+    if (key != "type" && key != "device" && key != "o")
+      return fail(Code::kInvalid, "invalid option: \"" + key + "\"");
+    if (value.size() > 4096 || value.find('\0') != std::string::npos)
+      return fail(Code::kInvalid, "invalid value of option: \"" + key + "\"");
   }
-  for (const auto& [key, needs] : {std::pair{"type", "device"}, {"device", "type"}, {"o", "device"}, {"o", "type"}})
-    if (options.contains(key) && !options.contains(needs)) return fail(Code::kInvalid, "missing required option: \"" + std::string(needs) + "\"");
+  for (const auto& [key, needs] :
+       {std::pair{"type", "device"}, {"device", "type"}, {"o", "device"}, {"o", "type"}})
+    if (options.contains(key) && !options.contains(needs))
+      return fail(Code::kInvalid, "missing required option: \"" + std::string(needs) + "\"");
   return {};
 }
 
@@ -113,12 +130,14 @@ Task<Result<>> Volumes::mount(std::string name) {
   const Volume v = *found;
   auto held = co_await mounting_.lock(loop_);
   if (mounted_.contains(name)) co_return Result<>{};
-  auto done = co_await layers_.mount_device(option(v, "device"), option(v, "type"), option(v, "o"), v.mountpoint);
+  auto done =
+      co_await layers_.mount_device(option(v, "device"), option(v, "type"), option(v, "o"), v.mountpoint);
   if (done) {
     mounted_.insert(name);
     co_return done;
   }
-  co_return fail(wrap("error while mounting volume '" + v.mountpoint + "': failed to mount local volume", done.error()));
+  co_return fail(
+      wrap("error while mounting volume '" + v.mountpoint + "': failed to mount local volume", done.error()));
 }
 
 Result<> Volumes::unmount(const std::string& name) {
@@ -136,7 +155,8 @@ Task<Result<>> Volumes::remove(std::string name, bool force) {
   }
   CO_TRYV(unmount(name));  // else what is mounted there would be removed
   const std::string dir = dir_ + "/" + kLeaving + name;
-  if (::rename((dir_ + "/" + name).c_str(), dir.c_str()) != 0 && errno != ENOENT) co_return fail(sys_error(errno, "rename", dir_ + "/" + name));
+  if (::rename((dir_ + "/" + name).c_str(), dir.c_str()) != 0 && errno != ENOENT)
+    co_return fail(sys_error(errno, "rename", dir_ + "/" + name));
   CO_TRYV(co_await db_.erase("volume", name));
   volumes_.erase(name);
   auto work = [dir] { return remove_tree(dir); };

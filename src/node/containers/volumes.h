@@ -22,13 +22,17 @@ class Volumes {
 
   const std::map<std::string, Volume>& all() const { return volumes_; }
   Result<const Volume*> find(const std::string& name) const;
-  /// An existing volume of that name is returned as it is. An empty name makes an anonymous one, for the container `made_for`.
-  Task<Result<const Volume*>> ensure(std::string name, std::string driver, std::map<std::string, std::string> labels, std::map<std::string, std::string> options, bool& created,
+  /// An existing volume of that name is returned as it is. An empty name makes an anonymous one, for the
+  /// container `made_for`.
+  Task<Result<const Volume*>> ensure(std::string name, std::string driver,
+                                     std::map<std::string, std::string> labels,
+                                     std::map<std::string, std::string> options, bool& created,
                                      std::string made_for = {});
   Task<Result<>> remove(std::string name, bool force);
   /// An anonymous volume outlives its container.
   Task<void> keep(std::string name);
-  /// A volume with options of the driver (type, device, o) is mounted while containers use it; others are just folders.
+  /// A volume with options of the driver (type, device, o) is mounted while containers use it; others are
+  /// just folders.
   Task<Result<>> mount(std::string name);
   Result<> unmount(const std::string& name);
   /// A running container was found that has it mounted.

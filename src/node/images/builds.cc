@@ -12,12 +12,14 @@ bool Images::has_children(const std::string& id) const {
 Task<std::string> Images::built(std::string parent, std::string build_key) {
   Image* found = nullptr;
   for (auto& [id, image] : images_)
-    if (image.parent == parent && image.build_key == build_key && (!found || image.used_at > found->used_at)) found = &image;
+    if (image.parent == parent && image.build_key == build_key && (!found || image.used_at > found->used_at))
+      found = &image;
   if (!found) co_return "";
   const std::string id = found->id;
   const WallTime before = std::exchange(found->used_at, loop_.wall_now());
   ++found->cache_hits;
-  if (found->used_at - before > 1min) (void)co_await store(*found);  // to the minute is enough after a restart
+  if (found->used_at - before > 1min)
+    (void)co_await store(*found);  // to the minute is enough after a restart
   co_return id;
 }
 
@@ -36,10 +38,13 @@ Task<Result<Images::BuildPruned>> Images::prune_builds(BuildPrune wish) {
   if (!wish.all)
     for (const auto& [id, image] : images_)
       if (!image.hidden())
-        for (auto at = images_.find(image.parent); at != images_.end() && needed.insert(at->first).second;) at = images_.find(at->second.parent);
+        for (auto at = images_.find(image.parent); at != images_.end() && needed.insert(at->first).second;)
+          at = images_.find(at->second.parent);
   std::vector<std::pair<WallTime, std::string>> victims;
   for (const auto& [id, image] : images_)
-    if (image.hidden() && !needed.contains(id) && !pinned_.contains(id) && wish.wanted(image) && !wish.in_use(id)) victims.emplace_back(image.used_at, id);
+    if (image.hidden() && !needed.contains(id) && !pinned_.contains(id) && wish.wanted(image) &&
+        !wish.in_use(id))
+      victims.emplace_back(image.used_at, id);
   std::ranges::sort(victims);
   const auto bytes = [this] {
     int64_t sum = 0;

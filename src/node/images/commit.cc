@@ -98,18 +98,22 @@ Task<Result<std::string>> Images::import(Source source, Import wish) {
   auto work = [&]() -> Task<Result<std::string>> {
     CO_TRY(const FreshLayer layer, co_await fresh_layer(std::move(source), dir, ""));
     chain = {layer.chain_id};
-    const std::string config = import_config(layer.diff_id, draft.config, wish.message, rfc3339(loop_.wall_now()), wish.platform);
+    const std::string config =
+        import_config(layer.diff_id, draft.config, wish.message, rfc3339(loop_.wall_now()), wish.platform);
     CO_TRY(Image image, image_from_config(config, layers_.sha256(config), layers_));
     image.layer_digests = {layer.blob.digest};
-    image.manifest = make_manifest(image.id, config.size(), {packed_layer(layer.blob.file, layer.blob.digest, layer.blob.size_bytes)});
+    image.manifest = make_manifest(image.id, config.size(),
+                                   {packed_layer(layer.blob.file, layer.blob.digest, layer.blob.size_bytes)});
     image.manifest_digest = layers_.sha256(image.manifest);
     std::vector<ArchiveFile> layers = {layer.blob};
     co_return co_await store_and_add(std::move(image), config, std::move(layers), tags);
   };
   auto id = co_await work();
   co_await layers_.drop_ingest(dir);
-  if (!id) co_await drop_unused(chain, {});
-  else events_.publish("image", "import", *id, {{"name", *id}});
+  if (!id)
+    co_await drop_unused(chain, {});
+  else
+    events_.publish("image", "import", *id, {{"name", *id}});
   co_return id;
 }
 
@@ -135,10 +139,13 @@ Task<Result<std::string>> Images::commit(Commit wish, std::function<Task<Result<
     std::vector<PackedLayer> packed;
     for (const auto& id : wish.chain_ids) {
       const Layer* row = layer(id);
-      if (!row || !layers_.has_blob(row->blob_digest)) co_return fail(Code::kInternal, "a layer of the container's image is gone");
+      if (!row || !layers_.has_blob(row->blob_digest))
+        co_return fail(Code::kInternal, "a layer of the container's image is gone");
       std::error_code error;
       const std::string file = layers_.blob_path(row->blob_digest);
-      parts.diff_ids.push_back(row->diff_id), packed.push_back(packed_layer(file, row->blob_digest, static_cast<int64_t>(std::filesystem::file_size(file, error))));
+      parts.diff_ids.push_back(row->diff_id),
+          packed.push_back(packed_layer(file, row->blob_digest,
+                                        static_cast<int64_t>(std::filesystem::file_size(file, error))));
     }
     if (auto parent = images_.find(wish.parent); parent != images_.end()) {
       parts.history = parent->second.history;
@@ -150,15 +157,19 @@ Task<Result<std::string>> Images::commit(Commit wish, std::function<Task<Result<
       const Source source = [&handover] { return handover.take(); };
       CO_TRY(top, co_await fresh_layer(source, dir, chain.empty() ? "" : chain.back()));
       chain.push_back(top->chain_id);
-      parts.diff_ids.push_back(top->diff_id), packed.push_back(packed_layer(top->blob.file, top->blob.digest, top->blob.size_bytes)), layers.push_back(top->blob);
+      parts.diff_ids.push_back(top->diff_id),
+          packed.push_back(packed_layer(top->blob.file, top->blob.digest, top->blob.size_bytes)),
+          layers.push_back(top->blob);
     }
-    parts.entry = {rfc3339(wish.created.value_or(loop_.wall_now())), wish.created_by, draft.author, wish.comment, !top && !wish.layer_given};
+    parts.entry = {rfc3339(wish.created.value_or(loop_.wall_now())), wish.created_by, draft.author,
+                   wish.comment, !top && !wish.layer_given};
     const std::string config = commit_config(std::move(parts));
     CO_TRY(Image image, image_from_config(config, layers_.sha256(config), layers_));
     for (const auto& l : packed) image.layer_digests.push_back(l.digest);
     image.manifest = make_manifest(image.id, config.size(), packed);
     image.manifest_digest = layers_.sha256(image.manifest);
-    image.parent = wish.parent, image.build_key = wish.build_key, image.build_step = !wish.build_key.empty(), image.used_at = loop_.wall_now();
+    image.parent = wish.parent, image.build_key = wish.build_key, image.build_step = !wish.build_key.empty(),
+    image.used_at = loop_.wall_now();
     co_return co_await store_and_add(std::move(image), config, std::move(layers), tags);
   };
   scope.spawn(produce());

@@ -1,4 +1,5 @@
-// What is kept of images and what may go: pins, removal of unused layers and blobs, and what a crash has left.
+// What is kept of images and what may go: pins, removal of unused layers and blobs, and what a crash has
+// left.
 #include <algorithm>
 
 #include "base/log.h"
@@ -6,7 +7,9 @@
 
 namespace panal {
 
-Images::Pin::Pin(Images& images, std::vector<std::string> names) : images_(images), names_(std::move(names)) { images_.pinned_.insert(names_.begin(), names_.end()); }
+Images::Pin::Pin(Images& images, std::vector<std::string> names) : images_(images), names_(std::move(names)) {
+  images_.pinned_.insert(names_.begin(), names_.end());
+}
 Images::Pin::~Pin() {
   for (const auto& name : names_) images_.pinned_.erase(images_.pinned_.find(name));
 }
@@ -15,7 +18,8 @@ bool Images::wanted(const std::string& name) const {
   if (pinned_.contains(name)) return true;
   return std::ranges::any_of(images_, [&](const auto& entry) {
     const Image& image = entry.second;
-    return image.id == name || image.manifest_digest == name || std::ranges::find(image.chain_ids, name) != image.chain_ids.end() ||
+    return image.id == name || image.manifest_digest == name ||
+           std::ranges::find(image.chain_ids, name) != image.chain_ids.end() ||
            std::ranges::find(image.layer_digests, name) != image.layer_digests.end();
   });
 }
@@ -47,7 +51,8 @@ Task<void> Images::collect() {
   size_t removed = before - layer_rows_.size();
   for (const int64_t number : folders)
     if (!known.contains(number)) (void)co_await layers_.remove_layer(number), ++removed;
-  if (removed) log::info("msg=\"layers that an interrupted load or removal left are gone\" count={}", removed);
+  if (removed)
+    log::info("msg=\"layers that an interrupted load or removal left are gone\" count={}", removed);
 }
 
 }  // namespace panal

@@ -34,14 +34,17 @@ const Layer* Images::layer(const std::string& chain_id) const {
 }
 
 Result<const Image*> Images::find(const std::string& name) const {
-  const auto missing = [&](const std::string& shown) { return fail(Code::kNotFound, "No such image: " + shown); };
+  const auto missing = [&](const std::string& shown) {
+    return fail(Code::kNotFound, "No such image: " + shown);
+  };
   if (looks_like_id(name)) {
     const std::string prefix = name.starts_with("sha256:") ? name : "sha256:" + name;
     auto it = images_.lower_bound(prefix);
     if (it != images_.end() && it->first.starts_with(prefix) && prefix.size() > 7) {
       auto next = std::next(it);
       if (next == images_.end() || !next->first.starts_with(prefix)) return &it->second;
-      if (name.starts_with("sha256:")) return fail(Code::kInvalid, "image ID prefix " + name + " is ambiguous");
+      if (name.starts_with("sha256:"))
+        return fail(Code::kInvalid, "image ID prefix " + name + " is ambiguous");
     }
   }
   auto ref = parse_tagged(name);
@@ -51,12 +54,15 @@ Result<const Image*> Images::find(const std::string& name) const {
   }
   for (const auto& [id, image] : images_) {
     if (!ref->digest.empty()) {
-      if (std::ranges::find(image.repo_digests, ref->familiar_name() + "@" + ref->digest) != image.repo_digests.end()) return &image;
+      if (std::ranges::find(image.repo_digests, ref->familiar_name() + "@" + ref->digest) !=
+          image.repo_digests.end())
+        return &image;
       const bool same = image.manifest_digest == ref->digest || image.id == ref->digest;
       if (!same) continue;
       ImageRef bare = *ref;
       for (const auto& tag : image.tags)
-        if (auto t = parse_reference(tag); t && t->domain == bare.domain && t->path == bare.path) return &image;
+        if (auto t = parse_reference(tag); t && t->domain == bare.domain && t->path == bare.path)
+          return &image;
       continue;
     }
     if (std::ranges::find(image.tags, ref->familiar()) != image.tags.end()) return &image;
@@ -73,13 +79,16 @@ std::vector<int64_t> Images::layer_numbers(const Image& image) const {
 
 // Each missing layer is unpacked once, however many images want it at the same time.
 Task<Result<>> Images::unpack_layer(const Image& image, size_t at, std::function<void(int64_t)> progress) {
-  const std::string chain = image.chain_ids[at], diff_id = image.diff_ids[at], digest = image.layer_digests[at];
+  const std::string chain = image.chain_ids[at], diff_id = image.diff_ids[at],
+                    digest = image.layer_digests[at];
   while (unpacking_.contains(chain)) (void)co_await unpacked_.wait(loop_);
   if (layer_rows_.contains(chain)) co_return Result<>{};
   unpacking_.insert(chain);
   const int64_t number = next_layer_++;
   auto unpacked = co_await layers_.unpack(layers_.blob_path(digest), digest, number, std::move(progress));
-  if (unpacked && unpacked->diff_id != diff_id) unpacked = fail(Code::kInvalid, "layer " + digest + ": its content is " + unpacked->diff_id + ", the image says " + diff_id);
+  if (unpacked && unpacked->diff_id != diff_id)
+    unpacked = fail(Code::kInvalid, "layer " + digest + ": its content is " + unpacked->diff_id +
+                                        ", the image says " + diff_id);
   Result<> stored;
   if (unpacked) {
     Layer row{chain, diff_id, digest, number, unpacked->size_bytes};
@@ -95,7 +104,10 @@ Task<Result<>> Images::unpack_layer(const Image& image, size_t at, std::function
 }
 
 Task<Result<std::string>> Images::add(Image image, std::vector<std::string> tags) {
-  if (image.diff_ids.size() != image.layer_digests.size()) co_return fail(Code::kInvalid, "invalid image: the config names " + std::to_string(image.diff_ids.size()) + " layers, the manifest " + std::to_string(image.layer_digests.size()));
+  if (image.diff_ids.size() != image.layer_digests.size())
+    co_return fail(Code::kInvalid, "invalid image: the config names " +
+                                       std::to_string(image.diff_ids.size()) + " layers, the manifest " +
+                                       std::to_string(image.layer_digests.size()));
   for (size_t i = 0; i < image.chain_ids.size(); ++i) CO_TRYV(co_await unpack_layer(image, i));
   std::set<std::string> names;
   std::vector<std::string> replaced;  // blobs of the same image packed otherwise
@@ -115,14 +127,17 @@ Task<Result<std::string>> Images::add(Image image, std::vector<std::string> tags
     image.build_step = image.build_step && it->second.build_step;
     replaced = it->second.layer_digests, replaced.push_back(it->second.manifest_digest);
   }
-  if (image.created_at == WallTime{}) image.created_at = parse_rfc3339(image.created).value_or(loop_.wall_now());
+  if (image.created_at == WallTime{})
+    image.created_at = parse_rfc3339(image.created).value_or(loop_.wall_now());
   image.tagged_at = loop_.wall_now();
   // A name points at one image only.
   for (auto& [id, other] : images_) {
     if (id == image.id) continue;
     const size_t before = other.tags.size() + other.repo_digests.size();
     std::erase_if(other.tags, [&](const std::string& t) { return names.contains(t); });
-    std::erase_if(other.repo_digests, [&](const std::string& d) { return std::ranges::find(image.repo_digests, d) != image.repo_digests.end(); });
+    std::erase_if(other.repo_digests, [&](const std::string& d) {
+      return std::ranges::find(image.repo_digests, d) != image.repo_digests.end();
+    });
     if (other.tags.size() + other.repo_digests.size() != before) CO_TRYV(co_await store(other));
   }
   image.tags.assign(names.begin(), names.end());
@@ -133,14 +148,20 @@ Task<Result<std::string>> Images::add(Image image, std::vector<std::string> tags
   co_return id;
 }
 
-// The manifest stays the one in the archive, so that the digest does, unless it speaks of other files than these.
+// The manifest stays the one in the archive, so that the digest does, unless it speaks of other files than
+// these.
 Task<Result<std::string>> Images::load_one(ArchiveImage one, std::optional<ImagePlatform> platform) {
   CO_TRY(const std::string config, read_file(one.config.file, 8 << 20));
   CO_TRY(Image image, image_from_config(config, layers_.sha256(config), layers_));
-  if (const ImagePlatform have{image.os, image.architecture, image.variant}; platform && !platform_fits(have, *platform))
-    co_return fail(Code::kNotFound, "requested platform (" + platform->text() + ") not found: image is for " + have.text());
+  if (const ImagePlatform have{image.os, image.architecture, image.variant};
+      platform && !platform_fits(have, *platform))
+    co_return fail(Code::kNotFound,
+                   "requested platform (" + platform->text() + ") not found: image is for " + have.text());
   std::vector<PackedLayer> packed;
-  for (const auto& l : one.layers) image.layer_digests.push_back(l.digest), packed.push_back(packed_layer(exists(l.file) ? l.file : layers_.blob_path(l.digest), l.digest, l.size_bytes));
+  for (const auto& l : one.layers)
+    image.layer_digests.push_back(l.digest),
+        packed.push_back(
+            packed_layer(exists(l.file) ? l.file : layers_.blob_path(l.digest), l.digest, l.size_bytes));
   const auto kept = parse_manifest(one.manifest);
   const bool fits = kept && kept->config_digest == image.id && kept->layer_digests == image.layer_digests;
   image.manifest = fits ? one.manifest : make_manifest(image.id, config.size(), packed);
@@ -149,7 +170,9 @@ Task<Result<std::string>> Images::load_one(ArchiveImage one, std::optional<Image
 }
 
 // Blobs into the content store, layers unpacked, the row written; what a failure leaves unused goes.
-Task<Result<std::string>> Images::store_and_add(Image image, const std::string& config, std::vector<ArchiveFile> layers, std::vector<std::string> tags) {
+Task<Result<std::string>> Images::store_and_add(Image image, const std::string& config,
+                                                std::vector<ArchiveFile> layers,
+                                                std::vector<std::string> tags) {
   std::vector<std::string> digests = image.layer_digests;
   digests.insert(digests.end(), {image.id, image.manifest_digest});
   const std::vector<std::string> chains = image.chain_ids;
@@ -166,7 +189,8 @@ Task<Result<std::string>> Images::store_and_add(Image image, const std::string& 
   co_return id;
 }
 
-Task<Result<std::vector<std::string>>> Images::load_archive(Source source, std::optional<ImagePlatform> platform) {
+Task<Result<std::vector<std::string>>> Images::load_archive(Source source,
+                                                            std::optional<ImagePlatform> platform) {
   const std::string dir = layers_.new_ingest_dir();
   std::vector<std::string> lines;
   auto work = [&]() -> Task<Result<>> {
@@ -192,16 +216,20 @@ Task<Result<std::vector<std::string>>> Images::load_archive(Source source, std::
 Task<Result<std::string>> Images::adopt(Arrival a) {
   CO_TRY(const ManifestParts parts, parse_manifest(a.manifest));
   CO_TRY(Image image, image_from_config(a.config, layers_.sha256(a.config), layers_));
-  if (image.id != parts.config_digest) co_return fail(Code::kInvalid, "image config does not match its digest " + parts.config_digest);
+  if (image.id != parts.config_digest)
+    co_return fail(Code::kInvalid, "image config does not match its digest " + parts.config_digest);
   image.layer_digests = parts.layer_digests;
-  image.manifest = std::move(a.manifest), image.index = std::move(a.index), image.repo_digests = std::move(a.repo_digests);
+  image.manifest = std::move(a.manifest), image.index = std::move(a.index),
+  image.repo_digests = std::move(a.repo_digests);
   image.manifest_digest = layers_.sha256(image.manifest);
   co_return co_await store_and_add(std::move(image), a.config, {}, std::move(a.tags));
 }
 
 Task<Result<>> Images::add_repo_digest(std::string id, std::string digest) {
   auto it = images_.find(id);
-  if (it == images_.end() || std::ranges::find(it->second.repo_digests, digest) != it->second.repo_digests.end()) co_return Result<>{};
+  if (it == images_.end() ||
+      std::ranges::find(it->second.repo_digests, digest) != it->second.repo_digests.end())
+    co_return Result<>{};
   it->second.repo_digests.push_back(std::move(digest));
   std::ranges::sort(it->second.repo_digests);
   co_return co_await store(it->second);
@@ -217,7 +245,9 @@ Task<Result<>> Images::save(std::vector<std::string> names, Sink sink) {
     CO_TRY(const Image* image, find(name));
     auto& entry = chosen[image->id];
     entry.image = image;
-    if (auto ref = parse_tagged(name); ref && std::ranges::find(image->tags, ref->familiar()) != image->tags.end()) entry.tags.insert(ref->familiar());
+    if (auto ref = parse_tagged(name);
+        ref && std::ranges::find(image->tags, ref->familiar()) != image->tags.end())
+      entry.tags.insert(ref->familiar());
   }
   const std::string dir = layers_.new_ingest_dir();
   JsonArray list, index;
@@ -234,17 +264,23 @@ Task<Result<>> Images::save(std::vector<std::string> names, Sink sink) {
     for (const auto& tag : entry.tags) tags.push_back(Json(tag));
     list.push_back(JsonObject{{"Config", blob(id)}, {"RepoTags", tags}, {"Layers", layers}});
     blob(entry.image->manifest_digest);
-    const JsonObject descriptor{{"mediaType", manifest_media_type(entry.image->manifest)}, {"digest", entry.image->manifest_digest}, {"size", entry.image->manifest.size()}};
+    const JsonObject descriptor{{"mediaType", manifest_media_type(entry.image->manifest)},
+                                {"digest", entry.image->manifest_digest},
+                                {"size", entry.image->manifest.size()}};
     if (entry.tags.empty()) index.push_back(descriptor);
     for (const auto& tag : entry.tags) {
       JsonObject named = descriptor;
-      named["annotations"] = JsonObject{{"io.containerd.image.name", parse_tagged(tag)->full()}, {"org.opencontainers.image.ref.name", tag.substr(tag.rfind(':') + 1)}};
+      named["annotations"] =
+          JsonObject{{"io.containerd.image.name", parse_tagged(tag)->full()},
+                     {"org.opencontainers.image.ref.name", tag.substr(tag.rfind(':') + 1)}};
       index.push_back(std::move(named));
     }
   }
   const std::pair<const char*, std::string> texts[] = {
       {"manifest.json", dump(list)},
-      {"index.json", dump(JsonObject{{"schemaVersion", 2}, {"mediaType", "application/vnd.oci.image.index.v1+json"}, {"manifests", index}})},
+      {"index.json", dump(JsonObject{{"schemaVersion", 2},
+                                     {"mediaType", "application/vnd.oci.image.index.v1+json"},
+                                     {"manifests", index}})},
       {"oci-layout", R"({"imageLayoutVersion":"1.0.0"})"}};
   for (const auto& [name, text] : texts) {
     CO_TRYV(write_file(dir + "/" + name, text));
@@ -282,26 +318,42 @@ Task<Result<ImageRemoval>> Images::remove(std::string name, bool force, Parents 
   const std::string id = found->id;
   ImageRemoval out;
   auto ref = parse_tagged(name);
-  const bool by_digest = ref && !ref->digest.empty() && !found->tags.empty() && std::ranges::find(found->repo_digests, ref->familiar_name() + "@" + ref->digest) != found->repo_digests.end();
-  const bool by_tag = by_digest || (ref && std::ranges::find(found->tags, ref->familiar()) != found->tags.end());
+  const bool by_digest = ref && !ref->digest.empty() && !found->tags.empty() &&
+                         std::ranges::find(found->repo_digests, ref->familiar_name() + "@" + ref->digest) !=
+                             found->repo_digests.end();
+  const bool by_tag =
+      by_digest || (ref && std::ranges::find(found->tags, ref->familiar()) != found->tags.end());
   bool running = false;
   const std::string user = in_use(id, running);
   const std::string short_id = id.substr(7, 12);
   if (!by_tag && found->tags.size() > 1 && !force)
-    co_return fail(Code::kConflict, "conflict: unable to delete " + short_id + " (must be forced) - image is referenced in multiple repositories");
+    co_return fail(Code::kConflict, "conflict: unable to delete " + short_id +
+                                        " (must be forced) - image is referenced in multiple repositories");
   if (!by_digest && !(by_tag && found->tags.size() > 1) && !user.empty() && (running || !force))
-    co_return fail(Code::kConflict, "conflict: unable to " + std::string(by_tag ? "remove repository reference \"" + name + "\"" : "delete " + short_id) +
-                                        (running && !by_tag ? " (cannot be forced) - " : by_tag ? " (must force) - " : " (must be forced) - ") +
-                                        (by_tag ? "container " + user + " is using its referenced image " + short_id
-                                                : std::string("image is being used by ") + (running ? "running container " : "stopped container ") + user));
-  std::vector<std::string> gone = by_digest ? std::vector<std::string>{} : by_tag ? std::vector<std::string>{ref->familiar()} : found->tags;
+    co_return fail(
+        Code::kConflict,
+        "conflict: unable to " +
+            std::string(by_tag ? "remove repository reference \"" + name + "\"" : "delete " + short_id) +
+            (running && !by_tag ? " (cannot be forced) - "
+             : by_tag           ? " (must force) - "
+                                : " (must be forced) - ") +
+            (by_tag ? "container " + user + " is using its referenced image " + short_id
+                    : std::string("image is being used by ") +
+                          (running ? "running container " : "stopped container ") + user));
+  std::vector<std::string> gone = by_digest ? std::vector<std::string>{}
+                                  : by_tag  ? std::vector<std::string>{ref->familiar()}
+                                            : found->tags;
   // A repository's digests go with its last tag.
   const auto in_use_by_tag = [&](const std::string& repository) {
-    return std::ranges::any_of(found->tags, [&](const std::string& t) { return t.substr(0, t.rfind(':')) == repository && std::ranges::find(gone, t) == gone.end(); });
+    return std::ranges::any_of(found->tags, [&](const std::string& t) {
+      return t.substr(0, t.rfind(':')) == repository && std::ranges::find(gone, t) == gone.end();
+    });
   };
   for (const auto& digest : found->repo_digests) {
     const std::string repository = digest.substr(0, digest.find('@'));
-    if (by_digest ? digest == repository + "@" + ref->digest && repository == ref->familiar_name() : !in_use_by_tag(repository) && (!by_tag || repository == ref->familiar_name())) gone.push_back(digest);
+    if (by_digest ? digest == repository + "@" + ref->digest && repository == ref->familiar_name()
+                  : !in_use_by_tag(repository) && (!by_tag || repository == ref->familiar_name()))
+      gone.push_back(digest);
   }
   auto& image = images_[id];
   for (const auto& tag : gone) {
@@ -318,7 +370,9 @@ Task<Result<ImageRemoval>> Images::remove(std::string name, bool force, Parents 
   out.deleted.push_back(id);
   while (parents == Parents::kGo) {
     const auto step = images_.find(next);
-    if (step == images_.end() || !step->second.hidden() || has_children(next) || pinned_.contains(next) || !in_use(next, running).empty()) break;
+    if (step == images_.end() || !step->second.hidden() || has_children(next) || pinned_.contains(next) ||
+        !in_use(next, running).empty())
+      break;
     out.deleted.push_back(next);
     const std::string gone_too = std::exchange(next, step->second.parent);
     CO_TRYV(co_await erase(gone_too));
@@ -341,7 +395,8 @@ int64_t Images::shared_size(const Image& image) const {
   int64_t shared = 0;
   for (const auto& chain : image.chain_ids) {
     int users = 0;
-    for (const auto& [id, other] : images_) users += std::ranges::find(other.chain_ids, chain) != other.chain_ids.end();
+    for (const auto& [id, other] : images_)
+      users += std::ranges::find(other.chain_ids, chain) != other.chain_ids.end();
     if (users > 1)
       if (const Layer* l = layer(chain)) shared += l->size_bytes;
   }

@@ -1,6 +1,6 @@
-// The node's images: what is loaded, tagged, used. Owns the image and layer tables; bytes lie with ports Layers.
-// Invariant: an image is in the table only when all its layers are unpacked; a layer folder without a row is garbage, and so is a row
-// or a blob that no image and no pin names.
+// The node's images: what is loaded, tagged, used. Owns the image and layer tables; bytes lie with ports
+// Layers. Invariant: an image is in the table only when all its layers are unpacked; a layer folder without a
+// row is garbage, and so is a row or a blob that no image and no pin names.
 #pragma once
 #include <map>
 #include <memory>
@@ -22,7 +22,8 @@ struct ArchiveImage;
 
 class Images {
  public:
-  Images(Loop& loop, Layers& layers, Database& db, Events& events) : loop_(loop), layers_(layers), db_(db), events_(events) {}
+  Images(Loop& loop, Layers& layers, Database& db, Events& events)
+      : loop_(loop), layers_(layers), db_(db), events_(events) {}
   Result<> load();
 
   /// By id, unique id prefix, or reference. The error is Docker's "No such image: NAME".
@@ -40,18 +41,20 @@ class Images {
   Task<Result<std::string>> import(Source source, Import wish);
   /// docker commit: `layer` streams what was changed above `chain_ids`; nothing when nothing was.
   struct Commit {
-    std::string reference, author, comment, created_by, parent;  // parent: id of the image it began as, which may be gone
+    std::string reference, author, comment, created_by,
+        parent;  // parent: id of the image it began as, which may be gone
     std::vector<std::string> changes, chain_ids;
     ContainerConfig config;
-    std::string build_key;             // not empty: a step of a build, which the next build finds by it
-    std::optional<WallTime> created;   // instead of now
+    std::string build_key;                  // not empty: a step of a build, which the next build finds by it
+    std::optional<WallTime> created;        // instead of now
     std::optional<ImagePlatform> platform;  // of what has no parent
-    bool layer_given = false;          // the last of `chain_ids` is what this step adds
+    bool layer_given = false;               // the last of `chain_ids` is what this step adds
   };
   Task<Result<std::string>> commit(Commit wish, std::function<Task<Result<>>(Sink)> layer);
   Task<Result<>> save(std::vector<std::string> names, Sink sink);
   Task<Result<>> tag(const std::string& name, std::string target);
-  /// `in_use(image id)` names a container that stands against removal ("" for none; `running` tells whether force helps).
+  /// `in_use(image id)` names a container that stands against removal ("" for none; `running` tells whether
+  /// force helps).
   using InUse = std::function<std::string(const std::string& id, bool& running)>;
   enum class Parents { kStay, kGo };  // the steps that only this image was made by
   Task<Result<ImageRemoval>> remove(std::string name, bool force, Parents parents, InUse in_use);
@@ -64,7 +67,8 @@ class Images {
   Task<Result<std::string>> adopt(Arrival arrival);
   /// Unpacks layer `at` of an image that is not registered yet; its blob is in the content store.
   Task<Result<>> unpack_layer(const Image& image, size_t at, std::function<void(int64_t)> progress = {});
-  /// The image that a step made of `parent` ("" for nothing) before; empty when there is none. It counts as used.
+  /// The image that a step made of `parent` ("" for nothing) before; empty when there is none. It counts as
+  /// used.
   Task<std::string> built(std::string parent, std::string build_key);
   /// The end of a build: the image is one by itself from now on.
   Task<Result<>> keep(std::string id);
@@ -72,7 +76,7 @@ class Images {
     bool all = false;  // also what images that stay were made of
     std::function<bool(const Image&)> wanted = [](const Image&) { return true; };
     std::function<bool(const std::string& id)> in_use;  // by a container
-    int64_t keep_bytes = 0;  // the last used ones stay up to so much
+    int64_t keep_bytes = 0;                             // the last used ones stay up to so much
   };
   struct BuildPruned {
     std::vector<std::string> ids;
@@ -82,10 +86,13 @@ class Images {
   /// Bytes that go with this image alone.
   int64_t own_size(const Image& image) const;
   /// Gives up an image that did not come about: what nothing else uses goes.
-  Task<void> discard(std::vector<std::string> chain_ids, std::vector<std::string> digests) { return drop_unused(std::move(chain_ids), std::move(digests)); }
+  Task<void> discard(std::vector<std::string> chain_ids, std::vector<std::string> digests) {
+    return drop_unused(std::move(chain_ids), std::move(digests));
+  }
   /// Notes that a registry has the image as `digest`: "localhost:5000/app@sha256:...".
   Task<Result<>> add_repo_digest(std::string id, std::string digest);
-  /// While it lives, these layers (chain ids) and blobs (digests) are not removed as unused: somebody makes an image of them.
+  /// While it lives, these layers (chain ids) and blobs (digests) are not removed as unused: somebody makes
+  /// an image of them.
   class Pin {
    public:
     Pin(Images& images, std::vector<std::string> names);
@@ -96,7 +103,8 @@ class Images {
     Images& images_;
     std::vector<std::string> names_;
   };
-  /// Removes what a crash in the middle of a load or a removal has left. Call once, before anything is loaded.
+  /// Removes what a crash in the middle of a load or a removal has left. Call once, before anything is
+  /// loaded.
   Task<void> collect();
   int64_t shared_size(const Image& image) const;
   const Layer* layer(const std::string& chain_id) const;
@@ -105,7 +113,8 @@ class Images {
   struct FreshLayer;
   Task<Result<FreshLayer>> fresh_layer(Source source, std::string dir, std::string below);
   Task<Result<std::string>> add(Image image, std::vector<std::string> tags);
-  Task<Result<std::string>> store_and_add(Image image, const std::string& config, std::vector<ArchiveFile> layers, std::vector<std::string> tags);
+  Task<Result<std::string>> store_and_add(Image image, const std::string& config,
+                                          std::vector<ArchiveFile> layers, std::vector<std::string> tags);
   Task<Result<std::string>> load_one(ArchiveImage one, std::optional<ImagePlatform> platform);
   Task<Result<>> store(const Image& image);
   Task<Result<>> erase(std::string id);

@@ -19,12 +19,15 @@ struct FoundImage {
 };
 template <class A>
 void fields(A& a, FoundImage& f) {
-  a("Manifest", f.manifest), a("Config", f.config), a.opt("Index", f.index), a.opt("FromRegistry", f.from_registry);
+  a("Manifest", f.manifest), a("Config", f.config), a.opt("Index", f.index),
+      a.opt("FromRegistry", f.from_registry);
 }
 
 void ImagePeers::serve() {
-  transport_.serve("/panal.Images/Find", {"manager", "worker"}, [this](Peer p, std::string r) { return on_find(std::move(p), std::move(r)); });
-  transport_.serve_stream("/panal.Images/Blob", {"manager", "worker"}, [this](Peer p, RpcStream& s) { return on_blob(std::move(p), s); });
+  transport_.serve("/panal.Images/Find", {"manager", "worker"},
+                   [this](Peer p, std::string r) { return on_find(std::move(p), std::move(r)); });
+  transport_.serve_stream("/panal.Images/Blob", {"manager", "worker"},
+                          [this](Peer p, RpcStream& s) { return on_blob(std::move(p), s); });
 }
 
 Task<Result<std::string>> ImagePeers::on_find(Peer, std::string reference) {
@@ -55,7 +58,9 @@ Task<Result<>> ImagePeers::on_blob(Peer, RpcStream& stream) {
 }
 
 Task<Result<ImagePeers::Found>> ImagePeers::find(std::string reference) {
-  if (auto here = images_.find(reference)) co_return Found{(*here)->manifest, (*here)->config_json, (*here)->index, "", !(*here)->repo_digests.empty()};
+  if (auto here = images_.find(reference))
+    co_return Found{(*here)->manifest, (*here)->config_json, (*here)->index, "",
+                    !(*here)->repo_digests.empty()};
   // A pinned reference whose tag differs here may still be known under its digest.
   const auto peers = peers_;
   for (const auto& address : peers) {
@@ -65,7 +70,9 @@ Task<Result<ImagePeers::Found>> ImagePeers::find(std::string reference) {
     if (found) co_return Found{found->manifest, found->config, found->index, address, found->from_registry};
   }
   auto ref = parse_tagged(reference);
-  co_return fail(Code::kNotFound, "No such image: " + (ref ? ref->familiar() : reference) + (peers.empty() ? "" : " (asked " + std::to_string(peers.size()) + " other nodes)"));
+  co_return fail(Code::kNotFound,
+                 "No such image: " + (ref ? ref->familiar() : reference) +
+                     (peers.empty() ? "" : " (asked " + std::to_string(peers.size()) + " other nodes)"));
 }
 
 Task<Result<>> ImagePeers::fetch_blob(std::string address, std::string digest) {
@@ -80,9 +87,12 @@ Task<Result<>> ImagePeers::fetch_blob(std::string address, std::string digest) {
   };
   auto saved = co_await layers_.save_blob(source, dir + "/blob");
   Result<> done;
-  if (!saved) done = std::unexpected(saved.error());
-  else if (saved->digest != digest) done = fail(Code::kInvalid, "blob from " + address + ": want " + digest + ", got " + saved->digest);
-  else done = layers_.adopt_blob(saved->file, digest);
+  if (!saved)
+    done = std::unexpected(saved.error());
+  else if (saved->digest != digest)
+    done = fail(Code::kInvalid, "blob from " + address + ": want " + digest + ", got " + saved->digest);
+  else
+    done = layers_.adopt_blob(saved->file, digest);
   co_await layers_.drop_ingest(dir);
   co_return done;
 }
@@ -111,9 +121,11 @@ Result<> ImagePeers::check(const ImageRef& ref, const Found& found) const {
   if (ref.digest.empty() || own == ref.digest) return {};
   if (!found.index.empty() && layers_.sha256(found.index) == ref.digest) {
     TRY(const auto entries, parse_index(found.index));
-    if (entries && std::ranges::any_of(*entries, [&](const IndexEntry& e) { return e.digest == own; })) return {};
+    if (entries && std::ranges::any_of(*entries, [&](const IndexEntry& e) { return e.digest == own; }))
+      return {};
   }
-  return fail(Code::kInvalid, "image " + ref.familiar() + ": the manifest from " + found.address + " does not match its digest");
+  return fail(Code::kInvalid, "image " + ref.familiar() + ": the manifest from " + found.address +
+                                  " does not match its digest");
 }
 
 Task<Result<std::string>> ImagePeers::fetch(ImageRef ref, Found found) {
@@ -122,25 +134,30 @@ Task<Result<std::string>> ImagePeers::fetch(ImageRef ref, Found found) {
   std::vector<std::string> digests = parts.layer_digests;
   digests.push_back(parts.config_digest);
   const Images::Pin pin(images_, std::move(digests));
-  log::info("msg=\"fetching image from a peer\" image={} peer={} layers={}", ref.familiar(), found.address, parts.layer_digests.size());
+  log::info("msg=\"fetching image from a peer\" image={} peer={} layers={}", ref.familiar(), found.address,
+            parts.layer_digests.size());
   std::vector<std::string> addresses = {found.address};
   for (const auto& p : peers_)
     if (p != found.address) addresses.push_back(p);
   Scope scope;
   std::vector<Result<>> results(parts.layer_digests.size());
-  auto one = [&](size_t i) -> Task<void> { results[i] = co_await fetch_from_any(addresses, parts.layer_digests[i]); };
+  auto one = [&](size_t i) -> Task<void> {
+    results[i] = co_await fetch_from_any(addresses, parts.layer_digests[i]);
+  };
   for (size_t i = 0; i < results.size(); ++i) scope.spawn(one(i));
   co_await scope.join();
   for (auto& r : results)
     if (!r) co_return std::unexpected(wrap("image " + ref.familiar(), r.error()));
   Images::Arrival arrival{found.manifest, found.config, found.index, {}, {}};
-  if (!ref.digest.empty() && found.from_registry) arrival.repo_digests.push_back(ref.familiar_name() + "@" + ref.digest);
+  if (!ref.digest.empty() && found.from_registry)
+    arrival.repo_digests.push_back(ref.familiar_name() + "@" + ref.digest);
   ref.digest.clear();
   if (!ref.tag.empty()) arrival.tags.push_back(ref.familiar());
   co_return co_await images_.adopt(std::move(arrival));
 }
 
-Task<Result<std::string>> ImagePeers::ensure(std::string reference, std::string registry_auth, std::shared_ptr<Halt> halt) {
+Task<Result<std::string>> ImagePeers::ensure(std::string reference, std::string registry_auth,
+                                             std::shared_ptr<Halt> halt) {
   if (auto here = images_.find(reference)) co_return (*here)->id;
   CO_TRY(const ImageRef ref, parse_tagged(reference));
   auto found = co_await find(reference);

@@ -1,4 +1,5 @@
-// Images between nodes: whoever has one hands it to whoever misses it, over the cluster's mutual TLS, verified by digest.
+// Images between nodes: whoever has one hands it to whoever misses it, over the cluster's mutual TLS,
+// verified by digest.
 #pragma once
 #include "node/images/images.h"
 #include "ports/http_client.h"
@@ -8,16 +9,20 @@ namespace panal {
 
 class ImagePeers {
  public:
-  ImagePeers(Loop& loop, Transport& transport, Images& images, Layers& layers) : loop_(loop), transport_(transport), images_(images), layers_(layers) {}
+  ImagePeers(Loop& loop, Transport& transport, Images& images, Layers& layers)
+      : loop_(loop), transport_(transport), images_(images), layers_(layers) {}
   void serve();
   /// Addresses ("192.0.2.2:7946") of the other nodes, as the manager tells them.
   void set_peers(std::vector<std::string> peers) { peers_ = std::move(peers); }
 
-  /// Makes `reference` available on this node: what it has, what the peers have, what a registry has. "No such image" names who was asked.
-  /// `registry_auth`: an X-Registry-Auth header.
-  Task<Result<std::string>> ensure(std::string reference, std::string registry_auth, std::shared_ptr<Halt> halt);
+  /// Makes `reference` available on this node: what it has, what the peers have, what a registry has. "No
+  /// such image" names who was asked. `registry_auth`: an X-Registry-Auth header.
+  Task<Result<std::string>> ensure(std::string reference, std::string registry_auth,
+                                   std::shared_ptr<Halt> halt);
   /// Set by the composition root: fetches from the registry.
-  std::function<Task<Result<std::string>>(std::string reference, std::string registry_auth, std::shared_ptr<Halt> halt)> pull;
+  std::function<Task<Result<std::string>>(std::string reference, std::string registry_auth,
+                                          std::shared_ptr<Halt> halt)>
+      pull;
   /// Manifest digest and platform of a reference, here or at a peer; for /distribution.
   struct Found {
     std::string manifest, config, index, address;  // address empty: here

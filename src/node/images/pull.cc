@@ -15,8 +15,8 @@ struct ImagePull::Job {
   ImageRef ref;
   PullOptions options;
   Report report;
-  FetchedManifest top;       // what the name stands for: an index or a manifest
-  std::string manifest;      // of the one image
+  FetchedManifest top;   // what the name stands for: an index or a manifest
+  std::string manifest;  // of the one image
   ManifestParts parts;
   std::string config;
   Image image;
@@ -35,10 +35,14 @@ struct ImagePull::Job {
 
 static Error not_found(const ImageRef& ref, Error error, const RegistryAuth& auth) {
   const auto says = [&](const char* what) { return error.message.starts_with(what); };
-  if (says("manifest unknown")) error.message = "manifest for " + ref.familiar() + " not found: " + error.message;
-  else if (says("name unknown")) error.message = "repository " + ref.familiar_name() + " not found: " + error.message;
+  if (says("manifest unknown"))
+    error.message = "manifest for " + ref.familiar() + " not found: " + error.message;
+  else if (says("name unknown"))
+    error.message = "repository " + ref.familiar_name() + " not found: " + error.message;
   else if (says("denied") || (says("unauthorized") && auth.empty()))
-    error = {Code::kNotFound, "pull access denied for " + ref.familiar_name() + ", repository does not exist or may require 'docker login': " + error.message};
+    error = {Code::kNotFound,
+             "pull access denied for " + ref.familiar_name() +
+                 ", repository does not exist or may require 'docker login': " + error.message};
   // A 401 would make the CLI ask for a password and try again; dockerd answers 500.
   if (error.code == Code::kUnauthorized || error.code == Code::kForbidden) error.code = Code::kInternal;
   return error;
@@ -47,12 +51,16 @@ static Error not_found(const ImageRef& ref, Error error, const RegistryAuth& aut
 Task<Result<>> ImagePull::choose(RegistrySession& session, Job& job) {
   const std::string reference = job.ref.digest.empty() ? job.ref.tag : job.ref.digest;
   auto top = co_await client_.manifest(session, reference);
-  if (!top) co_return std::unexpected(session.endpoint.mirror ? top.error() : not_found(job.ref, top.error(), job.options.auth));
+  if (!top)
+    co_return std::unexpected(session.endpoint.mirror ? top.error()
+                                                      : not_found(job.ref, top.error(), job.options.auth));
   job.top = std::move(*top), job.manifest = job.top.text;
   CO_TRY(const auto entries, parse_index(job.top.text));
   if (entries) {
     const IndexEntry* best = choose_platform(*entries, job.options.platform);
-    if (!best) co_return fail(Code::kNotFound, "no matching manifest for " + job.options.platform.text() + " in the manifest list entries");
+    if (!best)
+      co_return fail(Code::kNotFound, "no matching manifest for " + job.options.platform.text() +
+                                          " in the manifest list entries");
     const IndexEntry entry = *best;
     CO_TRY(auto one, co_await client_.manifest(session, entry.digest, entry.size_bytes));
     CO_TRY(const auto nested, parse_index(one.text));
@@ -61,7 +69,8 @@ Task<Result<>> ImagePull::choose(RegistrySession& session, Job& job) {
   }
   CO_TRY(job.parts, parse_manifest(job.manifest));
   const std::string& type = job.parts.config_media_type;
-  if (!type.empty() && type != "application/vnd.docker.container.image.v1+json" && type != "application/vnd.oci.image.config.v1+json" && type != "application/octet-stream")
+  if (!type.empty() && type != "application/vnd.docker.container.image.v1+json" &&
+      type != "application/vnd.oci.image.config.v1+json" && type != "application/octet-stream")
     co_return fail(Code::kInvalid, "unsupported media type " + type + ": this is not a container image");
   co_return Result<>{};
 }
@@ -74,9 +83,15 @@ Task<Result<>> ImagePull::fetch(RegistrySession& session, Job& job) {
   Image& image = job.image;
   image.layer_digests = job.parts.layer_digests;
   if (image.diff_ids.size() != image.layer_digests.size())
-    co_return fail(Code::kInvalid, "invalid image: the config names " + std::to_string(image.diff_ids.size()) + " layers, the manifest " + std::to_string(image.layer_digests.size()));
-  if (const ImagePlatform have{image.os, image.architecture, image.variant}; job.options.platform_asked && !platform_fits(have, job.options.platform))
-    co_return fail(Code::kNotFound, "image with reference " + job.ref.familiar() + " was found but its platform (" + have.text() + ") does not match the specified platform (" + job.options.platform.text() + ")");
+    co_return fail(Code::kInvalid, "invalid image: the config names " +
+                                       std::to_string(image.diff_ids.size()) + " layers, the manifest " +
+                                       std::to_string(image.layer_digests.size()));
+  if (const ImagePlatform have{image.os, image.architecture, image.variant};
+      job.options.platform_asked && !platform_fits(have, job.options.platform))
+    co_return fail(Code::kNotFound, "image with reference " + job.ref.familiar() +
+                                        " was found but its platform (" + have.text() +
+                                        ") does not match the specified platform (" +
+                                        job.options.platform.text() + ")");
   std::vector<std::string> blobs = image.layer_digests;
   blobs.insert(blobs.end(), {image.id, layers_.sha256(job.manifest)});
   Result<> done;
@@ -86,12 +101,20 @@ Task<Result<>> ImagePull::fetch(RegistrySession& session, Job& job) {
     if (done && job.options.halt->halted()) done = fail(Code::kCancelled, "context canceled");
     if (done) {
       const std::string tag = job.ref.tag.empty() || !job.ref.digest.empty() ? "" : job.ref.familiar();
-      if (auto before = images_.find(tag.empty() ? job.ref.familiar() : tag); before && (*before)->id == image.id) job.newer = false;
-      Images::Arrival arrival{job.manifest, job.config, job.top.text == job.manifest ? "" : job.top.text, {}, {job.ref.familiar_name() + "@" + job.top.digest}};
+      if (auto before = images_.find(tag.empty() ? job.ref.familiar() : tag);
+          before && (*before)->id == image.id)
+        job.newer = false;
+      Images::Arrival arrival{job.manifest,
+                              job.config,
+                              job.top.text == job.manifest ? "" : job.top.text,
+                              {},
+                              {job.ref.familiar_name() + "@" + job.top.digest}};
       if (!tag.empty()) arrival.tags.push_back(tag);
       auto id = co_await images_.adopt(std::move(arrival));
-      if (id) job.id = *id;
-      else done = std::unexpected(id.error());
+      if (id)
+        job.id = *id;
+      else
+        done = std::unexpected(id.error());
     }
   }
   if (!done) co_await images_.discard(image.chain_ids, blobs);
@@ -127,7 +150,9 @@ Task<void> ImagePull::unpack(Job& job) {
     if (job.existed[i]) continue;
     const int64_t size = job.parts.layer_sizes[i];
     job.say(job.layer(i), "Extracting", 1, size);
-    const auto progress = [&job, i, size](int64_t now) { job.say(job.layer(i), "Extracting", std::max<int64_t>(1, now), size); };
+    const auto progress = [&job, i, size](int64_t now) {
+      job.say(job.layer(i), "Extracting", std::max<int64_t>(1, now), size);
+    };
     auto done = co_await images_.unpack_layer(job.image, i, progress);
     if (!done) {
       if (job.outcome) job.outcome = fail(wrap("failed to register layer", done.error()));
@@ -170,7 +195,8 @@ Task<Result<>> ImagePull::download(RegistrySession& session, Job& job, size_t at
   if (!slots_.free()) job.say(job.layer(at), "Waiting");
   co_await slots_.take(loop_);
   const std::string dir = layers_.new_ingest_dir();
-  auto done = job.halt->halted() ? Result<>(fail(Code::kCancelled, "context canceled")) : co_await transfer(session, job, at, dir + "/blob");
+  auto done = job.halt->halted() ? Result<>(fail(Code::kCancelled, "context canceled"))
+                                 : co_await transfer(session, job, at, dir + "/blob");
   co_await layers_.drop_ingest(dir);
   slots_.give(loop_);
   co_return done;
@@ -182,31 +208,37 @@ static int64_t size_of(const std::string& file) {
   return error ? 0 : static_cast<int64_t>(size);
 }
 
-// A connection that breaks is taken up where it broke; it is given up after so many attempts that brought nothing.
+// A connection that breaks is taken up where it broke; it is given up after so many attempts that brought
+// nothing.
 Task<Result<>> ImagePull::transfer(RegistrySession& session, Job& job, size_t at, std::string file) {
   const std::string digest = job.image.layer_digests[at], id = job.layer(at);
   const int64_t size = job.parts.layer_sizes[at];
   const int patience = std::max(1, client_.options().max_download_attempts);
   for (int idle = 0;;) {
     const int64_t before = size_of(file);
-    HttpCall get{.url = session.url("/blobs/" + digest), .save_file = file, .resume = true, .limit_bytes = size};
+    HttpCall get{
+        .url = session.url("/blobs/" + digest), .save_file = file, .resume = true, .limit_bytes = size};
     get.progress = [&job, id, size](int64_t now) { job.say(id, "Downloading", now, size); };
     const std::string text = call_text(get.method, get.url);
     auto answer = co_await client_.call(session, std::move(get), 1);
     if (answer && (answer->status == 200 || answer->status == 206)) {
       job.say(id, "Verifying Checksum");
       if (answer->digest == digest) co_return layers_.adopt_blob(file, digest);
-      if (before == 0) co_return fail(Code::kInvalid, "filesystem layer verification failed for digest " + digest);
+      if (before == 0)
+        co_return fail(Code::kInvalid, "filesystem layer verification failed for digest " + digest);
       ::unlink(file.c_str());  // what was taken up may have been of another file
     } else if (answer && answer->status == 416) {
       ::unlink(file.c_str());
     } else if (answer && answer->status < 500 && answer->status != 429) {
       co_return std::unexpected(registry_error(answer->status, answer->body, text));
-    } else if (!answer && answer.error().code != Code::kTimeout && answer.error().code != Code::kUnavailable) {
+    } else if (!answer && answer.error().code != Code::kTimeout &&
+               answer.error().code != Code::kUnavailable) {
       co_return std::unexpected(answer.error());
     }
     idle = size_of(file) > before ? 0 : idle + 1;
-    if (idle >= patience) co_return answer ? std::unexpected(registry_error(answer->status, answer->body, text)) : std::unexpected(answer.error());
+    if (idle >= patience)
+      co_return answer ? std::unexpected(registry_error(answer->status, answer->body, text))
+                       : std::unexpected(answer.error());
     const int wait = std::max(1, idle);
     job.say(id, "Retrying in " + std::to_string(wait) + (wait == 1 ? " second" : " seconds"));
     co_await loop_.sleep(1s * wait);
@@ -216,11 +248,14 @@ Task<Result<>> ImagePull::transfer(RegistrySession& session, Job& job, size_t at
 
 Task<Result<std::string>> ImagePull::pull(ImageRef ref, PullOptions options, Report report) {
   Job job{.ref = ref, .options = options, .report = std::move(report)};
-  std::function<Task<Result<>>(RegistrySession&)> work = [this, &job](RegistrySession& session) { return fetch(session, job); };
+  std::function<Task<Result<>>(RegistrySession&)> work = [this, &job](RegistrySession& session) {
+    return fetch(session, job);
+  };
   auto done = co_await client_.on_endpoints(ref, false, options.auth, options.halt, work);
   if (!done) co_return std::unexpected(done.error());
   job.say("", "Digest: " + job.top.digest);
-  job.say("", (job.newer ? "Status: Downloaded newer image for " : "Status: Image is up to date for ") + ref.familiar());
+  job.say("", (job.newer ? "Status: Downloaded newer image for " : "Status: Image is up to date for ") +
+                  ref.familiar());
   events_.publish("image", "pull", ref.familiar(), {{"name", ref.familiar_name()}});
   log::info("msg=\"pulled\" image={} digest={} newer={}", ref.familiar(), job.top.digest, job.newer);
   co_return job.id;
@@ -228,7 +263,8 @@ Task<Result<std::string>> ImagePull::pull(ImageRef ref, PullOptions options, Rep
 
 Task<Result<>> ImagePull::pull_all(ImageRef ref, PullOptions options, Report report) {
   std::vector<std::string> tags;
-  std::function<Task<Result<>>(RegistrySession&)> work = [this, &tags](RegistrySession& session) -> Task<Result<>> {
+  std::function<Task<Result<>>(RegistrySession&)> work = [this,
+                                                          &tags](RegistrySession& session) -> Task<Result<>> {
     CO_TRY(tags, co_await client_.tags(session));
     co_return Result<>{};
   };
@@ -244,11 +280,13 @@ Task<Result<>> ImagePull::pull_all(ImageRef ref, PullOptions options, Report rep
     auto done = co_await pull(ref, options, heard);
     if (!done) co_return std::unexpected(done.error());
   }
-  report({.status = (newer ? "Status: Downloaded newer image for " : "Status: Image is up to date for ") + ref.familiar_name()});
+  report({.status = (newer ? "Status: Downloaded newer image for " : "Status: Image is up to date for ") +
+                    ref.familiar_name()});
   co_return Result<>{};
 }
 
-Task<Result<std::string>> ImagePull::pull_for_task(std::string reference, std::string auth, std::shared_ptr<Halt> halt) {
+Task<Result<std::string>> ImagePull::pull_for_task(std::string reference, std::string auth,
+                                                   std::shared_ptr<Halt> halt) {
   CO_TRY(ImageRef ref, parse_tagged(reference));
   PullOptions options;
   options.halt = std::move(halt);
@@ -264,7 +302,8 @@ Task<Result<std::string>> ImagePull::pull_for_task(std::string reference, std::s
 Task<Result<Described>> ImagePull::describe(ImageRef ref, RegistryAuth auth, std::shared_ptr<Halt> halt) {
   Job job{.ref = ref, .options = {.auth = auth, .halt = halt}};
   Described out;
-  std::function<Task<Result<>>(RegistrySession&)> work = [this, &job, &out](RegistrySession& session) -> Task<Result<>> {
+  std::function<Task<Result<>>(RegistrySession&)> work = [this, &job,
+                                                          &out](RegistrySession& session) -> Task<Result<>> {
     auto top = co_await client_.manifest(session, job.ref.digest.empty() ? job.ref.tag : job.ref.digest);
     if (!top) co_return std::unexpected(not_found(job.ref, top.error(), job.options.auth));
     out = {top->digest, top->media_type, top->text.size(), {}};
@@ -274,7 +313,8 @@ Task<Result<Described>> ImagePull::describe(ImageRef ref, RegistryAuth auth, std
       co_return Result<>{};
     }
     CO_TRY(const ManifestParts parts, parse_manifest(top->text));
-    CO_TRY(const std::string config, co_await client_.config(session, parts.config_digest, parts.config_size));
+    CO_TRY(const std::string config,
+           co_await client_.config(session, parts.config_digest, parts.config_size));
     CO_TRY(const Image image, image_from_config(config, parts.config_digest, layers_));
     out.platforms.push_back({image.os, image.architecture, image.variant});
     co_return Result<>{};

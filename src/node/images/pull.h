@@ -1,5 +1,6 @@
-// docker pull: images from registries. Layers come up to three at a time over all pulls, are verified, and are unpacked in order while
-// others still come. An image appears only when it is whole; what a pull that failed has fetched goes, unless something else uses it.
+// docker pull: images from registries. Layers come up to three at a time over all pulls, are verified, and
+// are unpacked in order while others still come. An image appears only when it is whole; what a pull that
+// failed has fetched goes, unless something else uses it.
 #pragma once
 #include "image/progress.h"
 #include "node/images/images.h"
@@ -43,14 +44,20 @@ struct Described {
 class ImagePull {
  public:
   ImagePull(Loop& loop, RegistryClient& client, Images& images, Layers& layers, Events& events)
-      : loop_(loop), client_(client), images_(images), layers_(layers), events_(events), slots_(client.options().max_concurrent_downloads) {}
+      : loop_(loop),
+        client_(client),
+        images_(images),
+        layers_(layers),
+        events_(events),
+        slots_(client.options().max_concurrent_downloads) {}
 
   /// The image's id.
   Task<Result<std::string>> pull(ImageRef ref, PullOptions options, Report report);
   /// pull -a: every tag of the repository.
   Task<Result<>> pull_all(ImageRef ref, PullOptions options, Report report);
   /// For a task of the cluster: nobody watches. `auth`: an X-Registry-Auth header.
-  Task<Result<std::string>> pull_for_task(std::string reference, std::string auth, std::shared_ptr<Halt> halt);
+  Task<Result<std::string>> pull_for_task(std::string reference, std::string auth,
+                                          std::shared_ptr<Halt> halt);
   Task<Result<Described>> describe(ImageRef ref, RegistryAuth auth, std::shared_ptr<Halt> halt);
 
  private:

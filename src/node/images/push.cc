@@ -25,14 +25,21 @@ std::string ImagePush::mount_source(const ImageRef& ref, const std::string& dige
   for (const auto& [id, image] : images_.all()) {
     if (std::ranges::find(image.layer_digests, digest) == image.layer_digests.end()) continue;
     for (const auto& known : image.repo_digests)
-      if (const auto other = parse_reference(known); other && other->domain == ref.domain && other->path != ref.path) return other->path;
+      if (const auto other = parse_reference(known);
+          other && other->domain == ref.domain && other->path != ref.path)
+        return other->path;
   }
   return "";
 }
 
 // Monolithic: the upload that was begun at `location` gets the whole blob and its digest in one request.
-Task<Result<>> ImagePush::upload(RegistrySession& session, std::string digest, std::string location, std::function<void(int64_t)> progress) {
-  HttpCall put{.method = "PUT", .url = add_query(std::move(location), "digest", digest), .headers = {{"Content-Type", "application/octet-stream"}}, .send_file = layers_.blob_path(digest), .progress = std::move(progress)};
+Task<Result<>> ImagePush::upload(RegistrySession& session, std::string digest, std::string location,
+                                 std::function<void(int64_t)> progress) {
+  HttpCall put{.method = "PUT",
+               .url = add_query(std::move(location), "digest", digest),
+               .headers = {{"Content-Type", "application/octet-stream"}},
+               .send_file = layers_.blob_path(digest),
+               .progress = std::move(progress)};
   const std::string text = call_text("PUT", put.url.substr(0, put.url.find('?')));
   CO_TRY(const auto answer, co_await client_.call(session, std::move(put), 1));
   if (answer.status == 201 || answer.status == 204) co_return Result<>{};
@@ -59,9 +66,12 @@ Task<Result<>> ImagePush::send_layer(RegistrySession& session, Job& job, size_t 
       job.say(at, "Mounted from " + from);
       co_return Result<>{};
     }
-    if (begun.status != 202 || begun.headers["location"].empty()) co_return std::unexpected(registry_error(begun.status, begun.body, text));
+    if (begun.status != 202 || begun.headers["location"].empty())
+      co_return std::unexpected(registry_error(begun.status, begun.body, text));
     job.say(at, "Pushing", 1, size);
-    auto sent = co_await upload(session, digest, resolve_location(session.url("/blobs/uploads/"), begun.headers["location"]), progress);
+    auto sent = co_await upload(session, digest,
+                                resolve_location(session.url("/blobs/uploads/"), begun.headers["location"]),
+                                progress);
     if (sent) {
       job.say(at, "Pushed");
       co_return sent;
@@ -91,8 +101,10 @@ Task<Result<>> ImagePush::send_config(RegistrySession& session, Job& job) {
   HttpCall post{.method = "POST", .url = session.url("/blobs/uploads/")};
   const std::string text = call_text("POST", post.url);
   CO_TRY(auto begun, co_await client_.call(session, std::move(post)));
-  if (begun.status != 202 || begun.headers["location"].empty()) co_return std::unexpected(registry_error(begun.status, begun.body, text));
-  co_return co_await upload(session, job.image.id, resolve_location(session.url("/blobs/uploads/"), begun.headers["location"]), {});
+  if (begun.status != 202 || begun.headers["location"].empty())
+    co_return std::unexpected(registry_error(begun.status, begun.body, text));
+  co_return co_await upload(session, job.image.id,
+                            resolve_location(session.url("/blobs/uploads/"), begun.headers["location"]), {});
 }
 
 Task<Result<>> ImagePush::push_tag(RegistrySession& session, Job& job) {
@@ -102,17 +114,22 @@ Task<Result<>> ImagePush::push_tag(RegistrySession& session, Job& job) {
   blobs.push_back(job.image.id);
   const Images::Pin pin(images_, blobs);
   for (const auto& digest : blobs)
-    if (!layers_.has_blob(digest)) co_return fail(Code::kInternal, "blob " + digest + " of the image is gone");
+    if (!layers_.has_blob(digest))
+      co_return fail(Code::kInternal, "blob " + digest + " of the image is gone");
   for (const auto& digest : job.image.layer_digests)
     if (const std::string from = mount_source(job.ref, digest); !from.empty())
-      if (const std::string scope = repository_scope(from, false); std::ranges::find(session.scopes, scope) == session.scopes.end()) session.scopes.push_back(scope);
+      if (const std::string scope = repository_scope(from, false);
+          std::ranges::find(session.scopes, scope) == session.scopes.end())
+        session.scopes.push_back(scope);
   const auto inner = std::make_shared<Halt>();
   job.halt->on_halt(inner.get(), [inner] { inner->halt(); });
   session.halt = inner;
   // The first answer decides about the endpoint and brings the token: the layers do not ask for one each.
   HttpCall first{.method = "HEAD", .url = session.url("/blobs/" + job.image.id)};
   auto reached = co_await client_.call(session, std::move(first));
-  if (reached && reached->status != 200 && reached->status != 404) reached = std::unexpected(registry_error(reached->status, reached->body, call_text("HEAD", session.url("/blobs/" + job.image.id))));
+  if (reached && reached->status != 200 && reached->status != 404)
+    reached = std::unexpected(registry_error(reached->status, reached->body,
+                                             call_text("HEAD", session.url("/blobs/" + job.image.id))));
   if (reached) {
     Scope scope;
     for (size_t i = 0; i < job.sizes.size(); ++i) scope.spawn(push_layer(session, job, i));
@@ -124,10 +141,14 @@ Task<Result<>> ImagePush::push_tag(RegistrySession& session, Job& job) {
   CO_TRYV(job.outcome);
   if (job.halt->halted()) co_return fail(Code::kCancelled, "context canceled");
   CO_TRYV(co_await send_config(session, job));
-  HttpCall put{.method = "PUT", .url = session.url("/manifests/" + job.ref.tag), .headers = {{"Content-Type", manifest_media_type(job.image.manifest)}}, .body = job.image.manifest};
+  HttpCall put{.method = "PUT",
+               .url = session.url("/manifests/" + job.ref.tag),
+               .headers = {{"Content-Type", manifest_media_type(job.image.manifest)}},
+               .body = job.image.manifest};
   const std::string text = call_text("PUT", put.url);
   CO_TRY(const auto answer, co_await client_.call(session, std::move(put)));
-  if (answer.status != 201 && answer.status != 200) co_return std::unexpected(registry_error(answer.status, answer.body, text));
+  if (answer.status != 201 && answer.status != 200)
+    co_return std::unexpected(registry_error(answer.status, answer.body, text));
   co_return Result<>{};
 }
 
@@ -142,16 +163,22 @@ Task<Result<>> ImagePush::push(ImageRef ref, RegistryAuth auth, std::shared_ptr<
         known = true;
         if (ref.tag.empty() || own->tag == ref.tag) wanted.push_back(*own);
       }
-  if (wanted.empty()) co_return fail(Code::kNotFound, known ? "tag does not exist: " + ref.familiar() : "An image does not exist locally with the tag: " + ref.familiar_name());
+  if (wanted.empty())
+    co_return fail(Code::kNotFound,
+                   known ? "tag does not exist: " + ref.familiar()
+                         : "An image does not exist locally with the tag: " + ref.familiar_name());
   std::ranges::sort(wanted, {}, &ImageRef::tag);
   for (const auto& own : wanted) {
     CO_TRY(const Image* image, images_.find(own.familiar()));
     Job job{.ref = own, .halt = halt, .report = report, .image = *image};
     for (size_t i = job.image.diff_ids.size(); i-- > 0;) job.say(i, "Preparing");
-    std::function<Task<Result<>>(RegistrySession&)> work = [this, &job](RegistrySession& session) { return push_tag(session, job); };
+    std::function<Task<Result<>>(RegistrySession&)> work = [this, &job](RegistrySession& session) {
+      return push_tag(session, job);
+    };
     auto done = co_await client_.on_endpoints(own, true, auth, halt, work);
     if (!done) co_return done;
-    CO_TRYV(co_await images_.add_repo_digest(job.image.id, own.familiar_name() + "@" + job.image.manifest_digest));
+    CO_TRYV(co_await images_.add_repo_digest(job.image.id,
+                                             own.familiar_name() + "@" + job.image.manifest_digest));
     const auto size = static_cast<int64_t>(job.image.manifest.size());
     report({.status = own.tag + ": digest: " + job.image.manifest_digest + " size: " + std::to_string(size)});
     report({.tag = own.tag, .digest = job.image.manifest_digest, .size_bytes = size});

@@ -1,4 +1,5 @@
-// Conversations with registries: finds the endpoint that answers, proves who asks, repeats what broke, turns statuses into Docker's errors.
+// Conversations with registries: finds the endpoint that answers, proves who asks, repeats what broke, turns
+// statuses into Docker's errors.
 #pragma once
 #include "image/index.h"
 #include "image/registry.h"
@@ -10,11 +11,11 @@ namespace panal {
 /// One repository at one endpoint, for one operation. Several steps may use it at once.
 struct RegistrySession {
   RegistryEndpoint endpoint;
-  std::string path;                 // "library/alpine"
+  std::string path;  // "library/alpine"
   std::vector<std::string> scopes;
   RegistryAuth auth;
   std::shared_ptr<Halt> halt;
-  std::string authorization;        // header, once the registry has asked for one
+  std::string authorization;  // header, once the registry has asked for one
   std::string url(const std::string& rest) const { return endpoint.url + "/v2/" + path + rest; }
 };
 
@@ -30,13 +31,16 @@ class RegistryClient {
  public:
   static constexpr int64_t kMaxManifest = 4 << 20, kMaxConfig = 8 << 20, kMaxToken = 1 << 20;
 
-  RegistryClient(Loop& loop, HttpClient& http, RegistryOptions options) : loop_(loop), http_(http), options_(std::move(options)) {}
+  RegistryClient(Loop& loop, HttpClient& http, RegistryOptions options)
+      : loop_(loop), http_(http), options_(std::move(options)) {}
   const RegistryOptions& options() const { return options_; }
   /// On reload: operations that run keep what they began with.
   void set_options(RegistryOptions options) { options_ = std::move(options); }
 
-  /// Runs `work` on a session for each endpoint of the repository until one succeeds; mirrors and endpoints without an answer are passed over.
-  Task<Result<>> on_endpoints(ImageRef ref, bool push, RegistryAuth auth, std::shared_ptr<Halt> halt, std::function<Task<Result<>>(RegistrySession&)> work);
+  /// Runs `work` on a session for each endpoint of the repository until one succeeds; mirrors and endpoints
+  /// without an answer are passed over.
+  Task<Result<>> on_endpoints(ImageRef ref, bool push, RegistryAuth auth, std::shared_ptr<Halt> halt,
+                              std::function<Task<Result<>>(RegistrySession&)> work);
   /// One exchange with authentication; `attempts` when the connection breaks or the registry is overloaded.
   Task<Result<HttpAnswer>> call(RegistrySession& session, HttpCall call, int attempts = 4);
   /// By tag or digest. Verified when by digest; `size` -1: unknown.
@@ -50,7 +54,8 @@ class RegistryClient {
   std::function<std::string(std::string_view)> sha256;
 
  private:
-  Task<Result<>> authorize(RegistrySession& session, std::string challenge_header, std::string call, bool offline, std::string* refresh);
+  Task<Result<>> authorize(RegistrySession& session, std::string challenge_header, std::string call,
+                           bool offline, std::string* refresh);
   Task<Result<RegistryLogin>> login_at(RegistrySession& session);
   Task<std::vector<RegistryEndpoint>> endpoints(std::string domain, bool with_mirrors);
 

@@ -22,7 +22,9 @@ struct QueueLoop final : Loop {
     return 1;
   }
   void cancel(TimerId) override {}
-  void offload(std::function<void()> work, std::function<void()> done) override { work(), queue.push_back(std::move(done)); }
+  void offload(std::function<void()> work, std::function<void()> done) override {
+    work(), queue.push_back(std::move(done));
+  }
 };
 
 /// Answers as the test says, and remembers what it was asked.
@@ -41,7 +43,9 @@ std::string authorization(const HttpCall& call) {
   return it == call.headers.end() ? "" : it->second;
 }
 
-HttpAnswer unauthorized(std::string challenge) { return {.status = 401, .headers = {{"www-authenticate", std::move(challenge)}}}; }
+HttpAnswer unauthorized(std::string challenge) {
+  return {.status = 401, .headers = {{"www-authenticate", std::move(challenge)}}};
+}
 
 struct Fixture {
   QueueLoop loop;
@@ -77,8 +81,10 @@ TEST_CASE("a token is fetched when it is asked for, kept, and fetched again when
   int tokens = 0;
   std::string good = "Bearer t1";
   f.http.answer = [&](const HttpCall& c) -> Result<HttpAnswer> {
-    if (c.url.starts_with("https://auth.test/")) return HttpAnswer{.status = 200, .body = "{\"token\":\"t" + std::to_string(++tokens) + "\"}"};
-    if (authorization(c) != good) return unauthorized("Bearer realm=\"https://auth.test/token\",service=\"s\"");
+    if (c.url.starts_with("https://auth.test/"))
+      return HttpAnswer{.status = 200, .body = "{\"token\":\"t" + std::to_string(++tokens) + "\"}"};
+    if (authorization(c) != good)
+      return unauthorized("Bearer realm=\"https://auth.test/token\",service=\"s\"");
     return HttpAnswer{.status = 200};
   };
   CHECK(f.get("https://host.test/v2/a/b/x")->status == 200);
@@ -98,11 +104,14 @@ TEST_CASE("credentials are shown to the registry and its token server, and to no
   Fixture f;
   f.session.auth = {.username = "me", .password = "secret"};
   const std::string basic = "Basic " + base64("me:secret");
-  f.http.answer = [&](const HttpCall& c) -> Result<HttpAnswer> { return authorization(c) == basic ? HttpAnswer{.status = 200} : unauthorized("Basic realm=\"r\""); };
+  f.http.answer = [&](const HttpCall& c) -> Result<HttpAnswer> {
+    return authorization(c) == basic ? HttpAnswer{.status = 200} : unauthorized("Basic realm=\"r\"");
+  };
   CHECK(f.get("https://host.test/v2/a/b/x")->status == 200);
   CHECK(f.get("https://other.test/upload")->status == 401);
   CHECK(f.get("http://host.test/v2/a/b/x")->status == 401);
-  for (const auto& c : f.http.calls) CHECK((authorization(c).empty() || c.url.starts_with("https://host.test/")));
+  for (const auto& c : f.http.calls)
+    CHECK((authorization(c).empty() || c.url.starts_with("https://host.test/")));
   f.session.auth = {}, f.session.authorization = "";
   const auto refused = f.get("https://host.test/v2/a/b/x");
   CHECK(refused.error().message == "Get \"https://host.test/v2/a/b/x\": no basic auth credentials");
@@ -112,11 +121,13 @@ TEST_CASE("what the token does not allow is denied") {
   Fixture f;
   f.http.answer = [&](const HttpCall& c) -> Result<HttpAnswer> {
     if (c.url.starts_with("https://auth.test/")) return HttpAnswer{.status = 200, .body = R"({"token":"t"})"};
-    return unauthorized(std::string("Bearer realm=\"https://auth.test/token\"") + (authorization(c).empty() ? "" : ",error=\"insufficient_scope\""));
+    return unauthorized(std::string("Bearer realm=\"https://auth.test/token\"") +
+                        (authorization(c).empty() ? "" : ",error=\"insufficient_scope\""));
   };
   const auto answer = f.get("https://host.test/v2/a/b/x");
   REQUIRE(answer);
-  CHECK(registry_error(answer->status, answer->body, "").message == "denied: requested access to the resource is denied");
+  CHECK(registry_error(answer->status, answer->body, "").message ==
+        "denied: requested access to the resource is denied");
 }
 
 TEST_CASE("a busy registry is asked again, a few times; a broken connection too") {
@@ -131,12 +142,15 @@ TEST_CASE("a busy registry is asked again, a few times; a broken connection too"
   CHECK(f.get("https://host.test/v2/")->status == 503);
   CHECK(left == 96);
   f.http.calls.clear();
-  f.http.answer = [&](const HttpCall&) -> Result<HttpAnswer> { return fail(Code::kTimeout, "unexpected EOF"); };
+  f.http.answer = [&](const HttpCall&) -> Result<HttpAnswer> {
+    return fail(Code::kTimeout, "unexpected EOF");
+  };
   CHECK(f.get("https://host.test/v2/").error().message == "Get \"https://host.test/v2/\": unexpected EOF");
   CHECK(f.http.calls.size() == 4);
 }
 
-TEST_CASE("the next endpoint is asked when one cannot be reached, after a mirror always, after an answer never") {
+TEST_CASE(
+    "the next endpoint is asked when one cannot be reached, after a mirror always, after an answer never") {
   Fixture f;
   std::vector<std::string> asked;
   Code said = Code::kUnavailable;
@@ -146,7 +160,8 @@ TEST_CASE("the next endpoint is asked when one cannot be reached, after a mirror
       asked.push_back(s.endpoint.url + (s.auth.empty() ? "" : " as " + s.auth.username));
       co_return fail(said, "no");
     };
-    return f.run(f.client.on_endpoints({domain, "library/a", "1", ""}, false, {.username = "me"}, f.halt, work));
+    return f.run(
+        f.client.on_endpoints({domain, "library/a", "1", ""}, false, {.username = "me"}, f.halt, work));
   };
   (void)ask("docker.io");
   CHECK(asked == std::vector<std::string>{"https://mirror.test", "https://registry-1.docker.io as me"});
@@ -165,22 +180,31 @@ TEST_CASE("the next endpoint is asked when one cannot be reached, after a mirror
 TEST_CASE("a manifest by digest is what its digest says") {
   Fixture f;
   const std::string text = R"({"schemaVersion":2,"manifests":[]})";
-  f.http.answer = [&](const HttpCall&) -> Result<HttpAnswer> { return HttpAnswer{.status = 200, .body = text}; };
+  f.http.answer = [&](const HttpCall&) -> Result<HttpAnswer> {
+    return HttpAnswer{.status = 200, .body = text};
+  };
   const auto by_tag = f.run(f.client.manifest(f.session, "latest"));
   REQUIRE(by_tag);
   CHECK(by_tag->digest == "sha256:" + text);
   CHECK(by_tag->media_type == "application/vnd.oci.image.index.v1+json");
   CHECK(f.run(f.client.manifest(f.session, "sha256:" + text)));
-  CHECK(f.run(f.client.manifest(f.session, "sha256:other")).error().message == "manifest verification failed for digest sha256:other");
-  CHECK(f.run(f.client.config(f.session, "sha256:other", 10)).error().message == "image config verification failed for digest sha256:other");
+  CHECK(f.run(f.client.manifest(f.session, "sha256:other")).error().message ==
+        "manifest verification failed for digest sha256:other");
+  CHECK(f.run(f.client.config(f.session, "sha256:other", 10)).error().message ==
+        "image config verification failed for digest sha256:other");
   CHECK(f.run(f.client.config(f.session, "sha256:other", 100 << 20)).error().code == Code::kTooLarge);
 }
 
 TEST_CASE("tags come page by page, from one registry only") {
   Fixture f;
   f.http.answer = [&](const HttpCall& c) -> Result<HttpAnswer> {
-    if (c.url.ends_with("/tags/list")) return HttpAnswer{.status = 200, .headers = {{"link", "</v2/a/b/tags/list?last=2>; rel=\"next\""}}, .body = R"({"tags":["1","2"]})"};
-    return HttpAnswer{.status = 200, .headers = {{"link", "<https://elsewhere.test/x>; rel=\"next\""}}, .body = R"({"tags":["3"]})"};
+    if (c.url.ends_with("/tags/list"))
+      return HttpAnswer{.status = 200,
+                        .headers = {{"link", "</v2/a/b/tags/list?last=2>; rel=\"next\""}},
+                        .body = R"({"tags":["1","2"]})"};
+    return HttpAnswer{.status = 200,
+                      .headers = {{"link", "<https://elsewhere.test/x>; rel=\"next\""}},
+                      .body = R"({"tags":["3"]})"};
   };
   CHECK(f.run(f.client.tags(f.session)).value() == std::vector<std::string>{"1", "2", "3"});
   CHECK(f.http.calls.size() == 2);
@@ -190,15 +214,22 @@ TEST_CASE("login") {
   Fixture f;
   const std::string basic = "Basic " + base64("me:secret");
   f.http.answer = [&](const HttpCall& c) -> Result<HttpAnswer> {
-    if (c.url.starts_with("https://auth.test/")) return authorization(c) == basic ? HttpAnswer{.status = 200, .body = R"({"token":"t","refresh_token":"r"})"} : HttpAnswer{.status = 401};
-    return authorization(c) == "Bearer t" ? HttpAnswer{.status = 200} : unauthorized("Bearer realm=\"https://auth.test/token\"");
+    if (c.url.starts_with("https://auth.test/"))
+      return authorization(c) == basic
+                 ? HttpAnswer{.status = 200, .body = R"({"token":"t","refresh_token":"r"})"}
+                 : HttpAnswer{.status = 401};
+    return authorization(c) == "Bearer t" ? HttpAnswer{.status = 200}
+                                          : unauthorized("Bearer realm=\"https://auth.test/token\"");
   };
-  const auto good = f.run(f.client.login({.username = "me", .password = "secret", .server_address = "https://index.docker.io/v1/"}, f.halt));
+  const auto good = f.run(f.client.login(
+      {.username = "me", .password = "secret", .server_address = "https://index.docker.io/v1/"}, f.halt));
   REQUIRE(good);
   CHECK(good->status == "Login Succeeded");
   CHECK(good->identity_token == "r");
   CHECK(f.http.calls[0].url == "https://registry-1.docker.io/v2/");
-  CHECK(f.run(f.client.login({.username = "me", .password = "wrong", .server_address = "host.test"}, f.halt)).error().code == Code::kUnauthorized);
+  CHECK(f.run(f.client.login({.username = "me", .password = "wrong", .server_address = "host.test"}, f.halt))
+            .error()
+            .code == Code::kUnauthorized);
 }
 
 }  // namespace panal

@@ -25,7 +25,8 @@ Task<void> Containers::pack_logs(LivePtr live) {
     if (!next) break;
     const auto work = [&next] { return pack_log(*next); };
     if (auto packed = co_await blocking(loop_, work); !packed) {
-      log::warn("msg=\"a log file stays unpacked\" container={} error=\"{}\"", live->c.id, packed.error().message);
+      log::warn("msg=\"a log file stays unpacked\" container={} error=\"{}\"", live->c.id,
+                packed.error().message);
       break;
     }
   }

@@ -37,7 +37,9 @@ std::map<uint64_t, LogSegment> numbered_files(const std::string& path) {
     const auto number = parse_int(rest);
     if (!number || *number <= 0 || (rest[0] < '1' || rest[0] > '9')) continue;
     const auto n = static_cast<uint64_t>(*number);
-    if (!out.contains(n) || packed) out[n] = {n, folder + "/" + name, packed, false};  // a crash in between leaves both: the packed one is whole
+    if (!out.contains(n) || packed)
+      out[n] = {n, folder + "/" + name, packed,
+                false};  // a crash in between leaves both: the packed one is whole
   }
   return out;
 }
@@ -64,7 +66,9 @@ std::vector<LogSegment> log_segments(const std::string& path) {
   if (live) {
     bool known = false;
     for (auto& [number, segment] : files)
-      if (const auto s = segment.packed ? std::nullopt : status_of(segment.path); s && inode_of(*s) == inode_of(*live)) segment.live = known = true;
+      if (const auto s = segment.packed ? std::nullopt : status_of(segment.path);
+          s && inode_of(*s) == inode_of(*live))
+        segment.live = known = true;
     // Not numbered yet, after turns nobody saw: one number is left out.
     const uint64_t highest = files.empty() ? 0 : files.rbegin()->first;
     if (!known) files[highest == 0 ? 1 : highest + 2] = {highest == 0 ? 1 : highest + 2, path, false, true};
@@ -81,14 +85,16 @@ Result<> prepare_log(const std::string& path, const LogLimits& limits) {
   uint64_t number = all.empty() ? 1 : all.back().number + 1;
   if (const auto live = status_of(path)) {
     --number;
-    if (all.back().path == path && ::link(path.c_str(), numbered(path, number).c_str()) != 0) return fail(sys_error(errno, "link", path));
+    if (all.back().path == path && ::link(path.c_str(), numbered(path, number).c_str()) != 0)
+      return fail(sys_error(errno, "link", path));
     if (live->st_size >= limits.max_size_bytes / 2) ++number;  // conmon counts from its start
   }
   const std::string fresh = path + ".new";
   TRYV(link_to(fresh, numbered(path, number)));
   if (::rename(fresh.c_str(), path.c_str()) != 0) return fail(sys_error(errno, "rename", fresh));
   TRYV(link_to(path + ".tmp", numbered(path, number + 1)));
-  prune(path, static_cast<size_t>(limits.max_files) - (exists(path) ? 0 : 1));  // the file that conmon is about to make counts, too
+  prune(path, static_cast<size_t>(limits.max_files) -
+                  (exists(path) ? 0 : 1));  // the file that conmon is about to make counts, too
   return {};
 }
 
@@ -101,7 +107,8 @@ void log_turned(const std::string& path, const LogLimits& limits, Hole hole) {
     const bool plain = live.path == path;
     if (plain) {
       if (::link(path.c_str(), numbered(path, live.number).c_str()) != 0) {
-        log::warn("msg=\"a log file could not be numbered\" file={} error=\"{}\"", path, sys_error(errno, "link", path).message);
+        log::warn("msg=\"a log file could not be numbered\" file={} error=\"{}\"", path,
+                  sys_error(errno, "link", path).message);
         return;
       }
       all.pop_back();
@@ -109,12 +116,14 @@ void log_turned(const std::string& path, const LogLimits& limits, Hole hole) {
         for (const auto& s : all) drop(s);
     }
     const std::string next = numbered(path, live.number + 1);
-    // One that is there is never taken away: conmon may have it open and end itself when it cannot rename it. A link leads to `next`, as a
-    // turn uses it up; a plain file is a turn on its way, of which we are told.
+    // One that is there is never taken away: conmon may have it open and end itself when it cannot rename it.
+    // A link leads to `next`, as a turn uses it up; a plain file is a turn on its way, of which we are told.
     if (::symlink(file_name(next).c_str(), (path + ".tmp").c_str()) != 0 && errno != EEXIST)
-      log::warn("msg=\"prepare the next log file\" error=\"{}\"", sys_error(errno, "symlink", path + ".tmp").message);
+      log::warn("msg=\"prepare the next log file\" error=\"{}\"",
+                sys_error(errno, "symlink", path + ".tmp").message);
     const auto again = log_segments(path);
-    if (!again.empty() && again.back().number == live.number && again.back().path != path) break;  // else it was turned over meanwhile
+    if (!again.empty() && again.back().number == live.number && again.back().path != path)
+      break;  // else it was turned over meanwhile
   }
   prune(path, static_cast<size_t>(limits.max_files));
 }
@@ -136,10 +145,13 @@ Result<> pack_log(const LogSegment& segment) {
   if (!zip) return fail(Code::kInternal, "gzdopen " + part + ": out of memory");
   std::string buffer(65536, '\0');
   bool good = true;
-  for (ssize_t n; good && (n = ::read(in.get(), buffer.data(), buffer.size())) != 0;) good = n > 0 && ::gzwrite(zip, buffer.data(), static_cast<unsigned>(n)) == n;
+  for (ssize_t n; good && (n = ::read(in.get(), buffer.data(), buffer.size())) != 0;)
+    good = n > 0 && ::gzwrite(zip, buffer.data(), static_cast<unsigned>(n)) == n;
   good = ::gzclose(zip) == Z_OK && good;
   // Removed meanwhile: it stays so.
-  if (good) good = exists(segment.path) && ::fsync(out.get()) == 0 && ::rename(part.c_str(), (segment.path + ".gz").c_str()) == 0;
+  if (good)
+    good = exists(segment.path) && ::fsync(out.get()) == 0 &&
+           ::rename(part.c_str(), (segment.path + ".gz").c_str()) == 0;
   ::unlink(good ? segment.path.c_str() : part.c_str());
   return good ? Result<>{} : fail(Code::kInternal, "pack " + segment.path + " failed");
 }
@@ -155,7 +167,8 @@ Result<Fd> open_segment(const LogSegment& segment) {
   if (!zip) return fail(Code::kInternal, "gzdopen " + segment.path + ": out of memory");
   std::string buffer(65536, '\0');
   Result<> done;
-  for (int n; done && (n = ::gzread(zip, buffer.data(), static_cast<unsigned>(buffer.size()))) > 0;) done = write_all(copy.get(), {buffer.data(), static_cast<size_t>(n)});
+  for (int n; done && (n = ::gzread(zip, buffer.data(), static_cast<unsigned>(buffer.size()))) > 0;)
+    done = write_all(copy.get(), {buffer.data(), static_cast<size_t>(n)});
   ::gzclose_r(zip);
   if (!done) return std::unexpected(done.error());
   return copy;

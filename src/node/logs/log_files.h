@@ -3,12 +3,14 @@
 //   container.log        the one being written: a symbolic link to the latest number, or a plain file
 //   container.log.7      number 7; numbers only grow
 //   container.log.5.gz   an older one, packed
-//   container.log.tmp -> container.log.8   what conmon opens when the limit is reached and renames over container.log
+//   container.log.tmp -> container.log.8   what conmon opens when the limit is reached and renames over
+//   container.log
 //
-// conmon (2.1 to 2.2) turns its log over by itself, also while no daemon runs: it opens container.log.tmp and renames it over
-// container.log, whose old content would be lost. The prepared link makes the new file a numbered one, which the next turn leaves in
-// place. A second turn that the daemon has not seen makes a plain file: its number is found out by its inode, and a number left out says
-// that lines may be missing before it. So `docker logs` loses nothing while the daemon keeps up, and the disk is bounded always.
+// conmon (2.1 to 2.2) turns its log over by itself, also while no daemon runs: it opens container.log.tmp and
+// renames it over container.log, whose old content would be lost. The prepared link makes the new file a
+// numbered one, which the next turn leaves in place. A second turn that the daemon has not seen makes a plain
+// file: its number is found out by its inode, and a number left out says that lines may be missing before it.
+// So `docker logs` loses nothing while the daemon keeps up, and the disk is bounded always.
 #pragma once
 #include <cstdint>
 #include <optional>
@@ -34,8 +36,8 @@ std::vector<LogSegment> log_segments(const std::string& path);
 Result<> prepare_log(const std::string& path, const LogLimits& limits);
 
 enum class Hole { kKeepOlder, kDropOlder };
-/// After conmon may have turned the log over: numbers what is new, prepares the next turn, removes what is too old. `hole`: what becomes
-/// of older files when lines may be missing after them.
+/// After conmon may have turned the log over: numbers what is new, prepares the next turn, removes what is
+/// too old. `hole`: what becomes of older files when lines may be missing after them.
 void log_turned(const std::string& path, const LogLimits& limits, Hole hole);
 
 /// The next file to pack, if the limits ask for it.

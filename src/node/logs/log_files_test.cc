@@ -33,7 +33,10 @@ struct Monitor {
     REQUIRE(static_cast<bool>(fd));
   }
   void write(int lines) {
-    for (int i = 0; i < lines; ++i) REQUIRE(write_all(fd.get(), "2026-11-20T16:57:59.000000001+00:00 stdout F " + std::to_string(++written) + "\n").has_value());
+    for (int i = 0; i < lines; ++i)
+      REQUIRE(write_all(fd.get(),
+                        "2026-11-20T16:57:59.000000001+00:00 stdout F " + std::to_string(++written) + "\n")
+                  .has_value());
   }
   void turn() {
     const std::string fresh = path + ".tmp";
@@ -43,7 +46,9 @@ struct Monitor {
   }
   std::string numbers() const {
     std::string out;
-    for (const auto& s : log_segments(path)) out += (out.empty() ? "" : " ") + std::to_string(s.number) + (s.packed ? "z" : "") + (s.live ? "*" : "");
+    for (const auto& s : log_segments(path))
+      out +=
+          (out.empty() ? "" : " ") + std::to_string(s.number) + (s.packed ? "z" : "") + (s.live ? "*" : "");
     return out;
   }
   bool advance(LogReader& reader) {
@@ -63,7 +68,9 @@ struct Monitor {
   std::vector<int> tail(size_t lines) {
     LogReader reader(path);
     Scope scope;
-    const auto run = [&]() -> Task<void> { REQUIRE((co_await reader.seek_tail(loop, lines, [](const LogLine&) { return true; })).has_value()); };
+    const auto run = [&]() -> Task<void> {
+      REQUIRE((co_await reader.seek_tail(loop, lines, [](const LogLine&) { return true; })).has_value());
+    };
     scope.spawn(run());
     return rest(reader);
   }
@@ -106,7 +113,8 @@ TEST_CASE("log files: a turn on its way is left alone, also one that found no li
   m.start();
   m.write(2), m.turn(), m.write(2);
   const std::string fresh = m.path + ".tmp";
-  m.fd = Fd(::open(fresh.c_str(), O_WRONLY | O_TRUNC | O_CREAT | O_CLOEXEC, 0600));  // conmon's second turn, halfway
+  m.fd = Fd(::open(fresh.c_str(), O_WRONLY | O_TRUNC | O_CREAT | O_CLOEXEC,
+                   0600));  // conmon's second turn, halfway
   log_turned(m.path, kThree, Hole::kDropOlder);
   REQUIRE(::rename(fresh.c_str(), m.path.c_str()) == 0);  // conmon ends itself when this fails
   m.write(2);
@@ -203,7 +211,8 @@ TEST_CASE("log files: a restart goes on in the same file, or in the next when th
   CHECK(m.numbers() == "2 3*");
 }
 
-TEST_CASE("log files: one file is kept when only one is wanted; a plain file of an older daemon is taken over") {
+TEST_CASE(
+    "log files: one file is kept when only one is wanted; a plain file of an older daemon is taken over") {
   Monitor m;
   m.start();
   m.write(3);

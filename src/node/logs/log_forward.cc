@@ -1,5 +1,6 @@
-// Log drivers journald and syslog: each entry of a container's own log is handed on, in order, also those written while no daemon ran.
-// The container never waits for the log daemon; one that is away for longer than the log files last misses entries.
+// Log drivers journald and syslog: each entry of a container's own log is handed on, in order, also those
+// written while no daemon ran. The container never waits for the log daemon; one that is away for longer than
+// the log files last misses entries.
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/text.h"
@@ -21,16 +22,24 @@ LogReader::Place read_place(const std::string& file) {
 SyslogAddress address_of(const Container& c, const std::string& driver) {
   if (driver == "journald") return {"unixgram", "/run/systemd/journal/socket"};
   const auto it = c.host.log_config.config.find("syslog-address");
-  return parse_syslog_address(it == c.host.log_config.config.end() ? "" : it->second).value_or(SyslogAddress{"unix", "/dev/log"});
+  return parse_syslog_address(it == c.host.log_config.config.end() ? "" : it->second)
+      .value_or(SyslogAddress{"unix", "/dev/log"});
 }
 
-std::function<std::string(const LogLine&)> entry_writer(const Container& c, const std::string& driver, const std::string& hostname) {
+std::function<std::string(const LogLine&)> entry_writer(const Container& c, const std::string& driver,
+                                                        const std::string& hostname) {
   const auto entry = [](const LogLine& line) {
     const bool whole = line.text.ends_with('\n');
-    return LogEntry{line.time, line.stream == 2, !whole, whole ? line.text.substr(0, line.text.size() - 1) : line.text};
+    return LogEntry{line.time, line.stream == 2, !whole,
+                    whole ? line.text.substr(0, line.text.size() - 1) : line.text};
   };
-  if (driver == "journald") return [entry, fields = journal_fields(c)](const LogLine& line) { return journal_record(fields, entry(line)); };
-  return [entry, style = syslog_style(c, hostname, ::getpid())](const LogLine& line) { return syslog_record(style, entry(line)); };
+  if (driver == "journald")
+    return [entry, fields = journal_fields(c)](const LogLine& line) {
+      return journal_record(fields, entry(line));
+    };
+  return [entry, style = syslog_style(c, hostname, ::getpid())](const LogLine& line) {
+    return syslog_record(style, entry(line));
+  };
 }
 
 }  // namespace
@@ -40,12 +49,16 @@ Task<Result<>> Containers::check_log_sink(const Container& c, const LogPlan& pla
   const SyslogAddress address = address_of(c, plan.forward);
   auto opened = co_await paths_.log.open_sink(address.scheme, address.target);
   if (opened) co_return Result<>{};
-  co_return fail(Code::kInternal, "failed to create task for container: failed to initialize logging driver: " + (plan.forward == "journald" ? "journald is not enabled on this host" : opened.error().message));
+  co_return fail(
+      Code::kInternal,
+      "failed to create task for container: failed to initialize logging driver: " +
+          (plan.forward == "journald" ? "journald is not enabled on this host" : opened.error().message));
 }
 
 void Containers::start_forwarding(LivePtr live) {
   const auto plan = log_plan(live->c.host.log_config);
-  if (plan && !plan->forward.empty() && !std::exchange(live->forwarding, true)) scope_.spawn(forward_log(live, plan->forward));
+  if (plan && !plan->forward.empty() && !std::exchange(live->forwarding, true))
+    scope_.spawn(forward_log(live, plan->forward));
 }
 
 // While the container runs, and after its end until all is handed over; one at a time for each.
@@ -66,10 +79,13 @@ Task<void> Containers::forward_log(LivePtr live, std::string driver) {
   const auto send = [&](const std::string& entry) -> Task<void> {
     for (Duration pause = 1s; !over(); pause = std::min<Duration>(pause * 2, 60s)) {
       if (!sink)
-        if (auto opened = co_await paths_.log.open_sink(address.scheme, address.target)) sink = std::move(*opened);
+        if (auto opened = co_await paths_.log.open_sink(address.scheme, address.target))
+          sink = std::move(*opened);
       if (sink && co_await sink->send(entry)) co_return;
       sink.reset();
-      if (pause == 1s) log::warn("msg=\"the log daemon is not there\" driver={} container={} address={}", driver, live->c.id, address.target);
+      if (pause == 1s)
+        log::warn("msg=\"the log daemon is not there\" driver={} container={} address={}", driver, live->c.id,
+                  address.target);
       const MonoTime due = loop_.now() + pause;
       while (loop_.now() < due && !over()) (void)co_await live->changed.wait(loop_, due - loop_.now());
     }

@@ -54,21 +54,24 @@ Task<bool> LogReader::open(Loop& loop, LogSegment segment, size_t offset) {
   auto opened = segment.packed ? co_await blocking(loop, work) : work();
   struct stat s{};
   if (!opened || ::fstat(opened->get(), &s) != 0) co_return false;  // removed meanwhile
-  fd_ = std::move(*opened), number_ = segment.number, inode_ = segment.packed ? 0 : s.st_ino, offset_ = offset;
+  fd_ = std::move(*opened), number_ = segment.number, inode_ = segment.packed ? 0 : s.st_ino,
+  offset_ = offset;
   buffer_.clear(), at_ = 0;
   co_return true;
 }
 
 Task<bool> LogReader::advance(Loop& loop) {
   struct stat live{};
-  if (fd_ && inode_ != 0 && ::stat(path_.c_str(), &live) == 0 && live.st_ino == inode_) co_return false;  // the one being written
+  if (fd_ && inode_ != 0 && ::stat(path_.c_str(), &live) == 0 && live.st_ino == inode_)
+    co_return false;  // the one being written
   for (int tries = 0; tries < 4; ++tries) {
     const auto all = log_segments(path_);
     const auto after = std::ranges::find_if(all, [&](const LogSegment& s) {
       if (!fd_ || s.number > number_) return true;
       // The number was a guess, and the file that has it now is another.
       struct stat now{};
-      return s.number == number_ && s.live && inode_ != 0 && ::stat(s.path.c_str(), &now) == 0 && now.st_ino != inode_;
+      return s.number == number_ && s.live && inode_ != 0 && ::stat(s.path.c_str(), &now) == 0 &&
+             now.st_ino != inode_;
     });
     if (after == all.end()) co_return false;
     if (fill()) co_return true;  // what was written before the turn
@@ -106,7 +109,7 @@ Result<size_t> TailScan::scan(int fd) {
     return static_cast<size_t>(size);
   }
   off_t block_end = size;
-  std::string rest;  // from block_end on, up to the first known line start
+  std::string rest;    // from block_end on, up to the first known line start
   off_t start = size;  // where the wanted lines begin
   while (block_end > 0) {
     const off_t from = block_end > 65536 ? block_end - 65536 : 0;
@@ -114,7 +117,8 @@ Result<size_t> TailScan::scan(int fd) {
     if (::pread(fd, block.data(), block.size(), from) < 0) return fail(sys_error(errno, "read", "log"));
     block += rest;
     size_t line_end = block.size();
-    if (newest && block_end == size && !block.empty() && block.back() != '\n') line_end = block.rfind('\n') == std::string::npos ? 0 : block.rfind('\n') + 1;  // not whole yet
+    if (newest && block_end == size && !block.empty() && block.back() != '\n')
+      line_end = block.rfind('\n') == std::string::npos ? 0 : block.rfind('\n') + 1;  // not whole yet
     while (line_end > 0) {
       const size_t newline = line_end >= 2 ? block.rfind('\n', line_end - 2) : std::string::npos;
       if (newline == std::string::npos && from > 0) break;

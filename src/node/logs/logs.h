@@ -1,4 +1,5 @@
-// Reads conmon's log files (CRI format: "2026-11-20T16:57:59.123456789+00:00 stdout F text"), across the turns of log_files.h.
+// Reads conmon's log files (CRI format: "2026-11-20T16:57:59.123456789+00:00 stdout F text"), across the
+// turns of log_files.h.
 #pragma once
 #include <sys/types.h>
 
@@ -17,28 +18,32 @@ namespace panal {
 
 struct LogLine {
   WallTime time;
-  int stream = 1;       // 1 stdout, 2 stderr
-  std::string text;     // with its newline, when the program wrote one
+  int stream = 1;    // 1 stdout, 2 stderr
+  std::string text;  // with its newline, when the program wrote one
 };
 
 /// One line of the file without its final newline; nullopt when it is not one.
 std::optional<LogLine> parse_log_line(std::string_view line);
 
-/// Where the last `lines` lines that pass `keep` begin, looked for from the newest file backwards. Partial lines count as one.
+/// Where the last `lines` lines that pass `keep` begin, looked for from the newest file backwards. Partial
+/// lines count as one.
 class TailScan {
  public:
   TailScan(size_t lines, std::function<bool(const LogLine&)> keep) : lines_(lines), keep_(std::move(keep)) {}
-  /// Looks through one file, which is older than those before; the offset where the wanted lines begin as far as is known now.
+  /// Looks through one file, which is older than those before; the offset where the wanted lines begin as far
+  /// as is known now.
   Result<size_t> scan(int fd);
   bool done() const { return done_; }
 
  private:
   size_t lines_, found_ = 0;
   std::function<bool(const LogLine&)> keep_;
-  bool inside_ = false, done_ = false, newest_ = true;  // inside: the line after the current one was found; partial ones belong together
+  bool inside_ = false, done_ = false,
+       newest_ = true;  // inside: the line after the current one was found; partial ones belong together
 };
 
-/// Reads a log line by line from its oldest file on, or from the tail, to the end for now; keeps its place when the log is turned over.
+/// Reads a log line by line from its oldest file on, or from the tail, to the end for now; keeps its place
+/// when the log is turned over.
 class LogReader {
  public:
   using Keep = std::function<bool(const LogLine&)>;

@@ -44,8 +44,12 @@ struct LogFile {
     content += text;
     REQUIRE(write_file(path, content).has_value());
   }
-  void line(const std::string& text, const char* stream = "stdout", char tag = 'F') { add("2026-11-20T16:57:59.000000001+00:00 " + std::string(stream) + " " + tag + " " + text + "\n"); }
-  std::string tail(size_t lines, const std::function<bool(const LogLine&)>& keep = [](const LogLine&) { return true; }) const {
+  void line(const std::string& text, const char* stream = "stdout", char tag = 'F') {
+    add("2026-11-20T16:57:59.000000001+00:00 " + std::string(stream) + " " + tag + " " + text + "\n");
+  }
+  std::string tail(
+      size_t lines,
+      const std::function<bool(const LogLine&)>& keep = [](const LogLine&) { return true; }) const {
     LogReader reader(path);
     REQUIRE(wait_for(reader.seek_tail(now_loop, lines, keep)).has_value());
     return rest_of(reader);
@@ -62,7 +66,9 @@ TEST_CASE("one line of conmon's") {
   CHECK(l->text == "hello  world \n");
   CHECK(parse_log_line("2026-11-20T16:57:59Z stdout P part")->text == "part");
   CHECK(parse_log_line("2026-11-20T16:57:59Z stdout F ")->text == "\n");
-  for (const auto* text : {"", "x", "2026-11-20T16:57:59Z", "2026-11-20T16:57:59Z stdout", "2026-11-20T16:57:59Z stdout F", "2026-11-20T16:57:59Z stdout FF x", "when stdout F x"})
+  for (const auto* text :
+       {"", "x", "2026-11-20T16:57:59Z", "2026-11-20T16:57:59Z stdout", "2026-11-20T16:57:59Z stdout F",
+        "2026-11-20T16:57:59Z stdout FF x", "when stdout F x"})
     CHECK_MESSAGE(!parse_log_line(text), std::string(text));
 }
 

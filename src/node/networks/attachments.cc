@@ -16,16 +16,22 @@ static const ClusterNetwork* find_network(const Store& store, const std::string&
 // ---- the leader's side
 
 Task<Result<std::string>> Manager::on_attach(Peer peer, std::string bytes) {
-  if (!replica_->ready() || stopping_) co_return fail(Code::kUnavailable, "not the leader: " + leader_address());
+  if (!replica_->ready() || stopping_)
+    co_return fail(Code::kUnavailable, "not the leader: " + leader_address());
   CO_TRY(const auto wish, from_text<AttachRequest>(bytes));
   const ClusterNetwork* n = find_network(store_, wish.network);
   if (!n) co_return fail(Code::kNotFound, "network " + wish.network + " not found");
   if (!n->network.attachable || n->network.ingress)
-    co_return fail(Code::kForbidden, "Could not attach to network " + wish.network + ": rpc error: code = PermissionDenied desc = network " + wish.network + " not manually attachable");
-  if (!store_.node(peer.node_id)) co_return fail(Code::kForbidden, "node " + peer.node_id + " is not part of this swarm");
-  if (wish.id.size() != 25 || wish.name.size() > 255 || wish.aliases.size() > 256) co_return fail(Code::kInvalid, "malformed wish for an attachment");
+    co_return fail(Code::kForbidden, "Could not attach to network " + wish.network +
+                                         ": rpc error: code = PermissionDenied desc = network " +
+                                         wish.network + " not manually attachable");
+  if (!store_.node(peer.node_id))
+    co_return fail(Code::kForbidden, "node " + peer.node_id + " is not part of this swarm");
+  if (wish.id.size() != 25 || wish.name.size() > 255 || wish.aliases.size() > 256)
+    co_return fail(Code::kInvalid, "malformed wish for an attachment");
   const std::string network_id = n->meta.id;
-  if (const ClusterTask* known = store_.task(wish.id); known && known->node_id != peer.node_id) co_return fail(Code::kForbidden, "the attachment is another node's");
+  if (const ClusterTask* known = store_.task(wish.id); known && known->node_id != peer.node_id)
+    co_return fail(Code::kForbidden, "the attachment is another node's");
   if (!store_.task(wish.id)) {
     ClusterTask t;
     t.meta.id = wish.id, t.meta.created = parts_.loop.wall_now();
@@ -55,11 +61,13 @@ Task<Result<std::string>> Manager::on_attach(Peer peer, std::string bytes) {
 
 // ---- the asking node's side
 
-Task<Result<Networks::ClusterPlace>> TaskExecutor::attach(const Container& c, std::string network, const Endpoint& wish) {
+Task<Result<Networks::ClusterPlace>> TaskExecutor::attach(const Container& c, std::string network,
+                                                          const Endpoint& wish) {
   if (!ask_leader) co_return fail(Code::kNotFound, "network " + network + " not found");
   AttachRequest request{wish.attachment, network, c.id, c.name, wish.ipam.ipv4_address, wish.aliases};
   for (const std::string& name : {c.id.substr(0, 12), c.hostname})
-    if (!name.empty() && name != c.name && std::ranges::find(request.aliases, name) == request.aliases.end()) request.aliases.push_back(name);
+    if (!name.empty() && name != c.name && std::ranges::find(request.aliases, name) == request.aliases.end())
+      request.aliases.push_back(name);
   attachments_[wish.attachment] = "";
   const auto ask = [&]() -> Task<Result<Networks::ClusterPlace>> {
     CO_TRY(const std::string bytes, co_await ask_leader(kAttachMethod, to_text(request)));
@@ -85,7 +93,9 @@ Executor::Attachment TaskExecutor::attachment(const std::string& id) {
     for (const auto& [name, e] : live->c.networks) {
       if (e.attachment != id || e.index < 0) continue;
       const Phase phase = live->c.state.phase;
-      return is_up(phase) ? Attachment::kRunning : attachments_.contains(id) ? Attachment::kComing : Attachment::kNone;
+      return is_up(phase)                ? Attachment::kRunning
+             : attachments_.contains(id) ? Attachment::kComing
+                                         : Attachment::kNone;
     }
   return attachments_.contains(id) ? Attachment::kComing : Attachment::kNone;
 }
@@ -99,7 +109,9 @@ bool TaskExecutor::holds_network(const std::string& network_id) const {
 void Worker::note_attachments() {
   for (auto& [id, known] : attachments_) {
     const auto now = parts_.executor.attachment(id);
-    const TaskState state = now == Executor::Attachment::kRunning ? TaskState::kRunning : now == Executor::Attachment::kNone ? TaskState::kShutdown : TaskState::kAssigned;
+    const TaskState state = now == Executor::Attachment::kRunning ? TaskState::kRunning
+                            : now == Executor::Attachment::kNone  ? TaskState::kShutdown
+                                                                  : TaskState::kAssigned;
     if (state <= known.state) continue;
     known.state = state, known.healthy = state == TaskState::kRunning;
     known.message = state == TaskState::kRunning ? "started" : "shutdown";

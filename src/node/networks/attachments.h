@@ -1,6 +1,7 @@
-// Plain containers on attachable overlay networks: a node asks the leader for a place, which is a task without a service in the replicated
-// state. It has its address from the cluster's allocator, stands in the endpoint tables, and goes when its node says that the container
-// is gone, or with the node. Include in .cc files only.
+// Plain containers on attachable overlay networks: a node asks the leader for a place, which is a task
+// without a service in the replicated state. It has its address from the cluster's allocator, stands in the
+// endpoint tables, and goes when its node says that the container is gone, or with the node. Include in .cc
+// files only.
 #pragma once
 #include "model/cluster_json.h"
 
@@ -15,7 +16,8 @@ struct AttachRequest {
 };
 template <class A>
 void fields(A& a, AttachRequest& r) {
-  a("ID", r.id), a("Network", r.network), a("Container", r.container_id), a("Name", r.name), a.opt("Address", r.address), a.opt("Aliases", r.aliases);
+  a("ID", r.id), a("Network", r.network), a("Container", r.container_id), a("Name", r.name),
+      a.opt("Address", r.address), a.opt("Aliases", r.aliases);
 }
 
 struct AttachReply {

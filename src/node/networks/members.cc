@@ -11,7 +11,9 @@ BridgeOptions options_of(const Network& n) {
   return read ? *read : BridgeOptions{};
 }
 
-std::string interface_name(const Network& n, int index) { return options_of(n).interface_prefix + std::to_string(index); }
+std::string interface_name(const Network& n, int index) {
+  return options_of(n).interface_prefix + std::to_string(index);
+}
 
 std::set<IpAddress> Networks::taken(const Network& n) const {
   std::set<IpAddress> out;
@@ -32,19 +34,27 @@ Result<IpAddress> Networks::choose_address(const Network& n, bool six, const std
   const auto used = taken(n);
   if (!wanted.empty()) {
     const auto ip = parse_ip(wanted);
-    if (!ip || ip->six != six) return fail(Code::kInvalid, std::string("invalid IPv") + (six ? "6" : "4") + " address: " + wanted);
-    if (!subnet || !subnet->contains(*ip)) return fail(Code::kInvalid, "invalid config for network " + n.name + ": no configured subnet contains IP address " + wanted);
+    if (!ip || ip->six != six)
+      return fail(Code::kInvalid, std::string("invalid IPv") + (six ? "6" : "4") + " address: " + wanted);
+    if (!subnet || !subnet->contains(*ip))
+      return fail(Code::kInvalid, "invalid config for network " + n.name +
+                                      ": no configured subnet contains IP address " + wanted);
     if (n.driver == "bridge" && used.contains(*ip)) return fail(Code::kForbidden, "Address already in use");
     return *ip;
   }
   auto& last = last_address_[{n.id, six}];
   const auto ip = free_ip(*subnet, parse_subnet(pool->ip_range).value_or(*subnet), used, last);
-  if (!ip) return fail(Code::kForbidden, std::string("no available IPv") + (six ? "6" : "4") + " addresses on this network's address pools: " + n.name + " (" + n.id + ")");
+  if (!ip)
+    return fail(Code::kForbidden, std::string("no available IPv") + (six ? "6" : "4") +
+                                      " addresses on this network's address pools: " + n.name + " (" + n.id +
+                                      ")");
   return last = *ip;
 }
 
 static Networks::Member member_of(const Container& c, const Endpoint& e, const Network& n) {
-  Networks::Member m{c.id, c.name, e.endpoint_id, e.mac_address, e.ip_address + "/" + std::to_string(e.ip_prefix_len), "", {}};
+  Networks::Member m{
+      c.id, c.name, e.endpoint_id, e.mac_address, e.ip_address + "/" + std::to_string(e.ip_prefix_len),
+      "",   {}};
   if (!e.ip6_address.empty()) m.address6_cidr = e.ip6_address + "/" + std::to_string(e.ip6_prefix_len);
   if (n.name == "bridge") return m;  // the default bridge knows no names
   m.names = e.dns_names;
@@ -55,14 +65,17 @@ Task<Result<>> Networks::ensure_egress_bridge() {
   if (find(kEgressBridge)) co_return Result<>{};
   Network n;
   n.name = kEgressBridge;
-  n.options = {{"com.docker.network.bridge.enable_icc", "false"}, {"com.docker.network.bridge.name", kEgressBridge}};
+  n.options = {{"com.docker.network.bridge.enable_icc", "false"},
+               {"com.docker.network.bridge.name", kEgressBridge}};
   auto made = co_await create(n);
   if (!made && made.error().code != Code::kConflict) co_return std::unexpected(made.error());
   co_return Result<>{};
 }
 
-// A plain container on a network of the cluster has its place from the managers; theirs is also the network itself.
-Task<Result<>> Networks::attach_if_cluster(const Container& c, const std::string& network_name, Endpoint& e, std::string& address) {
+// A plain container on a network of the cluster has its place from the managers; theirs is also the network
+// itself.
+Task<Result<>> Networks::attach_if_cluster(const Container& c, const std::string& network_name, Endpoint& e,
+                                           std::string& address) {
   e.attachment.clear();
   const auto known = find(network_name);
   if (c.managed_by_swarm || !attach_cluster || (known && (*known)->driver != "overlay")) co_return Result<>{};
@@ -77,7 +90,8 @@ Task<Result<>> Networks::attach_if_cluster(const Container& c, const std::string
   co_return Result<>{};
 }
 
-Task<Result<>> Networks::connect(const Container& c, const std::string& network_name, Endpoint& e, int index, DefaultRoutes routes) {
+Task<Result<>> Networks::connect(const Container& c, const std::string& network_name, Endpoint& e, int index,
+                                 DefaultRoutes routes) {
   std::string wanted = e.ipam.ipv4_address;
   CO_TRYV(co_await attach_if_cluster(c, network_name, e, wanted));
   auto done = co_await plug_in(c, network_name, e, index, routes, wanted);
@@ -85,7 +99,8 @@ Task<Result<>> Networks::connect(const Container& c, const std::string& network_
   co_return done;
 }
 
-Task<Result<>> Networks::plug_in(const Container& c, const std::string& network_name, Endpoint& e, int index, DefaultRoutes routes, const std::string& wanted) {
+Task<Result<>> Networks::plug_in(const Container& c, const std::string& network_name, Endpoint& e, int index,
+                                 DefaultRoutes routes, const std::string& wanted) {
   CO_TRY(const Network* found, find(network_name));
   const Network n = *found;
   if (n.pools.empty()) co_return fail(Code::kForbidden, "container cannot be connected to network " + n.name);
@@ -101,11 +116,13 @@ Task<Result<>> Networks::plug_in(const Container& c, const std::string& network_
   e.network_id = n.id, e.ip_address = ip_text(ip), e.ip_prefix_len = parse_subnet(four->subnet)->prefix;
   e.gateway = n.driver == "bridge" && !n.internal ? four->gateway : "";
   if (e.wanted_mac.empty() && !e.mac_address.empty()) e.wanted_mac = e.mac_address;
-  e.mac_address = e.wanted_mac.empty() || n.driver == "overlay" ? mac_of(static_cast<Ip4>(ip.value)) : e.wanted_mac;
+  e.mac_address =
+      e.wanted_mac.empty() || n.driver == "overlay" ? mac_of(static_cast<Ip4>(ip.value)) : e.wanted_mac;
   e.index = index;
   e.dns_names.clear();
   for (const std::string& name : {c.name, c.id.substr(0, 12), c.hostname})
-    if (!name.empty() && std::ranges::find(e.dns_names, name) == e.dns_names.end()) e.dns_names.push_back(name);
+    if (!name.empty() && std::ranges::find(e.dns_names, name) == e.dns_names.end())
+      e.dns_names.push_back(name);
   for (const auto& alias : e.aliases)
     if (std::ranges::find(e.dns_names, alias) == e.dns_names.end()) e.dns_names.push_back(alias);
   members_[n.id][c.id] = member_of(c, e, n);  // reserves the address before the first wait
@@ -118,14 +135,18 @@ Task<Result<>> Networks::plug_in(const Container& c, const std::string& network_
     done = co_await kernel_.attach_mesh(ns, "t-" + suffix, interface_name(n, index), e.ip_address);
   } else {
     AttachPlan plan;
-    plan.ns_path = ns, plan.name = interface_name(n, index), plan.host_name = "veth" + suffix, plan.mac = e.mac_address;
+    plan.ns_path = ns, plan.name = interface_name(n, index), plan.host_name = "veth" + suffix,
+    plan.mac = e.mac_address;
     plan.addresses = {e.ip_address + "/" + std::to_string(e.ip_prefix_len)};
-    if (!e.ip6_address.empty()) plan.addresses.push_back(e.ip6_address + "/" + std::to_string(e.ip6_prefix_len));
+    if (!e.ip6_address.empty())
+      plan.addresses.push_back(e.ip6_address + "/" + std::to_string(e.ip6_prefix_len));
     if (routes.four && !e.gateway.empty()) plan.gateways.push_back(e.gateway);
     if (routes.six && !e.gateway6.empty()) plan.gateways.push_back(e.gateway6);
     plan.mtu = options.mtu, plan.isolated = !options.icc;
-    if (n.driver == "overlay") plan.bridge = "br0", plan.bridge_ns = sandbox_path(n.id), plan.mtu = 1450;
-    else plan.bridge = n.bridge;
+    if (n.driver == "overlay")
+      plan.bridge = "br0", plan.bridge_ns = sandbox_path(n.id), plan.mtu = 1450;
+    else
+      plan.bridge = n.bridge;
     done = co_await kernel_.attach(plan);
   }
   if (!done) {
@@ -137,18 +158,23 @@ Task<Result<>> Networks::plug_in(const Container& c, const std::string& network_
   co_return Result<>{};
 }
 
-Task<Result<>> Networks::disconnect(const Container& c, const std::string& network_name, Endpoint& e, int index, bool namespace_gone) {
+Task<Result<>> Networks::disconnect(const Container& c, const std::string& network_name, Endpoint& e,
+                                    int index, bool namespace_gone) {
   auto found = find(network_name);
-  const std::string id = found ? (*found)->id : e.network_id, interface = interface_name(found ? **found : Network{}, index);
+  const std::string id = found ? (*found)->id : e.network_id,
+                    interface = interface_name(found ? **found : Network{}, index);
   const bool was_in = members_[id].erase(c.id) != 0;
   std::erase(networks_of_[c.id], id);
   if (networks_of_[c.id].empty()) networks_of_.erase(c.id), own_dns_.erase(c.id);
   Result<> done;
   if (!namespace_gone) done = co_await kernel_.detach(namespace_path(c.id), interface);
-  e.ip_address.clear(), e.gateway.clear(), e.endpoint_id.clear(), e.ip_prefix_len = 0, e.mac_address.clear(), e.index = -1;
+  e.ip_address.clear(), e.gateway.clear(), e.endpoint_id.clear(), e.ip_prefix_len = 0, e.mac_address.clear(),
+                                                                  e.index = -1;
   e.ip6_address.clear(), e.gateway6.clear(), e.ip6_prefix_len = 0;
   if (!e.attachment.empty() && detach_cluster) detach_cluster(std::exchange(e.attachment, ""));
-  if (auto still = find(network_name); still && was_in) events_.publish("network", "disconnect", id, {{"container", c.id}, {"name", network_name}, {"type", (*still)->driver}});
+  if (auto still = find(network_name); still && was_in)
+    events_.publish("network", "disconnect", id,
+                    {{"container", c.id}, {"name", network_name}, {"type", (*still)->driver}});
   co_return done;
 }
 
@@ -177,7 +203,8 @@ std::vector<std::string> Networks::gateway_order(const Container& c) const {
   std::ranges::stable_sort(order, {}, [&](const std::string& name) {
     auto n = find(name);
     const int rank = !n ? 3 : (*n)->ingress ? 0 : name == c.host.network_mode ? 1 : 2;
-    return std::pair{rank == 0 ? std::numeric_limits<int>::min() : -c.networks.at(name).gateway_priority, rank};
+    return std::pair{rank == 0 ? std::numeric_limits<int>::min() : -c.networks.at(name).gateway_priority,
+                     rank};
   });
   return order;
 }
@@ -190,9 +217,13 @@ Task<Result<>> Networks::settle_routes(const Container& c) {
     if (!n || e.index < 0) continue;
     if ((*n)->ingress) have.four = true;  // the mesh leads out
     std::vector<std::string> gateways;
-    if (!std::exchange(have.four, have.four || !e.gateway.empty()) && !e.gateway.empty()) gateways.push_back(e.gateway);
-    if (!std::exchange(have.six, have.six || !e.gateway6.empty()) && !e.gateway6.empty()) gateways.push_back(e.gateway6);
-    if (!gateways.empty()) CO_TRYV(co_await kernel_.set_gateways(namespace_path(c.id), interface_name(**n, e.index), std::move(gateways)));
+    if (!std::exchange(have.four, have.four || !e.gateway.empty()) && !e.gateway.empty())
+      gateways.push_back(e.gateway);
+    if (!std::exchange(have.six, have.six || !e.gateway6.empty()) && !e.gateway6.empty())
+      gateways.push_back(e.gateway6);
+    if (!gateways.empty())
+      CO_TRYV(co_await kernel_.set_gateways(namespace_path(c.id), interface_name(**n, e.index),
+                                            std::move(gateways)));
   }
   co_return Result<>{};
 }

@@ -8,13 +8,16 @@
 namespace panal {
 
 std::string Networks::resolv_conf(const Container& c, bool own_names) const {
-  return container_resolv_conf(paths_.host_resolver(), paths_.defaults.resolv, {c.host.dns, c.host.dns_search, c.host.dns_options}, own_names);
+  return container_resolv_conf(paths_.host_resolver(), paths_.defaults.resolv,
+                               {c.host.dns, c.host.dns_search, c.host.dns_options}, own_names);
 }
 
 Task<Result<>> Networks::serve_names(const Container& c) {
   const std::string id = c.id;
   if (!c.host.dns.empty()) own_dns_[id] = c.host.dns;
-  auto answer_fn = [this, id](std::string query, KernelNetwork::DnsVia via) { return reply(id, std::move(query), via); };
+  auto answer_fn = [this, id](std::string query, KernelNetwork::DnsVia via) {
+    return reply(id, std::move(query), via);
+  };
   return kernel_.serve_dns(namespace_path(id), answer_fn);
 }
 
@@ -38,13 +41,18 @@ Task<std::string> Networks::answer(std::string container_id, std::string query, 
       const auto n = networks_.find(network_id);
       if (n == networks_.end()) continue;
       if (cluster_names && n->second.driver == "overlay" && !reverse)
-        if (auto addresses = cluster_names(network_id, question->name)) co_return dns_answer(query, question->type == kDnsA ? *addresses : std::vector<std::string>{});
+        if (auto addresses = cluster_names(network_id, question->name))
+          co_return dns_answer(query, question->type == kDnsA ? *addresses : std::vector<std::string>{});
       std::vector<std::string> found;
       bool known = false;
       for (const auto& [id, m] : members(network_id)) {
         const std::string four = without_prefix(m.address_cidr), six = without_prefix(m.address6_cidr);
-        if (reverse && (four == *reverse || six == *reverse) && !m.names.empty()) co_return dns_ptr_answer(query, m.names[0] + "." + n->second.name);
-        if (std::ranges::none_of(m.names, [&](const std::string& name) { return lower(name) == question->name || lower(name + "." + n->second.name) == question->name; })) continue;
+        if (reverse && (four == *reverse || six == *reverse) && !m.names.empty())
+          co_return dns_ptr_answer(query, m.names[0] + "." + n->second.name);
+        if (std::ranges::none_of(m.names, [&](const std::string& name) {
+              return lower(name) == question->name || lower(name + "." + n->second.name) == question->name;
+            }))
+          continue;
         known = true;
         if (question->type == kDnsA) found.push_back(four);
         if (question->type == kDnsAaaa && !six.empty()) found.push_back(six);
@@ -56,7 +64,9 @@ Task<std::string> Networks::answer(std::string container_id, std::string query, 
   if (!leads_out) co_return dns_error(query, question->name.find('.') == std::string::npos ? 3 : 2);
   const auto own = own_dns_.find(container_id);
   const auto& daemon = paths_.defaults.resolv.servers;
-  const auto servers = own != own_dns_.end() ? own->second : !daemon.empty() ? daemon : paths_.host_resolver().servers;
+  const auto servers = own != own_dns_.end() ? own->second
+                       : !daemon.empty()     ? daemon
+                                             : paths_.host_resolver().servers;
   auto reply = co_await kernel_.forward_dns(query, servers, via);
   if (reply) co_return *reply;
   // A name without a dot that nobody knows does not exist; for others the truth is that no server answered.

@@ -28,7 +28,8 @@ Task<void> Networks::forget_cluster_network(std::string id) {
 }
 
 Result<> Networks::load() {
-  TRY(const auto cluster, db_.all("cluster-network"));  // containers on them are adopted before a manager tells of them again
+  TRY(const auto cluster,
+      db_.all("cluster-network"));  // containers on them are adopted before a manager tells of them again
   for (const auto& [id, json] : cluster) {
     TRY(networks_[id], from_text<Network>(json));
   }
@@ -39,7 +40,9 @@ Result<> Networks::load() {
   return {};
 }
 
-static std::string gateway_cidr(const IpamPool& pool) { return pool.gateway + "/" + std::to_string(parse_subnet(pool.subnet)->prefix); }
+static std::string gateway_cidr(const IpamPool& pool) {
+  return pool.gateway + "/" + std::to_string(parse_subnet(pool.subnet)->prefix);
+}
 
 Task<Result<>> Networks::ensure_kernel(const Network& n) {
   if (n.driver != "bridge") co_return Result<>{};
@@ -48,13 +51,15 @@ Task<Result<>> Networks::ensure_kernel(const Network& n) {
   plan.name = n.bridge, plan.mtu = o.mtu, plan.internal = n.internal;
   plan.masquerade4 = o.masquerade && !o.routed4, plan.masquerade6 = o.masquerade && !o.routed6;
   for (const bool six : {false, true})
-    if (const IpamPool* pool = pool_of(n, six); pool && !(o.inhibit_ipv4 && !six)) plan.gateways.push_back(gateway_cidr(*pool));
+    if (const IpamPool* pool = pool_of(n, six); pool && !(o.inhibit_ipv4 && !six))
+      plan.gateways.push_back(gateway_cidr(*pool));
   co_return co_await kernel_.ensure_bridge(plan);
 }
 
 // ---- the predefined ones
 
-static std::map<std::string, std::string> default_bridge_options(const NetworkDefaults& d, const std::string& name) {
+static std::map<std::string, std::string> default_bridge_options(const NetworkDefaults& d,
+                                                                 const std::string& name) {
   const auto text = [](bool b) { return std::string(b ? "true" : "false"); };
   return {{"com.docker.network.bridge.default_bridge", "true"},
           {"com.docker.network.bridge.enable_icc", text(d.icc)},
@@ -72,29 +77,35 @@ Task<Result<>> Networks::settle_default_bridge(Network& n, bool containers_run) 
   IpamPool wanted = n.pools.empty() ? IpamPool{} : n.pools[0];
   if (!d.bip.empty()) {
     const auto bip = parse_subnet(d.bip);
-    if (!bip || bip->base.six) co_return fail(Code::kInvalid, "invalid bip: " + d.bip + ": it must be an IPv4 address with a prefix");
+    if (!bip || bip->base.six)
+      co_return fail(Code::kInvalid, "invalid bip: " + d.bip + ": it must be an IPv4 address with a prefix");
     wanted = {.subnet = subnet_text(*bip), .gateway = ip_text(bip->base)};
   }
   wanted.ip_range = d.fixed_cidr;
   const auto in_way = [&] {
     const auto subnet = parse_subnet(wanted.subnet);
-    return d.bip.empty() && subnet && !kernel_.interface_exists(n.bridge) && std::ranges::any_of(host_routes(), [&](const IpSubnet& r) { return r.overlaps(*subnet); });
+    return d.bip.empty() && subnet && !kernel_.interface_exists(n.bridge) &&
+           std::ranges::any_of(host_routes(), [&](const IpSubnet& r) { return r.overlaps(*subnet); });
   };
   if (!n.pools.empty() && in_way()) {
-    log::warn("msg=\"the host routes to the default bridge's subnet: it takes another\" subnet={}", wanted.subnet);
+    log::warn("msg=\"the host routes to the default bridge's subnet: it takes another\" subnet={}",
+              wanted.subnet);
     wanted = {};
   }
-  const bool same = !n.pools.empty() && wanted.subnet == n.pools[0].subnet && wanted.gateway == n.pools[0].gateway && wanted.ip_range == n.pools[0].ip_range;
+  const bool same = !n.pools.empty() && wanted.subnet == n.pools[0].subnet &&
+                    wanted.gateway == n.pools[0].gateway && wanted.ip_range == n.pools[0].ip_range;
   if (same) co_return Result<>{};
   if (containers_run) {
-    log::warn("msg=\"the default bridge keeps its subnet while containers run\" subnet={}", n.pools.at(0).subnet);
+    log::warn("msg=\"the default bridge keeps its subnet while containers run\" subnet={}",
+              n.pools.at(0).subnet);
     co_return Result<>{};
   }
   const auto before = std::exchange(n.pools, {});
   networks_.erase(n.id);  // it does not stand in its own way
   CO_TRY(IpamPool pool, choose_subnet(wanted, false));
   n.pools = {std::move(pool)};
-  if (!before.empty() && kernel_.interface_exists(n.bridge)) CO_TRYV(co_await kernel_.remove_bridge(n.bridge));
+  if (!before.empty() && kernel_.interface_exists(n.bridge))
+    CO_TRYV(co_await kernel_.remove_bridge(n.bridge));
   co_return Result<>{};
 }
 
@@ -110,7 +121,8 @@ Task<Result<>> Networks::setup(bool containers_run) {
       n.bridge = paths_.bridge_name;
       CO_TRYV(co_await settle_default_bridge(n, containers_run));
     }
-    if (!networks_.contains(n.id) || to_text(n) != before) CO_TRYV(co_await db_.put("network", n.id, to_text(n)));
+    if (!networks_.contains(n.id) || to_text(n) != before)
+      CO_TRYV(co_await db_.put("network", n.id, to_text(n)));
     networks_[n.id] = n;
     co_return Result<>{};
   };
@@ -129,7 +141,9 @@ Result<const Network*> Networks::find(const std::string& name) const {
     if (!name.empty() && id.starts_with(name)) by_prefix = &n, ++matches;
   }
   if (matches == 1) return by_prefix;
-  if (matches > 1) return fail(Code::kInvalid, "network " + name + " is ambiguous (" + std::to_string(matches) + " matches found on ID prefix)");
+  if (matches > 1)
+    return fail(Code::kInvalid, "network " + name + " is ambiguous (" + std::to_string(matches) +
+                                    " matches found on ID prefix)");
   return fail(Code::kNotFound, "network " + name + " not found");
 }
 
@@ -165,7 +179,8 @@ Result<IpamPool> Networks::choose_subnet(IpamPool pool, bool six) const {
     auto found = free_subnet(paths_.defaults.pools, six, used);
     for (int tries = 0; six && !found && tries < 16; ++tries) {  // a local prefix of random digits (RFC 4193)
       IpSubnet random{{true, 0xfd}, 64};
-      for (const char c : entropy_.bytes(5)) random.base.value = random.base.value << 8 | static_cast<uint8_t>(c);
+      for (const char c : entropy_.bytes(5))
+        random.base.value = random.base.value << 8 | static_cast<uint8_t>(c);
       random.base.value <<= 80;
       if (std::ranges::none_of(used, [&](const IpSubnet& u) { return u.overlaps(random); })) found = random;
     }
@@ -173,20 +188,30 @@ Result<IpamPool> Networks::choose_subnet(IpamPool pool, bool six) const {
     pool.subnet = subnet_text(*found);
   } else {
     const auto c = parse_subnet(pool.subnet);
-    if (!c) return fail(Code::kInvalid, "invalid network config:\ninvalid subnet " + pool.subnet + ": invalid CIDR block notation");
-    if (c->base != c->first()) return fail(Code::kInvalid, "invalid network config:\ninvalid subnet " + pool.subnet + ": it should be " + subnet_text(*c));
+    if (!c)
+      return fail(Code::kInvalid,
+                  "invalid network config:\ninvalid subnet " + pool.subnet + ": invalid CIDR block notation");
+    if (c->base != c->first())
+      return fail(Code::kInvalid, "invalid network config:\ninvalid subnet " + pool.subnet +
+                                      ": it should be " + subnet_text(*c));
     for (const auto& u : used)
-      if (u.overlaps(*c)) return fail(Code::kForbidden, "invalid pool request: Pool overlaps with other one on this address space");
+      if (u.overlaps(*c))
+        return fail(Code::kForbidden,
+                    "invalid pool request: Pool overlaps with other one on this address space");
   }
   const IpSubnet subnet = *parse_subnet(pool.subnet);
   if (!pool.ip_range.empty()) {
     const auto range = parse_subnet(pool.ip_range);
-    if (!range || !subnet.contains(*range)) return fail(Code::kInvalid, "invalid network config:\ninvalid ip-range " + pool.ip_range + ": it must be inside " + pool.subnet);
+    if (!range || !subnet.contains(*range))
+      return fail(Code::kInvalid, "invalid network config:\ninvalid ip-range " + pool.ip_range +
+                                      ": it must be inside " + pool.subnet);
   }
   std::set<IpAddress> reserved;
   for (const auto& [name, address] : pool.auxiliary) {
     const auto ip = parse_ip(address);
-    if (!ip || !subnet.contains(*ip)) return fail(Code::kInvalid, "invalid network config:\ninvalid auxiliary address " + address + ": parent subnet is " + pool.subnet);
+    if (!ip || !subnet.contains(*ip))
+      return fail(Code::kInvalid, "invalid network config:\ninvalid auxiliary address " + address +
+                                      ": parent subnet is " + pool.subnet);
     reserved.insert(*ip);
   }
   if (pool.gateway.empty()) {
@@ -195,8 +220,11 @@ Result<IpamPool> Networks::choose_subnet(IpamPool pool, bool six) const {
     pool.gateway = ip_text(*first);
   }
   const auto gateway = parse_ip(pool.gateway);
-  if (!gateway || !subnet.contains(*gateway)) return fail(Code::kInvalid, "invalid network config:\nno matching subnet for gateway " + pool.gateway);
-  if (reserved.contains(*gateway)) return fail(Code::kForbidden, "failed to allocate gateway (" + pool.gateway + "): Address already in use");
+  if (!gateway || !subnet.contains(*gateway))
+    return fail(Code::kInvalid, "invalid network config:\nno matching subnet for gateway " + pool.gateway);
+  if (reserved.contains(*gateway))
+    return fail(Code::kForbidden,
+                "failed to allocate gateway (" + pool.gateway + "): Address already in use");
   return pool;
 }
 
@@ -207,11 +235,13 @@ Result<> Networks::choose_subnets(Network& n) const {
     wishes[sign.find(':') != std::string::npos].push_back(pool);
   }
   if (!n.enable_ipv6 && !wishes[1].empty())
-    return fail(Code::kInvalid, "invalid network config:\nsubnet " + wishes[1][0].subnet + " is of IPv6, which is not enabled for this network (--ipv6)");
+    return fail(Code::kInvalid, "invalid network config:\nsubnet " + wishes[1][0].subnet +
+                                    " is of IPv6, which is not enabled for this network (--ipv6)");
   n.pools.clear();
   for (const bool six : {false, true}) {
     if (six && !n.enable_ipv6) continue;
-    if (wishes[six].size() > 1) return fail(Code::kForbidden, "bridge driver doesn't support multiple subnets");
+    if (wishes[six].size() > 1)
+      return fail(Code::kForbidden, "bridge driver doesn't support multiple subnets");
     TRY(IpamPool pool, choose_subnet(wishes[six].empty() ? IpamPool{} : wishes[six][0], six));
     n.pools.push_back(std::move(pool));
   }
@@ -225,19 +255,28 @@ Task<Result<std::string>> Networks::create(Network n) {
   if (n.name == "bridge" || n.name == "host" || n.name == "none")
     co_return fail(Code::kForbidden, "operation is not permitted on predefined " + n.name + " network ");
   for (const auto& [id, other] : networks_)
-    if (other.name == n.name) co_return fail(Code::kConflict, "network with name " + n.name + " already exists");
+    if (other.name == n.name)
+      co_return fail(Code::kConflict, "network with name " + n.name + " already exists");
   if (n.driver.empty() || n.driver == "default") n.driver = "bridge";
-  if (n.driver != "bridge") co_return fail(Code::kNotFound, "could not find plugin " + n.driver + " in v1 plugin registry: plugin not found");
-  if (n.enable_ipv6 && !kernel_.has_ipv6()) co_return fail(Code::kInvalid, "IPv6 is not enabled on this host's kernel");
+  if (n.driver != "bridge")
+    co_return fail(Code::kNotFound,
+                   "could not find plugin " + n.driver + " in v1 plugin registry: plugin not found");
+  if (n.enable_ipv6 && !kernel_.has_ipv6())
+    co_return fail(Code::kInvalid, "IPv6 is not enabled on this host's kernel");
   CO_TRY(const BridgeOptions options, read_bridge_options(n.options));
   CO_TRYV(choose_subnets(n));
   n.id = entropy_.hex_id(), n.created = loop_.wall_now();
   n.bridge = options.name.empty() ? "br-" + n.id.substr(0, 12) : options.name;
   for (const auto& [id, other] : networks_)
-    if (other.bridge == n.bridge) co_return fail(Code::kForbidden, "bridge " + n.bridge + " is used by network " + other.name);
-  if (kernel_.interface_exists(n.bridge)) co_return fail(Code::kUnsupported, "interface " + n.bridge + " exists already: taking over a bridge that is not Panal's is not supported yet");
-  CO_TRYV(co_await db_.put("network", n.id,
-                           to_text(n)));  // announced before it is made: a crash leaves a row that setup() completes
+    if (other.bridge == n.bridge)
+      co_return fail(Code::kForbidden, "bridge " + n.bridge + " is used by network " + other.name);
+  if (kernel_.interface_exists(n.bridge))
+    co_return fail(Code::kUnsupported,
+                   "interface " + n.bridge +
+                       " exists already: taking over a bridge that is not Panal's is not supported yet");
+  CO_TRYV(co_await db_.put(
+      "network", n.id,
+      to_text(n)));  // announced before it is made: a crash leaves a row that setup() completes
   networks_[n.id] = n;
   if (auto made = co_await ensure_kernel(n); !made) {
     networks_.erase(n.id);
@@ -252,9 +291,12 @@ Task<Result<std::string>> Networks::create(Network n) {
 Task<Result<>> Networks::remove(const std::string& name) {
   CO_TRY(const Network* found, find(name));
   const Network n = *found;
-  if (n.name == "bridge" || n.name == "host" || n.name == "none") co_return fail(Code::kForbidden, n.name + " is a pre-defined network and cannot be removed");
+  if (n.name == "bridge" || n.name == "host" || n.name == "none")
+    co_return fail(Code::kForbidden, n.name + " is a pre-defined network and cannot be removed");
   if (auto& m = members_[n.id]; !m.empty())
-    co_return fail(Code::kForbidden, "error while removing network: network " + n.name + " has active endpoints (name:\"" + m.begin()->second.container_name + "\" id:\"" + m.begin()->second.endpoint_id.substr(0, 12) + "\")");
+    co_return fail(Code::kForbidden, "error while removing network: network " + n.name +
+                                         " has active endpoints (name:\"" + m.begin()->second.container_name +
+                                         "\" id:\"" + m.begin()->second.endpoint_id.substr(0, 12) + "\")");
   CO_TRYV(co_await db_.erase("network", n.id));
   networks_.erase(n.id);
   members_.erase(n.id);

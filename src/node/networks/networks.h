@@ -1,5 +1,6 @@
-// The node's networks: bridge networks of its own, overlay networks the cluster gave it. Owns the address books; the kernel part
-// goes through ports KernelNetwork. Names of containers are answered here (DNS at 127.0.0.11).
+// The node's networks: bridge networks of its own, overlay networks the cluster gave it. Owns the address
+// books; the kernel part goes through ports KernelNetwork. Names of containers are answered here (DNS at
+// 127.0.0.11).
 #pragma once
 #include <functional>
 #include <map>
@@ -45,7 +46,8 @@ constexpr const char* kEgressBridge = "docker_gwbridge";
 
 class Networks {
  public:
-  Networks(Loop& loop, Entropy& entropy, KernelNetwork& kernel, Database& db, Events& events, NetworkPaths paths)
+  Networks(Loop& loop, Entropy& entropy, KernelNetwork& kernel, Database& db, Events& events,
+           NetworkPaths paths)
       : loop_(loop), entropy_(entropy), kernel_(kernel), db_(db), events_(events), paths_(std::move(paths)) {}
   Result<> load();
   /// Brings the kernel to what the table says; makes the predefined networks on first start. The default
@@ -64,13 +66,17 @@ class Networks {
   };
   const std::map<std::string, Member>& members(const std::string& network_id) const;
 
-  std::string namespace_path(const std::string& container_id) const { return paths_.namespaces + "/" + container_id.substr(0, 24); }
+  std::string namespace_path(const std::string& container_id) const {
+    return paths_.namespaces + "/" + container_id.substr(0, 24);
+  }
   struct DefaultRoutes {
     bool four = false, six = false;
   };
   /// Gives `endpoint` its addresses and plugs the container in. `index` numbers its interfaces.
-  Task<Result<>> connect(const Container& c, const std::string& network_name, Endpoint& endpoint, int index, DefaultRoutes routes);
-  Task<Result<>> disconnect(const Container& c, const std::string& network_name, Endpoint& endpoint, int index, bool namespace_gone);
+  Task<Result<>> connect(const Container& c, const std::string& network_name, Endpoint& endpoint, int index,
+                         DefaultRoutes routes);
+  Task<Result<>> disconnect(const Container& c, const std::string& network_name, Endpoint& endpoint,
+                            int index, bool namespace_gone);
   /// A container has another name: DNS answers that one.
   void renamed(Container& c, const std::string& old);
   /// Takes back what a running container already has, at daemon start.
@@ -89,7 +95,8 @@ class Networks {
   };
   PortTarget port_target(const Container& c) const;
   /// Takes the wished ports for the kernel to publish; fills in random ones. All or nothing.
-  Result<std::vector<PublishedPort>> reserve(const Container& c, const PortTarget& to, const std::vector<PortWish>& wishes);
+  Result<std::vector<PublishedPort>> reserve(const Container& c, const PortTarget& to,
+                                             const std::vector<PortWish>& wishes);
   Task<void> unpublish(std::vector<PublishedPort> ports);
   /// Ports of the routing mesh, {protocol, port}: no program of the host and no container may take them.
   void hold_mesh_ports(const std::set<std::pair<std::string, uint16_t>>& wanted);
@@ -102,19 +109,26 @@ class Networks {
   std::vector<std::string> host_gateways() const;
   KernelNetwork& kernel() { return kernel_; }
 
-  /// Overlay networks of the cluster: answers of the replicated endpoint table. nullopt: not a name of the cluster's.
-  std::function<std::optional<std::vector<std::string>>(const std::string& network_id, const std::string& name)> cluster_names;
-  /// A place on an attachable network for a plain container; `wish.attachment` names it. Fails with what `docker run` is to say.
+  /// Overlay networks of the cluster: answers of the replicated endpoint table. nullopt: not a name of the
+  /// cluster's.
+  std::function<std::optional<std::vector<std::string>>(const std::string& network_id,
+                                                        const std::string& name)>
+      cluster_names;
+  /// A place on an attachable network for a plain container; `wish.attachment` names it. Fails with what
+  /// `docker run` is to say.
   struct ClusterPlace {
     std::string network, address;  // name, CIDR
   };
-  std::function<Task<Result<ClusterPlace>>(const Container& c, std::string network, const Endpoint& wish)> attach_cluster;
+  std::function<Task<Result<ClusterPlace>>(const Container& c, std::string network, const Endpoint& wish)>
+      attach_cluster;
   std::function<void(const std::string& attachment)> detach_cluster;
   Task<Result<>> ensure_egress_bridge();
   /// Adds or removes a network the cluster manages.
   Task<Result<>> adopt_cluster_network(Network network);
   Task<void> forget_cluster_network(std::string id);
-  std::string sandbox_path(const std::string& network_id) const { return paths_.namespaces + "/ov-" + network_id.substr(0, 12); }
+  std::string sandbox_path(const std::string& network_id) const {
+    return paths_.namespaces + "/ov-" + network_id.substr(0, 12);
+  }
 
  private:
   Task<Result<>> ensure_kernel(const Network& network);
@@ -123,8 +137,10 @@ class Networks {
   Result<IpamPool> choose_subnet(IpamPool wish, bool six) const;
   std::vector<IpSubnet> subnets_in_use() const;
   std::vector<IpSubnet> host_routes() const;
-  Task<Result<>> plug_in(const Container& c, const std::string& network_name, Endpoint& endpoint, int index, DefaultRoutes routes, const std::string& wanted_address);
-  Task<Result<>> attach_if_cluster(const Container& c, const std::string& network_name, Endpoint& endpoint, std::string& address);
+  Task<Result<>> plug_in(const Container& c, const std::string& network_name, Endpoint& endpoint, int index,
+                         DefaultRoutes routes, const std::string& wanted_address);
+  Task<Result<>> attach_if_cluster(const Container& c, const std::string& network_name, Endpoint& endpoint,
+                                   std::string& address);
   Result<IpAddress> choose_address(const Network& n, bool six, const std::string& wanted);
   std::set<IpAddress> taken(const Network& n) const;
   Task<std::string> reply(std::string container_id, std::string query, KernelNetwork::DnsVia via);
@@ -140,11 +156,12 @@ class Networks {
   Database& db_;
   Events& events_;
   NetworkPaths paths_;
-  std::map<std::string, Network> networks_;                       // by id
+  std::map<std::string, Network> networks_;                         // by id
   std::map<std::string, std::map<std::string, Member>> members_;    // network id -> container id
   std::map<std::string, std::vector<std::string>> own_dns_;         // container id -> its --dns
   std::map<std::pair<std::string, bool>, IpAddress> last_address_;  // network id, of IPv6
-  std::map<std::pair<std::string, uint16_t>, bool> mesh_ports_;     // held; false: somebody else was there before
+  std::map<std::pair<std::string, uint16_t>, bool>
+      mesh_ports_;  // held; false: somebody else was there before
   std::set<std::tuple<std::string, std::string, uint16_t>> ports_;  // protocol, host ip, port
   std::map<std::string, std::vector<std::string>> networks_of_;     // container id -> network ids, for DNS
 };

@@ -8,7 +8,9 @@ namespace panal {
 
 static bool is_six(const std::string& address) { return address.find(':') != std::string::npos; }
 static bool any_host(const std::string& ip) { return ip.empty() || ip == "0.0.0.0" || ip == "::"; }
-static std::string at(const PublishedPort& p) { return (is_six(p.host_ip) ? "[" + p.host_ip + "]" : p.host_ip) + ":" + std::to_string(p.host_port); }
+static std::string at(const PublishedPort& p) {
+  return (is_six(p.host_ip) ? "[" + p.host_ip + "]" : p.host_ip) + ":" + std::to_string(p.host_port);
+}
 
 Networks::PortTarget Networks::port_target(const Container& c) const {
   PortTarget out;
@@ -17,7 +19,8 @@ Networks::PortTarget Networks::port_target(const Container& c) const {
     const Endpoint& e = c.networks.at(name);
     if (!n || (*n)->driver != "bridge" || (*n)->internal || e.index < 0) continue;
     const BridgeOptions options = options_of(**n);
-    if (out.four.empty() && !e.ip_address.empty()) out.four = e.ip_address, out.routed4 = options.routed4, out.host_binding = options.host_binding;
+    if (out.four.empty() && !e.ip_address.empty())
+      out.four = e.ip_address, out.routed4 = options.routed4, out.host_binding = options.host_binding;
     if (out.six.empty() && !e.ip6_address.empty()) out.six = e.ip6_address, out.routed6 = options.routed6;
   }
   if (out.host_binding.empty()) out.host_binding = "0.0.0.0";
@@ -27,14 +30,16 @@ Networks::PortTarget Networks::port_target(const Container& c) const {
 bool Networks::reserved(const PublishedPort& p) const {
   return std::ranges::any_of(ports_, [&](const auto& held) {
     const auto& [protocol, ip, port] = held;
-    return protocol == p.protocol && port == p.host_port && is_six(ip) == is_six(p.host_ip) && (any_host(ip) || any_host(p.host_ip) || ip == p.host_ip);
+    return protocol == p.protocol && port == p.host_port && is_six(ip) == is_six(p.host_ip) &&
+           (any_host(ip) || any_host(p.host_ip) || ip == p.host_ip);
   });
 }
 
 Result<> Networks::take_port(const PublishedPort& p) {
   if (reserved(p)) return fail(Code::kInternal, "Bind for " + at(p) + " failed: port is already allocated");
   if (auto held = kernel_.hold_port(p); !held)
-    return fail(Code::kInternal, "failed to bind host port for " + at(p) + ":" + p.to + ":" + std::to_string(p.port) + "/" + p.protocol + ": " + held.error().message);
+    return fail(Code::kInternal, "failed to bind host port for " + at(p) + ":" + p.to + ":" +
+                                     std::to_string(p.port) + "/" + p.protocol + ": " + held.error().message);
   ports_.insert({p.protocol, p.host_ip, p.host_port});
   return {};
 }
@@ -52,18 +57,22 @@ Result<std::vector<PublishedPort>> Networks::take_ports(const PortWish& wish, co
   const auto want = [&](const std::string& host_ip) {
     const bool six = is_six(host_ip), routed = six ? to.routed6 : to.routed4;
     PublishedPort p;
-    p.protocol = wish.protocol, p.port = wish.port, p.host_ip = host_ip, p.routed = routed, p.to = six && !to.six.empty() ? to.six : to.four;
+    p.protocol = wish.protocol, p.port = wish.port, p.host_ip = host_ip, p.routed = routed,
+    p.to = six && !to.six.empty() ? to.six : to.four;
     (routed ? all : bound).push_back(std::move(p));
   };
   if (!wish.host_ip.empty()) {
     want(wish.host_ip);
   } else {
     want(to.host_binding);
-    if (to.host_binding == "0.0.0.0" && kernel_.has_ipv6() && (!to.six.empty() || (wish.protocol == "tcp" && !to.routed4))) want("::");
+    if (to.host_binding == "0.0.0.0" && kernel_.has_ipv6() &&
+        (!to.six.empty() || (wish.protocol == "tcp" && !to.routed4)))
+      want("::");
   }
   for (const auto& p : bound)
     if (is_six(p.host_ip) && !is_six(p.to) && p.protocol != "tcp")
-      return fail(Code::kUnsupported, "publishing " + p.protocol + " on " + p.host_ip + " of a container without IPv6 is not supported yet");
+      return fail(Code::kUnsupported, "publishing " + p.protocol + " on " + p.host_ip +
+                                          " of a container without IPv6 is not supported yet");
   const auto take = [&](uint16_t port) -> Result<> {
     for (size_t i = 0; i < bound.size(); ++i) {
       bound[i].host_port = port;
@@ -78,12 +87,16 @@ Result<std::vector<PublishedPort>> Networks::take_ports(const PortWish& wish, co
   if (bound.empty())
     taken = {};
   else if (wish.first == 0)
-    for (int tries = 0; !taken && tries < 256; ++tries) taken = take(static_cast<uint16_t>(32768 + entropy_.number() % 28232));
+    for (int tries = 0; !taken && tries < 256; ++tries)
+      taken = take(static_cast<uint16_t>(32768 + entropy_.number() % 28232));
   else if (wish.first == wish.last)
     taken = take(wish.first);
   else
-    for (int port = wish.first; !taken && port <= wish.last; ++port) taken = take(static_cast<uint16_t>(port));
-  if (!taken) return wish.first != 0 && wish.first == wish.last ? std::unexpected(taken.error()) : fail(Code::kInternal, "all ports are allocated");
+    for (int port = wish.first; !taken && port <= wish.last; ++port)
+      taken = take(static_cast<uint16_t>(port));
+  if (!taken)
+    return wish.first != 0 && wish.first == wish.last ? std::unexpected(taken.error())
+                                                      : fail(Code::kInternal, "all ports are allocated");
   all.insert(all.end(), bound.begin(), bound.end());
   return all;
 }
@@ -104,18 +117,25 @@ void Networks::hold_mesh_ports(const std::set<std::pair<std::string, uint16_t>>&
     if (mesh_ports_.contains(key)) continue;
     PublishedPort p = mesh_port(key);
     auto taken = take_port(p);
-    if (!taken) log::warn("msg=\"a port of the routing mesh is in use on this node\" port={}/{} error=\"{}\"", key.second, key.first, taken.error().message);
+    if (!taken)
+      log::warn("msg=\"a port of the routing mesh is in use on this node\" port={}/{} error=\"{}\"",
+                key.second, key.first, taken.error().message);
     mesh_ports_[key] = taken.has_value();
   }
 }
 
-Result<std::vector<PublishedPort>> Networks::reserve(const Container& c, const PortTarget& to, const std::vector<PortWish>& wishes) {
+Result<std::vector<PublishedPort>> Networks::reserve(const Container& c, const PortTarget& to,
+                                                     const std::vector<PortWish>& wishes) {
   std::vector<PublishedPort> done;
   for (const auto& wish : wishes) {
     auto taken = take_ports(wish, to);
     if (!taken) {
       for (const auto& p : done) give_back(p);
-      return fail(wrap("failed to set up container networking: driver failed programming external connectivity on endpoint " + c.name + " (" + c.id.substr(0, 12) + ")", taken.error()));
+      return fail(
+          wrap("failed to set up container networking: driver failed programming external connectivity on "
+               "endpoint " +
+                   c.name + " (" + c.id.substr(0, 12) + ")",
+               taken.error()));
     }
     done.insert(done.end(), taken->begin(), taken->end());
   }
@@ -124,7 +144,8 @@ Result<std::vector<PublishedPort>> Networks::reserve(const Container& c, const P
 
 Task<void> Networks::unpublish(std::vector<PublishedPort> ports) {
   if (ports.empty()) co_return;
-  if (auto done = co_await kernel_.unpublish(ports); !done) log::warn("msg=\"unpublish\" error=\"{}\"", done.error().message);
+  if (auto done = co_await kernel_.unpublish(ports); !done)
+    log::warn("msg=\"unpublish\" error=\"{}\"", done.error().message);
   for (const auto& p : ports) give_back(p);
 }
 
@@ -134,7 +155,8 @@ void Networks::readopt_ports(const std::vector<PublishedPort>& ports) {
     ports_.insert({p.protocol, p.host_ip, p.host_port});
     if (auto held = kernel_.hold_port(p); !held)
       log::warn(
-          "msg=\"a program of the host took a published port while no engine held it; its clients reach the container\" port={}:{}/{} error=\"{}\"",
+          "msg=\"a program of the host took a published port while no engine held it; its clients reach the "
+          "container\" port={}:{}/{} error=\"{}\"",
           p.host_ip, p.host_port, p.protocol, held.error().message);
   }
 }

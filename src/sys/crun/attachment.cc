@@ -16,7 +16,8 @@ Task<Result<Attachment::Piece>> ConmonAttachment::read() {
     const ssize_t n = ::recv(fd_.get(), packet.data(), packet.size(), 0);
     if (n == 0) co_return Piece{};
     if (n == 1) continue;
-    if (n > 1) co_return Piece{packet[0] == 3 ? 2 : 1, std::string(packet.data() + 1, static_cast<size_t>(n - 1))};
+    if (n > 1)
+      co_return Piece{packet[0] == 3 ? 2 : 1, std::string(packet.data() + 1, static_cast<size_t>(n - 1))};
     // A reset can overtake queued output: keep reading until the real end.
     if (errno == EINTR || errno == ECONNRESET) continue;
     if (errno != EAGAIN) co_return fail(sys_error(errno, "attach"));
@@ -67,7 +68,8 @@ Result<ConmonAnswer> parse_conmon_line(const std::string& line) {
   TRY(Json json, parse_json(line));
   ConmonAnswer answer;
   if (const auto* object = json.if_object()) {
-    if (const auto* data = object->if_contains("data"); data && data->is_int64()) answer.data = data->get_int64();
+    if (const auto* data = object->if_contains("data"); data && data->is_int64())
+      answer.data = data->get_int64();
     if (const auto* message = object->if_contains("message")) answer.message = str(*message);
   }
   return answer;
@@ -76,21 +78,33 @@ Result<ConmonAnswer> parse_conmon_line(const std::string& line) {
 // docker's CLI derives exit codes 126 and 127 of `docker run` from these words in the daemon's answer.
 Error runtime_error(std::string message, const std::string& program) {
   const std::string text(trim(message));
-  const std::string head = "failed to create task for container: failed to create shim task: OCI runtime create failed: ";
+  const std::string head =
+      "failed to create task for container: failed to create shim task: OCI runtime create failed: ";
   const auto has = [&text](std::string_view words) { return text.find(words) != std::string::npos; };
   // What crun 1.8 says of the program itself; Docker's words are runc's.
   std::string why;
-  if (has("not found in $PATH")) why = program.find('/') == std::string::npos ? "executable file not found in $PATH" : "stat " + program + ": no such file or directory";
-  else if (has("open executable: No such file")) why = "stat " + program + ": no such file or directory";
-  else if (has("open executable: Not a directory")) why = "stat " + program + ": not a directory";
-  else if (has("open executable: Operation not permitted") || has("open executable: Is a directory")) why = "is a directory";  // not a plain file
-  else if (has("open executable: Permission denied")) why = "permission denied";
+  if (has("not found in $PATH"))
+    why = program.find('/') == std::string::npos ? "executable file not found in $PATH"
+                                                 : "stat " + program + ": no such file or directory";
+  else if (has("open executable: No such file"))
+    why = "stat " + program + ": no such file or directory";
+  else if (has("open executable: Not a directory"))
+    why = "stat " + program + ": not a directory";
+  else if (has("open executable: Operation not permitted") || has("open executable: Is a directory"))
+    why = "is a directory";  // not a plain file
+  else if (has("open executable: Permission denied"))
+    why = "permission denied";
   if (!why.empty()) return {Code::kInvalid, head + "exec: \"" + program + "\": " + why + ": unknown"};
   // "exec container process `/x`: Exec format error" and the like.
   const size_t open = text.find('`'), close = text.find('`', open + 1);
-  const std::string name = open != std::string::npos && close != std::string::npos ? text.substr(open + 1, close - open - 1) : "";
-  if (has("No such file or directory")) return {Code::kInvalid, head + (name.empty() ? text : "exec: \"" + name + "\": stat " + name) + ": no such file or directory: unknown"};
-  if (has("ermission denied")) return {Code::kInvalid, head + (name.empty() ? text : "exec: \"" + name + "\"") + ": permission denied: unknown"};
+  const std::string name =
+      open != std::string::npos && close != std::string::npos ? text.substr(open + 1, close - open - 1) : "";
+  if (has("No such file or directory"))
+    return {Code::kInvalid, head + (name.empty() ? text : "exec: \"" + name + "\": stat " + name) +
+                                ": no such file or directory: unknown"};
+  if (has("ermission denied"))
+    return {Code::kInvalid,
+            head + (name.empty() ? text : "exec: \"" + name + "\"") + ": permission denied: unknown"};
   return {Code::kInternal, head + text + ": unknown"};
 }
 

@@ -7,7 +7,8 @@ namespace panal {
 
 class ConmonAttachment final : public Attachment {
  public:
-  ConmonAttachment(AsioLoop& loop, Fd fd, bool want_stdin) : fd_(loop, std::move(fd)), want_stdin_(want_stdin) {}
+  ConmonAttachment(AsioLoop& loop, Fd fd, bool want_stdin)
+      : fd_(loop, std::move(fd)), want_stdin_(want_stdin) {}
   Task<Result<Piece>> read() override;
   Task<Result<>> write(std::string_view data) override;
   void close_stdin() override;
@@ -36,7 +37,8 @@ struct ConmonAnswer {
   std::string message;
 };
 Result<ConmonAnswer> parse_conmon_line(const std::string& line);
-/// What a user should read of crun's stderr, as Docker words it around runc's. `program`: the word that was to be run.
+/// What a user should read of crun's stderr, as Docker words it around runc's. `program`: the word that was
+/// to be run.
 Error runtime_error(std::string message, const std::string& program);
 
 }  // namespace panal

@@ -15,12 +15,15 @@ namespace {
 constexpr const char* kMount = "/sys/fs/cgroup";
 
 std::string text_of(const std::string& path) { return read_file(path, 1 << 20).value_or(""); }
-uint64_t number_in(const std::string& path) { return std::strtoull(text_of(path).c_str(), nullptr, 10); }  // "max" is 0
+uint64_t number_in(const std::string& path) {
+  return std::strtoull(text_of(path).c_str(), nullptr, 10);
+}  // "max" is 0
 
 std::map<std::string, uint64_t> counters_in(const std::string& path) {
   std::map<std::string, uint64_t> out;
   for (const auto& line : split(text_of(path), '\n'))
-    if (const size_t space = line.find(' '); space != std::string::npos) out[line.substr(0, space)] = std::strtoull(line.c_str() + space + 1, nullptr, 10);
+    if (const size_t space = line.find(' '); space != std::string::npos)
+      out[line.substr(0, space)] = std::strtoull(line.c_str() + space + 1, nullptr, 10);
   return out;
 }
 
@@ -38,7 +41,9 @@ std::vector<DeviceCount> device_counts(const std::string& folder, const char* ki
       const auto words = split(line, ' ');
       const size_t colon = line.find(':');
       if (words.size() != 3 || colon == std::string::npos) continue;
-      out.push_back({std::strtoull(line.c_str(), nullptr, 10), std::strtoull(line.c_str() + colon + 1, nullptr, 10), lower(words[1]), std::strtoull(words[2].c_str(), nullptr, 10)});
+      out.push_back({std::strtoull(line.c_str(), nullptr, 10),
+                     std::strtoull(line.c_str() + colon + 1, nullptr, 10), lower(words[1]),
+                     std::strtoull(words[2].c_str(), nullptr, 10)});
       sum += out.back().value;
     }
     if (sum > 0) return out;
@@ -52,11 +57,13 @@ void read_io_stat(const std::string& path, Usage& u) {
     const auto words = split(line, ' ');
     const size_t colon = words[0].find(':');
     if (colon == std::string::npos) continue;
-    DeviceCount d{std::strtoull(words[0].c_str(), nullptr, 10), std::strtoull(words[0].c_str() + colon + 1, nullptr, 10), "", 0};
+    DeviceCount d{std::strtoull(words[0].c_str(), nullptr, 10),
+                  std::strtoull(words[0].c_str() + colon + 1, nullptr, 10), "", 0};
     for (const auto& word : words) {
       const size_t equals = word.find('=');
       if (equals == std::string::npos) continue;
-      d.value = std::strtoull(word.c_str() + equals + 1, nullptr, 10), d.op = word.starts_with('r') ? "read" : "write";
+      d.value = std::strtoull(word.c_str() + equals + 1, nullptr, 10),
+      d.op = word.starts_with('r') ? "read" : "write";
       if (word.starts_with("rbytes=") || word.starts_with("wbytes=")) u.io_bytes.push_back(d);
       if (word.starts_with("rios=") || word.starts_with("wios=")) u.io_operations.push_back(d);
     }
@@ -64,27 +71,36 @@ void read_io_stat(const std::string& path, Usage& u) {
 }
 
 void read_v1(const std::string& root, const std::string& cgroup, Usage& u) {
-  const std::string cpuacct = root + "/cpuacct" + cgroup, memory = root + "/memory" + cgroup, pids = root + "/pids" + cgroup;
+  const std::string cpuacct = root + "/cpuacct" + cgroup, memory = root + "/memory" + cgroup,
+                    pids = root + "/pids" + cgroup;
   u.cpu_total_ns = number_in(cpuacct + "/cpuacct.usage");
   for (const auto& word : split(std::string(trim(text_of(cpuacct + "/cpuacct.usage_percpu"))), ' '))
     if (!word.empty()) u.per_cpu_ns.push_back(std::strtoull(word.c_str(), nullptr, 10));
   const auto split_time = counters_in(cpuacct + "/cpuacct.stat");
-  u.cpu_user_ns = counter(split_time, "user") * 10'000'000, u.cpu_system_ns = counter(split_time, "system") * 10'000'000;
+  u.cpu_user_ns = counter(split_time, "user") * 10'000'000,
+  u.cpu_system_ns = counter(split_time, "system") * 10'000'000;
   const auto throttling = counters_in(root + "/cpu" + cgroup + "/cpu.stat");
-  u.periods = counter(throttling, "nr_periods"), u.throttled_periods = counter(throttling, "nr_throttled"), u.throttled_ns = counter(throttling, "throttled_time");
-  u.memory_bytes = number_in(memory + "/memory.usage_in_bytes"), u.memory_max_bytes = number_in(memory + "/memory.max_usage_in_bytes");
-  u.memory_limit_bytes = number_in(memory + "/memory.limit_in_bytes"), u.memory_failures = number_in(memory + "/memory.failcnt");
+  u.periods = counter(throttling, "nr_periods"), u.throttled_periods = counter(throttling, "nr_throttled"),
+  u.throttled_ns = counter(throttling, "throttled_time");
+  u.memory_bytes = number_in(memory + "/memory.usage_in_bytes"),
+  u.memory_max_bytes = number_in(memory + "/memory.max_usage_in_bytes");
+  u.memory_limit_bytes = number_in(memory + "/memory.limit_in_bytes"),
+  u.memory_failures = number_in(memory + "/memory.failcnt");
   u.memory = counters_in(memory + "/memory.stat");
   u.pids = number_in(pids + "/pids.current"), u.pids_limit = number_in(pids + "/pids.max");
-  u.io_bytes = device_counts(root + "/blkio" + cgroup, "io_service_bytes_recursive"), u.io_operations = device_counts(root + "/blkio" + cgroup, "io_serviced_recursive");
+  u.io_bytes = device_counts(root + "/blkio" + cgroup, "io_service_bytes_recursive"),
+  u.io_operations = device_counts(root + "/blkio" + cgroup, "io_serviced_recursive");
 }
 
 void read_v2(const std::string& folder, Usage& u) {
   u.v2 = true;
   const auto cpu = counters_in(folder + "/cpu.stat");
-  u.cpu_total_ns = counter(cpu, "usage_usec") * 1000, u.cpu_user_ns = counter(cpu, "user_usec") * 1000, u.cpu_system_ns = counter(cpu, "system_usec") * 1000;
-  u.periods = counter(cpu, "nr_periods"), u.throttled_periods = counter(cpu, "nr_throttled"), u.throttled_ns = counter(cpu, "throttled_usec") * 1000;
-  u.memory_bytes = number_in(folder + "/memory.current"), u.memory_limit_bytes = number_in(folder + "/memory.max");
+  u.cpu_total_ns = counter(cpu, "usage_usec") * 1000, u.cpu_user_ns = counter(cpu, "user_usec") * 1000,
+  u.cpu_system_ns = counter(cpu, "system_usec") * 1000;
+  u.periods = counter(cpu, "nr_periods"), u.throttled_periods = counter(cpu, "nr_throttled"),
+  u.throttled_ns = counter(cpu, "throttled_usec") * 1000;
+  u.memory_bytes = number_in(folder + "/memory.current"),
+  u.memory_limit_bytes = number_in(folder + "/memory.max");
   u.memory = counters_in(folder + "/memory.stat");
   u.pids = number_in(folder + "/pids.current"), u.pids_limit = number_in(folder + "/pids.max");
   read_io_stat(folder + "/io.stat", u);
@@ -93,9 +109,12 @@ void read_v2(const std::string& folder, Usage& u) {
 }  // namespace
 
 bool read_cgroup(const std::string& root, const std::string& cgroup, Usage& u) {
-  if (exists(root + "/memory" + cgroup)) read_v1(root, cgroup, u);
-  else if (exists(root + cgroup + "/cgroup.procs")) read_v2(root + cgroup, u);
-  else return false;
+  if (exists(root + "/memory" + cgroup))
+    read_v1(root, cgroup, u);
+  else if (exists(root + cgroup + "/cgroup.procs"))
+    read_v2(root + cgroup, u);
+  else
+    return false;
   return true;
 }
 
@@ -125,7 +144,8 @@ std::set<int> CrunRuntime::processes(const std::string& cgroup) {
   };
   read(folder);
   std::error_code error;
-  for (auto it = std::filesystem::recursive_directory_iterator(folder, error); !error && it != std::filesystem::recursive_directory_iterator(); it.increment(error))
+  for (auto it = std::filesystem::recursive_directory_iterator(folder, error);
+       !error && it != std::filesystem::recursive_directory_iterator(); it.increment(error))
     if (it->is_directory(error)) read(it->path());
   return out;
 }
@@ -136,7 +156,8 @@ Task<Result<std::string>> CrunRuntime::ps(std::vector<std::string> words) {
   if (!done) co_return fail(wrap("ps", done.error()));
   if (done->status == 0) co_return std::move(done->out);
   const std::string text(trim(done->err));
-  co_return fail(Code::kInternal, "ps: " + (text.empty() ? "exit status " + std::to_string(done->status) : text.substr(0, text.find('\n'))));
+  co_return fail(Code::kInternal, "ps: " + (text.empty() ? "exit status " + std::to_string(done->status)
+                                                         : text.substr(0, text.find('\n'))));
 }
 
 }  // namespace panal

@@ -28,8 +28,11 @@ struct Tree {
 TEST_CASE("usage of the unified hierarchy") {
   const Tree t;
   t.put("/panal/id/cgroup.procs", "1\n");
-  t.put("/panal/id/cpu.stat", "usage_usec 3000\nuser_usec 2000\nsystem_usec 1000\nnr_periods 7\nnr_throttled 2\nthrottled_usec 5\n");
-  t.put("/panal/id/memory.current", "4096\n"), t.put("/panal/id/memory.max", "max\n"), t.put("/panal/id/memory.stat", "anon 1000\ninactive_file 96\n");
+  t.put(
+      "/panal/id/cpu.stat",
+      "usage_usec 3000\nuser_usec 2000\nsystem_usec 1000\nnr_periods 7\nnr_throttled 2\nthrottled_usec 5\n");
+  t.put("/panal/id/memory.current", "4096\n"), t.put("/panal/id/memory.max", "max\n"),
+      t.put("/panal/id/memory.stat", "anon 1000\ninactive_file 96\n");
   t.put("/panal/id/pids.current", "3\n"), t.put("/panal/id/pids.max", "9\n");
   t.put("/panal/id/io.stat", "8:0 rbytes=10 wbytes=20 rios=1 wios=2 dbytes=0 dios=0\n8:16 \n");
   Usage u;
@@ -51,12 +54,17 @@ TEST_CASE("usage of the unified hierarchy") {
 
 TEST_CASE("usage of version 1 hierarchies") {
   const Tree t;
-  t.put("/cpuacct/panal/id/cpuacct.usage", "500\n"), t.put("/cpuacct/panal/id/cpuacct.usage_percpu", "200 300 \n"), t.put("/cpuacct/panal/id/cpuacct.stat", "user 2\nsystem 1\n");
+  t.put("/cpuacct/panal/id/cpuacct.usage", "500\n"),
+      t.put("/cpuacct/panal/id/cpuacct.usage_percpu", "200 300 \n"),
+      t.put("/cpuacct/panal/id/cpuacct.stat", "user 2\nsystem 1\n");
   t.put("/cpu/panal/id/cpu.stat", "nr_periods 1\nnr_throttled 0\nthrottled_time 0\n");
-  t.put("/memory/panal/id/memory.usage_in_bytes", "100\n"), t.put("/memory/panal/id/memory.limit_in_bytes", "9223372036854771712\n"), t.put("/memory/panal/id/memory.stat", "total_inactive_file 7\n");
+  t.put("/memory/panal/id/memory.usage_in_bytes", "100\n"),
+      t.put("/memory/panal/id/memory.limit_in_bytes", "9223372036854771712\n"),
+      t.put("/memory/panal/id/memory.stat", "total_inactive_file 7\n");
   t.put("/pids/panal/id/pids.current", "1\n"), t.put("/pids/panal/id/pids.max", "max\n");
   t.put("/blkio/panal/id/blkio.bfq.io_service_bytes_recursive", "8:0 Read 0\nTotal 0\n");
-  t.put("/blkio/panal/id/blkio.throttle.io_service_bytes_recursive", "8:0 Read 4096\n8:0 Write 0\n8:0 Total 4096\nTotal 4096\n");
+  t.put("/blkio/panal/id/blkio.throttle.io_service_bytes_recursive",
+        "8:0 Read 4096\n8:0 Write 0\n8:0 Total 4096\nTotal 4096\n");
   Usage u;
   REQUIRE(read_cgroup(t.root, "/panal/id", u));
   CHECK(!u.v2);

@@ -1,4 +1,5 @@
-// A daemon that is killed while conmon and crun make a container does not stop them: they go on, and nobody knows of what they make.
+// A daemon that is killed while conmon and crun make a container does not stop them: they go on, and nobody
+// knows of what they make.
 #include <algorithm>
 #include <set>
 
@@ -22,7 +23,9 @@ static std::set<std::string> being_made(const std::string& state) {
     if (std::ranges::find(words, mark) == words.end()) continue;
     const auto named = std::ranges::find(words, "-c");  // conmon; the runtime has it as its last word
     const std::string id = named != words.end() && named + 1 != words.end() ? named[1] : words.back();
-    if (id.size() == 64 && id.find_first_not_of("0123456789abcdef") == std::string::npos && !exists(state + "/" + id + "/status")) out.insert(id);
+    if (id.size() == 64 && id.find_first_not_of("0123456789abcdef") == std::string::npos &&
+        !exists(state + "/" + id + "/status"))
+      out.insert(id);
   }
   return out;
 }
@@ -31,7 +34,8 @@ Task<void> CrunRuntime::settle_creations() {
   const MonoTime end = loop_.now() + 5s;
   for (auto left = being_made(paths_.state); !left.empty(); left = being_made(paths_.state)) {
     if (loop_.now() > end) {
-      log::warn("msg=\"a container that an earlier daemon began to make is not done\" container={}", *left.begin());
+      log::warn("msg=\"a container that an earlier daemon began to make is not done\" container={}",
+                *left.begin());
       co_return;
     }
     co_await loop_.sleep(5ms);

@@ -18,13 +18,47 @@
 
 namespace panal {
 
-static constexpr std::array<const char*, 41> kCapabilities = {
-    "CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_DAC_READ_SEARCH", "CAP_FOWNER", "CAP_FSETID", "CAP_KILL", "CAP_SETGID", "CAP_SETUID", "CAP_SETPCAP",
-    "CAP_LINUX_IMMUTABLE", "CAP_NET_BIND_SERVICE", "CAP_NET_BROADCAST", "CAP_NET_ADMIN", "CAP_NET_RAW", "CAP_IPC_LOCK", "CAP_IPC_OWNER",
-    "CAP_SYS_MODULE", "CAP_SYS_RAWIO", "CAP_SYS_CHROOT", "CAP_SYS_PTRACE", "CAP_SYS_PACCT", "CAP_SYS_ADMIN", "CAP_SYS_BOOT", "CAP_SYS_NICE",
-    "CAP_SYS_RESOURCE", "CAP_SYS_TIME", "CAP_SYS_TTY_CONFIG", "CAP_MKNOD", "CAP_LEASE", "CAP_AUDIT_WRITE", "CAP_AUDIT_CONTROL", "CAP_SETFCAP",
-    "CAP_MAC_OVERRIDE", "CAP_MAC_ADMIN", "CAP_SYSLOG", "CAP_WAKE_ALARM", "CAP_BLOCK_SUSPEND", "CAP_AUDIT_READ", "CAP_PERFMON", "CAP_BPF",
-    "CAP_CHECKPOINT_RESTORE"};
+static constexpr std::array<const char*, 41> kCapabilities = {"CAP_CHOWN",
+                                                              "CAP_DAC_OVERRIDE",
+                                                              "CAP_DAC_READ_SEARCH",
+                                                              "CAP_FOWNER",
+                                                              "CAP_FSETID",
+                                                              "CAP_KILL",
+                                                              "CAP_SETGID",
+                                                              "CAP_SETUID",
+                                                              "CAP_SETPCAP",
+                                                              "CAP_LINUX_IMMUTABLE",
+                                                              "CAP_NET_BIND_SERVICE",
+                                                              "CAP_NET_BROADCAST",
+                                                              "CAP_NET_ADMIN",
+                                                              "CAP_NET_RAW",
+                                                              "CAP_IPC_LOCK",
+                                                              "CAP_IPC_OWNER",
+                                                              "CAP_SYS_MODULE",
+                                                              "CAP_SYS_RAWIO",
+                                                              "CAP_SYS_CHROOT",
+                                                              "CAP_SYS_PTRACE",
+                                                              "CAP_SYS_PACCT",
+                                                              "CAP_SYS_ADMIN",
+                                                              "CAP_SYS_BOOT",
+                                                              "CAP_SYS_NICE",
+                                                              "CAP_SYS_RESOURCE",
+                                                              "CAP_SYS_TIME",
+                                                              "CAP_SYS_TTY_CONFIG",
+                                                              "CAP_MKNOD",
+                                                              "CAP_LEASE",
+                                                              "CAP_AUDIT_WRITE",
+                                                              "CAP_AUDIT_CONTROL",
+                                                              "CAP_SETFCAP",
+                                                              "CAP_MAC_OVERRIDE",
+                                                              "CAP_MAC_ADMIN",
+                                                              "CAP_SYSLOG",
+                                                              "CAP_WAKE_ALARM",
+                                                              "CAP_BLOCK_SUSPEND",
+                                                              "CAP_AUDIT_READ",
+                                                              "CAP_PERFMON",
+                                                              "CAP_BPF",
+                                                              "CAP_CHECKPOINT_RESTORE"};
 
 std::vector<std::string> own_capabilities() {
   std::vector<std::string> out;
@@ -39,14 +73,17 @@ std::vector<std::string> own_capabilities() {
   return out;
 }
 
-CrunRuntime::CrunRuntime(AsioLoop& loop, CrunPaths paths) : loop_(loop), paths_(std::move(paths)), program_(paths_.crun), capabilities_(own_capabilities()) {}
+CrunRuntime::CrunRuntime(AsioLoop& loop, CrunPaths paths)
+    : loop_(loop), paths_(std::move(paths)), program_(paths_.crun), capabilities_(own_capabilities()) {}
 CrunRuntime::~CrunRuntime() = default;
 
-// Without a locale conmon refuses arguments that are not ASCII, and keeps 0.4 MB more in memory (of files, which all of them share).
+// Without a locale conmon refuses arguments that are not ASCII, and keeps 0.4 MB more in memory (of files,
+// which all of them share).
 static constexpr const char* kLocale = "LC_ALL=C.UTF-8";
 
 static void add_runtime_args(std::vector<std::string>& argv, const CrunPaths& paths) {
-  for (const std::string& word : {"--root=" + paths.state, std::string("--cgroup-manager=cgroupfs")}) argv.insert(argv.end(), {"--runtime-arg", word});
+  for (const std::string& word : {"--root=" + paths.state, std::string("--cgroup-manager=cgroupfs")})
+    argv.insert(argv.end(), {"--runtime-arg", word});
 }
 
 void CrunRuntime::expect_start() {
@@ -69,39 +106,67 @@ struct WaitingConmon final : Monitor {
 
 }  // namespace
 
-// conmon waits for a byte on its start pipe. A daemon that dies before sets it free, too: it then finds no configuration and ends.
+// conmon waits for a byte on its start pipe. A daemon that dies before sets it free, too: it then finds no
+// configuration and ends.
 Result<std::unique_ptr<Monitor>> CrunRuntime::begin(MonitorStart spec) {
   expect_start();
-  for (const char* stale : {"/config.json", "/attach", "/ctl", "/winsz", "/oom"}) ::unlink((spec.bundle + stale).c_str());
+  for (const char* stale : {"/config.json", "/attach", "/ctl", "/winsz", "/oom"})
+    ::unlink((spec.bundle + stale).c_str());
   clear_exit(spec.id);
   TRY(auto sync, make_pipe());
   TRY(auto start, make_pipe());
   Spawn what;
   what.cwd = spec.bundle;
-  what.argv = {paths_.conmon, "--api-version", "-c", spec.id, "-u", spec.id, "-n", spec.id, "-r", program_.give(what, 5), "-b", spec.bundle,
-               "-p", spec.bundle + "/pidfile", "-P", spec.bundle + "/conmon.pid", "-l", spec.log_path.empty() ? "none" : "k8s-file:" + spec.log_path, "--exit-dir", paths_.exits,
-               "--full-attach", "--no-sync-log", "--log-level", "error"};
+  what.argv = {paths_.conmon,
+               "--api-version",
+               "-c",
+               spec.id,
+               "-u",
+               spec.id,
+               "-n",
+               spec.id,
+               "-r",
+               program_.give(what, 5),
+               "-b",
+               spec.bundle,
+               "-p",
+               spec.bundle + "/pidfile",
+               "-P",
+               spec.bundle + "/conmon.pid",
+               "-l",
+               spec.log_path.empty() ? "none" : "k8s-file:" + spec.log_path,
+               "--exit-dir",
+               paths_.exits,
+               "--full-attach",
+               "--no-sync-log",
+               "--log-level",
+               "error"};
   add_runtime_args(what.argv, paths_);
-  if (spec.log_max_bytes > 0) what.argv.insert(what.argv.end(), {"--log-size-max", std::to_string(spec.log_max_bytes)});
+  if (spec.log_max_bytes > 0)
+    what.argv.insert(what.argv.end(), {"--log-size-max", std::to_string(spec.log_max_bytes)});
   if (spec.tty) what.argv.push_back("-t");
   if (spec.open_stdin) what.argv.push_back("-i");
   if (spec.tty || (spec.open_stdin && !spec.stdin_once)) what.argv.push_back("--leave-stdin-open");
   what.env = {"_OCI_SYNCPIPE=3", "_OCI_STARTPIPE=4", kLocale};
   what.fds.insert(what.fds.end(), {{sync.second.get(), 3}, {start.first.get(), 4}});
   auto out = std::make_unique<WaitingConmon>();
-  out->id = spec.id, out->bundle = spec.bundle, out->sync = std::move(sync.first), out->start = std::move(start.second);
+  out->id = spec.id, out->bundle = spec.bundle, out->sync = std::move(sync.first),
+  out->start = std::move(start.second);
   TRY(out->child, spawn(what));
   return out;
 }
 
-// crun compiles a seccomp profile anew for each container, which takes a third of a start. What it made for the first container with
-// a profile is handed to the next ones by an annotation (crun(1), run.oci.seccomp_bpf_data); a runtime that does not know that compiles.
+// crun compiles a seccomp profile anew for each container, which takes a third of a start. What it made for
+// the first container with a profile is handed to the next ones by an annotation (crun(1),
+// run.oci.seccomp_bpf_data); a runtime that does not know that compiles.
 static constexpr size_t kMostFilters = 64, kBiggestFilter = 256 << 10;
 
 Task<Result<int>> CrunRuntime::create(std::unique_ptr<Monitor> monitor, RuntimeCreate spec) {
   auto& conmon = static_cast<WaitingConmon&>(*monitor);
-  if (const auto known = filters_.find(spec.seccomp); known != filters_.end()) spec.annotations.emplace("run.oci.seccomp_bpf_data", known->second);
-  if (!spec.annotations.empty()) spec.config_json.insert(spec.config_json.rfind('}'), ",\"annotations\":" + to_text(spec.annotations));
+  if (const auto known = filters_.find(spec.seccomp); known != filters_.end())
+    spec.annotations.emplace("run.oci.seccomp_bpf_data", known->second);
+  if (!spec.annotations.empty())
+    spec.config_json.insert(spec.config_json.rfind('}'), ",\"annotations\":" + to_text(spec.annotations));
   CO_TRYV(write_file(conmon.bundle + "/config.json", spec.config_json, 0600));
   CO_TRYV(write_all(conmon.start.get(), "x"));
   conmon.start.reset();
@@ -113,18 +178,22 @@ Task<Result<int>> CrunRuntime::create(std::unique_ptr<Monitor> monitor, RuntimeC
   (void)co_await wait_status(loop_, child, 10s);
   if (!line) co_return fail(Code::kTimeout, "the container monitor gave no answer: " + line.error().message);
   CO_TRY(const auto answer, parse_conmon_line(*line));
-  if (answer.data <= 0) co_return std::unexpected(runtime_error(answer.message.empty() ? "the runtime gave no reason" : answer.message, spec.program));
+  if (answer.data <= 0)
+    co_return std::unexpected(
+        runtime_error(answer.message.empty() ? "the runtime gave no reason" : answer.message, spec.program));
   watch(conmon.id, conmon.bundle, static_cast<int>(answer.data));
   if (!spec.seccomp.empty() && !filters_.contains(spec.seccomp))
-    if (const auto made = read_file(paths_.state + "/" + conmon.id + "/seccomp.bpf", kBiggestFilter); made && !made->empty() && made->size() % 8 == 0) {
+    if (const auto made = read_file(paths_.state + "/" + conmon.id + "/seccomp.bpf", kBiggestFilter);
+        made && !made->empty() && made->size() % 8 == 0) {
       if (filters_.size() >= kMostFilters) filters_.clear();
       filters_[spec.seccomp] = base64(*made);
     }
   co_return static_cast<int>(answer.data);
 }
 
-// The init waits on exec.fifo; opening it for writing, writing one byte and unlinking it is all that `crun start` does. In this order: an init
-// that has seen a writer come and go without a byte fails when the next one comes, and one whose fifo is gone never starts.
+// The init waits on exec.fifo; opening it for writing, writing one byte and unlinking it is all that `crun
+// start` does. In this order: an init that has seen a writer come and go without a byte fails when the next
+// one comes, and one whose fifo is gone never starts.
 Result<> CrunRuntime::start(const std::string& id) {
   const std::string fifo = paths_.state + "/" + id + "/exec.fifo";
   Fd fd(::open(fifo.c_str(), O_WRONLY | O_NONBLOCK | O_CLOEXEC));
@@ -158,14 +227,16 @@ Task<Result<>> CrunRuntime::verb(std::vector<std::string> words) {
   std::vector<std::string> argv = {paths_.crun, "--root=" + paths_.state, "--cgroup-manager=cgroupfs"};
   argv.insert(argv.end(), words.begin(), words.end());
   CO_TRY(const auto output, co_await run_program(loop_, argv, {}, 30s));
-  if (output.status != 0) co_return fail(Code::kInternal, "crun " + words[0] + ": " + std::string(trim(output.err)));
+  if (output.status != 0)
+    co_return fail(Code::kInternal, "crun " + words[0] + ": " + std::string(trim(output.err)));
   co_return Result<>{};
 }
 
 Task<Result<>> CrunRuntime::pause(const std::string& id) { return verb({"pause", id}); }
 Task<Result<>> CrunRuntime::resume(const std::string& id) { return verb({"resume", id}); }
 
-Task<Result<>> CrunRuntime::update(const std::string& id, const std::string& bundle, std::string resources_json) {
+Task<Result<>> CrunRuntime::update(const std::string& id, const std::string& bundle,
+                                   std::string resources_json) {
   const std::string file = bundle + "/resources.json";
   CO_TRYV(write_file(file, resources_json, 0600));
   co_return co_await verb({"update", "--resources=" + file, id});
@@ -184,7 +255,8 @@ namespace {
 
 class ConmonExec final : public RunningExec {
  public:
-  ConmonExec(AsioLoop& loop, Fd sync, std::string dir) : reader_(loop, std::move(sync)), dir_(std::move(dir)) {}
+  ConmonExec(AsioLoop& loop, Fd sync, std::string dir)
+      : reader_(loop, std::move(sync)), dir_(std::move(dir)) {}
   LineReader reader_;
   std::string dir_;
   std::unique_ptr<Attachment> attachment_;
@@ -213,8 +285,28 @@ Task<Result<std::unique_ptr<RunningExec>>> CrunRuntime::exec(ExecStart spec) {
   CO_TRY(auto attach, make_pipe());
   Spawn what;
   what.cwd = spec.dir;
-  what.argv = {paths_.conmon, "--api-version", "-c", spec.container_id, "-u", spec.exec_id, "-r", program_.give(what, 6), "-b", spec.dir, "-p", spec.dir + "/pidfile",
-               "-l", "none", "--exit-dir", spec.dir + "/exit", "--full-attach", "-e", "--exec-process-spec", spec.dir + "/process.json", "--log-level", "error"};
+  what.argv = {paths_.conmon,
+               "--api-version",
+               "-c",
+               spec.container_id,
+               "-u",
+               spec.exec_id,
+               "-r",
+               program_.give(what, 6),
+               "-b",
+               spec.dir,
+               "-p",
+               spec.dir + "/pidfile",
+               "-l",
+               "none",
+               "--exit-dir",
+               spec.dir + "/exit",
+               "--full-attach",
+               "-e",
+               "--exec-process-spec",
+               spec.dir + "/process.json",
+               "--log-level",
+               "error"};
   add_runtime_args(what.argv, paths_);
   what.argv.insert(what.argv.end(), {"--runtime-arg", "--log=" + spec.dir + "/log"});
   what.env = {"_OCI_SYNCPIPE=3", "_OCI_STARTPIPE=4", kLocale};
@@ -237,7 +329,8 @@ Task<Result<std::unique_ptr<RunningExec>>> CrunRuntime::exec(ExecStart spec) {
     loop_.cancel(late);
     if (line && !line->empty()) {
       auto fd = connect_unix(spec.dir + "/attach", SOCK_SEQPACKET);
-      if (fd) result->attachment_ = std::make_unique<ConmonAttachment>(loop_, std::move(*fd), spec.open_stdin);
+      if (fd)
+        result->attachment_ = std::make_unique<ConmonAttachment>(loop_, std::move(*fd), spec.open_stdin);
     }
     (void)!::write(start.second.get(), "x", 1);
   }

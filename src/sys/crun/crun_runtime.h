@@ -1,5 +1,6 @@
-// Runtime on conmon 2.1 and crun: conmon is the parent of every container and exec, holds its standard streams, writes
-// its log and its exit code; the daemon may come and go. Protocol facts: conmon(8) and its source, tried in tests.
+// Runtime on conmon 2.1 and crun: conmon is the parent of every container and exec, holds its standard
+// streams, writes its log and its exit code; the daemon may come and go. Protocol facts: conmon(8) and its
+// source, tried in tests.
 #pragma once
 #include <map>
 
@@ -29,7 +30,8 @@ class CrunRuntime final : public Runtime {
   Result<> signal(int pid, int signal) override;
   Task<Result<>> pause(const std::string& id) override;
   Task<Result<>> resume(const std::string& id) override;
-  Task<Result<>> update(const std::string& id, const std::string& bundle, std::string resources_json) override;
+  Task<Result<>> update(const std::string& id, const std::string& bundle,
+                        std::string resources_json) override;
   Task<Result<>> remove(const std::string& id) override;
   Task<void> settle_creations() override;
   Task<Result<std::unique_ptr<RunningExec>>> exec(ExecStart spec) override;

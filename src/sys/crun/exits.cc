@@ -1,5 +1,6 @@
-// How the daemon learns that a container has ended: conmon renames a file with the exit code into the exits folder, also while no
-// daemon runs. A killed conmon records nothing; then the container's pidfd tells of the end, and 137 is recorded in its stead.
+// How the daemon learns that a container has ended: conmon renames a file with the exit code into the exits
+// folder, also while no daemon runs. A killed conmon records nothing; then the container's pidfd tells of the
+// end, and 137 is recorded in its stead.
 #include <sys/inotify.h>
 
 #include <array>
@@ -17,7 +18,8 @@ Result<> CrunRuntime::watch_exits() {
   TRYV(make_dirs(paths_.state, 0700));
   Fd fd(::inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
   if (!fd) return fail(sys_error(errno, "inotify_init1"));
-  if ((exits_watch_ = ::inotify_add_watch(fd.get(), paths_.exits.c_str(), IN_MOVED_TO)) < 0) return fail(sys_error(errno, "inotify_add_watch", paths_.exits));
+  if ((exits_watch_ = ::inotify_add_watch(fd.get(), paths_.exits.c_str(), IN_MOVED_TO)) < 0)
+    return fail(sys_error(errno, "inotify_add_watch", paths_.exits));
   inotify_ = std::make_unique<AsyncFd>(loop_, std::move(fd));
   scope_.spawn(exit_loop());
   return {};
@@ -47,8 +49,10 @@ void CrunRuntime::read_events(std::string_view events) {
     } else if (event->wd == exits_watch_) {
       ended.insert(name);
     } else if (const auto it = bundle_watches_.find(event->wd); it != bundle_watches_.end()) {
-      if (name == kLogName) turned.insert(it->second);
-      else if (name == "oom" && on_oom_) on_oom_(it->second);
+      if (name == kLogName)
+        turned.insert(it->second);
+      else if (name == "oom" && on_oom_)
+        on_oom_(it->second);
     }
   }
   for (const auto& id : turned)
@@ -83,24 +87,32 @@ uint64_t CrunRuntime::process_start(int pid) {
   return std::strtoull(words[19].c_str(), nullptr, 10);
 }
 
-// Pid of the container's conmon; 0 when it is gone. Its command line names the container, so a reused pid is found out.
+// Pid of the container's conmon; 0 when it is gone. Its command line names the container, so a reused pid is
+// found out.
 static int monitor_of(const std::string& id, const std::string& bundle) {
   const auto pid = parse_int(trim(read_file(bundle + "/conmon.pid", 64).value_or("")));
   if (!pid || *pid <= 0) return 0;
   const auto words = read_file("/proc/" + std::to_string(*pid) + "/cmdline", 65536);
-  return words && words->find("conmon") != std::string::npos && words->find(id) != std::string::npos ? static_cast<int>(*pid) : 0;
+  return words && words->find("conmon") != std::string::npos && words->find(id) != std::string::npos
+             ? static_cast<int>(*pid)
+             : 0;
 }
 
 Task<int> CrunRuntime::ended_with(std::string id, std::string bundle) {
-  if (const int monitor = monitor_of(id, bundle); monitor && !recorded_exit(id)) (void)co_await wait_pid(loop_, monitor, 5s);
+  if (const int monitor = monitor_of(id, bundle); monitor && !recorded_exit(id))
+    (void)co_await wait_pid(loop_, monitor, 5s);
   co_return recorded_exit(id).value_or(137);
 }
 
 void CrunRuntime::watch(const std::string& id, const std::string& bundle, int pid) {
   if (inotify_) {
-    const int watch = ::inotify_add_watch(inotify_->get(), bundle.c_str(), IN_MOVED_TO | IN_CREATE | IN_ONLYDIR);
-    if (watch >= 0) bundle_watches_[watch] = id;
-    else log::warn("msg=\"turns of the log are not seen\" container={} error=\"{}\"", id, sys_error(errno, "inotify_add_watch", bundle).message);
+    const int watch =
+        ::inotify_add_watch(inotify_->get(), bundle.c_str(), IN_MOVED_TO | IN_CREATE | IN_ONLYDIR);
+    if (watch >= 0)
+      bundle_watches_[watch] = id;
+    else
+      log::warn("msg=\"turns of the log are not seen\" container={} error=\"{}\"", id,
+                sys_error(errno, "inotify_add_watch", bundle).message);
   }
   lives_[id] = next_life_;
   scope_.spawn(watch_end(id, bundle, pid, next_life_++));
@@ -109,8 +121,10 @@ void CrunRuntime::watch(const std::string& id, const std::string& bundle, int pi
 Task<void> CrunRuntime::watch_end(std::string id, std::string bundle, int pid, uint64_t life) {
   const uint64_t start = process_start(pid);
   while (start != 0 && process_start(pid) == start)
-    if (!co_await wait_pid(loop_, pid)) co_await loop_.sleep(1s);  // no descriptor left to wait with: look now and then
-  // A monitor that lives reports, however long it drains the output; one that is gone without a record was killed.
+    if (!co_await wait_pid(loop_, pid))
+      co_await loop_.sleep(1s);  // no descriptor left to wait with: look now and then
+  // A monitor that lives reports, however long it drains the output; one that is gone without a record was
+  // killed.
   const auto untold = [&] { return lives_.contains(id) && lives_[id] == life; };
   while (const int monitor = untold() ? monitor_of(id, bundle) : 0)
     if (!co_await wait_pid(loop_, monitor)) co_await loop_.sleep(1s);
@@ -118,7 +132,8 @@ Task<void> CrunRuntime::watch_end(std::string id, std::string bundle, int pid, u
   lives_.erase(id);
   if (recorded_exit(id)) co_return;  // on its way
   log::warn("msg=\"the container's monitor was killed, its exit code is lost\" container={}", id);
-  if (auto written = write_file_atomic(paths_.exits + "/" + id, "137"); !written) log::warn("msg=\"record exit\" container={} error=\"{}\"", id, written.error().message);
+  if (auto written = write_file_atomic(paths_.exits + "/" + id, "137"); !written)
+    log::warn("msg=\"record exit\" container={} error=\"{}\"", id, written.error().message);
 }
 
 }  // namespace panal

@@ -10,9 +10,10 @@
 
 namespace panal {
 
-// A process is moved into a group only after every processor has gone through the kernel's scheduler (cgroup_threadgroup_rwsem, an RCU grace
-// period): a third of a container's start. The kernel stays prepared for about as long again, so this process moves to where it is already,
-// while the runtime is still being loaded.
+// A process is moved into a group only after every processor has gone through the kernel's scheduler
+// (cgroup_threadgroup_rwsem, an RCU grace period): a third of a container's start. The kernel stays prepared
+// for about as long again, so this process moves to where it is already, while the runtime is still being
+// loaded.
 void open_groups_for_change() {
   for (const auto& line : split(read_file("/proc/self/cgroup", 65536).value_or(""), '\n')) {
     const auto parts = split(line, ':');  // 4:memory:/path, 1:name=systemd:/path, 0::/path
@@ -30,7 +31,9 @@ static bool lives(int64_t pid, int64_t started) {
   return words.size() > 19 && parse_int(words[19]) == started;
 }
 
-static bool gone(const std::string& folder) { return ::rmdir(folder.c_str()) == 0 || errno == ENOENT || errno == ENOTDIR; }
+static bool gone(const std::string& folder) {
+  return ::rmdir(folder.c_str()) == 0 || errno == ENOENT || errno == ENOTDIR;
+}
 
 // The status goes last: cut short by the daemon's death, the next one goes on with it.
 static bool remove_state(const std::string& state) {
@@ -46,10 +49,15 @@ bool remove_ended(const std::string& state, const std::string& groups) {
   const auto json = text ? parse_json(*text) : fail(Code::kNotFound, "");
   const auto* status = json ? json->if_object() : nullptr;
   if (!status) return false;
-  const auto *group = status->if_contains("cgroup-path"), *by_systemd = status->if_contains("systemd-cgroup"), *pid = status->if_contains("pid"), *started = status->if_contains("process-start-time");
-  if (!group || !by_systemd || !pid || !started || *by_systemd != Json(false) || !pid->is_int64() || !started->is_int64()) return false;
+  const auto *group = status->if_contains("cgroup-path"), *by_systemd = status->if_contains("systemd-cgroup"),
+             *pid = status->if_contains("pid"), *started = status->if_contains("process-start-time");
+  if (!group || !by_systemd || !pid || !started || *by_systemd != Json(false) || !pid->is_int64() ||
+      !started->is_int64())
+    return false;
   const std::string path = str(*group);
-  if (path.size() < 2 || path[0] != '/' || path.find("/..") != std::string::npos || lives(pid->get_int64(), started->get_int64())) return false;
+  if (path.size() < 2 || path[0] != '/' || path.find("/..") != std::string::npos ||
+      lives(pid->get_int64(), started->get_int64()))
+    return false;
   if (!gone(groups + path)) return false;  // the kernel keeps a group in which something lives
   for (const auto& name : list_dir(groups))
     if (!gone(groups + "/" + name + path)) return false;

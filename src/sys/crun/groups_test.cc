@@ -12,9 +12,11 @@ namespace panal {
 namespace {
 
 struct Folders {
-  std::string base = std::filesystem::temp_directory_path() / ("panal-groups-" + std::to_string(::getpid())), state = base + "/state", groups = base + "/groups";
+  std::string base = std::filesystem::temp_directory_path() / ("panal-groups-" + std::to_string(::getpid())),
+              state = base + "/state", groups = base + "/groups";
   Folders() {
-    for (const char* group : {"/memory/panal/abc", "/pids/panal/abc", "/pids/panal/other", "/devices/panal"}) REQUIRE(make_dirs(groups + group));
+    for (const char* group : {"/memory/panal/abc", "/pids/panal/abc", "/pids/panal/other", "/devices/panal"})
+      REQUIRE(make_dirs(groups + group));
     REQUIRE(write_file(groups + "/cgroup.procs", ""));
     REQUIRE(make_dirs(state));
     REQUIRE(write_file(state + "/seccomp.bpf", "x"));
@@ -27,7 +29,8 @@ struct Folders {
 
 TEST_CASE("what crun keeps of an ended container is removed without crun") {
   Folders f;
-  f.status(R"({"pid": 4194305, "process-start-time": 12, "cgroup-path": "/panal/abc", "systemd-cgroup": false})");
+  f.status(
+      R"({"pid": 4194305, "process-start-time": 12, "cgroup-path": "/panal/abc", "systemd-cgroup": false})");
   CHECK(remove_ended(f.state, f.groups));
   CHECK(!exists(f.state));
   CHECK(!exists(f.groups + "/memory/panal/abc"));
@@ -37,7 +40,8 @@ TEST_CASE("what crun keeps of an ended container is removed without crun") {
 
 TEST_CASE("a removal that was cut short goes on") {
   Folders f;
-  f.status(R"({"pid": 4194305, "process-start-time": 12, "cgroup-path": "/panal/abc", "systemd-cgroup": false})");
+  f.status(
+      R"({"pid": 4194305, "process-start-time": 12, "cgroup-path": "/panal/abc", "systemd-cgroup": false})");
   REQUIRE(remove_tree(f.groups + "/memory/panal/abc"));
   REQUIRE(remove_tree(f.state + "/seccomp.bpf"));
   CHECK(remove_ended(f.state, f.groups));
@@ -49,10 +53,16 @@ TEST_CASE("a removal that was cut short goes on") {
 
 TEST_CASE("what is not crun's, or not certainly ended, is left to the runtime") {
   Folders f;
-  const auto kept = [&] { return !remove_ended(f.state, f.groups) && exists(f.state + "/seccomp.bpf") && exists(f.groups + "/pids/panal/abc"); };
+  const auto kept = [&] {
+    return !remove_ended(f.state, f.groups) && exists(f.state + "/seccomp.bpf") &&
+           exists(f.groups + "/pids/panal/abc");
+  };
   CHECK(kept());  // runc has no such file
-  for (const char* text : {"", "[]", "{}", R"({"pid": 4194305, "process-start-time": 12, "cgroup-path": "/panal/abc", "systemd-cgroup": true})",
-                           R"({"pid": 4194305, "process-start-time": 12, "cgroup-path": "", "systemd-cgroup": false})", R"({"pid": 4194305, "process-start-time": 12, "cgroup-path": "/../x", "systemd-cgroup": false})"}) {
+  for (const char* text :
+       {"", "[]", "{}",
+        R"({"pid": 4194305, "process-start-time": 12, "cgroup-path": "/panal/abc", "systemd-cgroup": true})",
+        R"({"pid": 4194305, "process-start-time": 12, "cgroup-path": "", "systemd-cgroup": false})",
+        R"({"pid": 4194305, "process-start-time": 12, "cgroup-path": "/../x", "systemd-cgroup": false})"}) {
     f.status(text);
     CHECK(kept());
   }
@@ -60,9 +70,12 @@ TEST_CASE("what is not crun's, or not certainly ended, is left to the runtime") 
   const std::string after = own.substr(own.rfind(')') + 2);
   size_t at = 0;
   for (int n = 0; n < 19; ++n) at = after.find(' ', at) + 1;
-  f.status(R"({"pid": )" + std::to_string(::getpid()) + R"(, "process-start-time": )" + after.substr(at, after.find(' ', at) - at) + R"(, "cgroup-path": "/panal/abc", "systemd-cgroup": false})");
+  f.status(R"({"pid": )" + std::to_string(::getpid()) + R"(, "process-start-time": )" +
+           after.substr(at, after.find(' ', at) - at) +
+           R"(, "cgroup-path": "/panal/abc", "systemd-cgroup": false})");
   CHECK(kept());
-  f.status(R"({"pid": 4194305, "process-start-time": 12, "cgroup-path": "/panal/abc", "systemd-cgroup": false})");
+  f.status(
+      R"({"pid": 4194305, "process-start-time": 12, "cgroup-path": "/panal/abc", "systemd-cgroup": false})");
   REQUIRE(make_dirs(f.groups + "/pids/panal/abc/nested"));
   CHECK(kept());
 }

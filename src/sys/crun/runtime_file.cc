@@ -16,7 +16,8 @@ std::string RuntimeFile::give(Spawn& what, int number) {
   struct stat now{};
   if (::stat(path_.c_str(), &now) != 0) return path_;
   const auto same = [](const struct stat& a, const struct stat& b) {
-    return a.st_dev == b.st_dev && a.st_ino == b.st_ino && a.st_ctim.tv_sec == b.st_ctim.tv_sec && a.st_ctim.tv_nsec == b.st_ctim.tv_nsec;
+    return a.st_dev == b.st_dev && a.st_ino == b.st_ino && a.st_ctim.tv_sec == b.st_ctim.tv_sec &&
+           a.st_ctim.tv_nsec == b.st_ctim.tv_nsec;
   };
   if (!fd_ || !same(now, seen_)) fd_ = read_only(path_), seen_ = now;
   if (!fd_) return path_;  // an old kernel

@@ -19,7 +19,9 @@ static int run(RuntimeFile& file) {
 }
 
 TEST_CASE("the runtime's program runs, also after an upgrade, and cannot be written to") {
-  const std::string folder = std::filesystem::temp_directory_path() / ("panal-runtime-file-" + std::to_string(::getpid())), path = folder + "/program";
+  const std::string folder = std::filesystem::temp_directory_path() /
+                             ("panal-runtime-file-" + std::to_string(::getpid())),
+                    path = folder + "/program";
   REQUIRE(make_dirs(folder));
   RuntimeFile file(path);
   REQUIRE(write_file(path, "#!/bin/sh\nexit 3\n", 0755));
@@ -28,7 +30,9 @@ TEST_CASE("the runtime's program runs, also after an upgrade, and cannot be writ
   Spawn what;
   const std::string seen = file.give(what, 5);
   if (!what.fds.empty()) {  // who may not mount has the path itself
-    const int fd = ::open(("/proc/self/fd/" + std::to_string(what.fds[0].first)).c_str(), O_WRONLY | O_CLOEXEC), error = errno;
+    const int fd = ::open(("/proc/self/fd/" + std::to_string(what.fds[0].first)).c_str(),
+                          O_WRONLY | O_CLOEXEC),
+              error = errno;
     CHECK(fd == -1);
     CHECK(error == EROFS);
     CHECK(seen == "/proc/self/fd/5");

@@ -12,14 +12,17 @@ namespace {
 
 class InotifyWatch final : public FileWatch {
  public:
-  InotifyWatch(AsioLoop& loop, Fd fd) : loop_(loop), state_(std::make_shared<State>(loop, std::move(fd))) { run(state_); }
+  InotifyWatch(AsioLoop& loop, Fd fd) : loop_(loop), state_(std::make_shared<State>(loop, std::move(fd))) {
+    run(state_);
+  }
   ~InotifyWatch() override { state_->fd.close(); }
 
   Task<void> changed(Event& other) override {
     // Whoever notifies first; a change seen while nobody waited counts.
     if (std::exchange(state_->dirty, false)) co_return;
     state_->other = &other;
-    (void)co_await other.wait(loop_, state_->fd.closed() ? 500ms : 5s);  // a lost wake-up costs a delay, not the reader
+    (void)co_await other.wait(
+        loop_, state_->fd.closed() ? 500ms : 5s);  // a lost wake-up costs a delay, not the reader
     state_->other = nullptr;
     state_->dirty = false;
   }

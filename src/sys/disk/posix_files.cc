@@ -39,13 +39,20 @@ class PosixFiles final : public DurableFiles {
   Result<std::vector<std::string>> list(const std::string& dir) override {
     std::error_code error;
     std::vector<std::string> out;
-    for (std::filesystem::directory_iterator at(dir, error), end; !error && at != end; at.increment(error)) out.push_back(at->path().filename());
+    for (std::filesystem::directory_iterator at(dir, error), end; !error && at != end; at.increment(error))
+      out.push_back(at->path().filename());
     if (error) return fail(sys_error(error.value(), "read", dir));
     return out;
   }
-  Result<std::string> read(const std::string& path, size_t limit_bytes) override { return read_file(path, limit_bytes); }
-  Result<std::shared_ptr<File>> open(const std::string& path) override { return open(path, O_WRONLY | O_APPEND); }
-  Result<std::shared_ptr<File>> create(const std::string& path) override { return open(path, O_WRONLY | O_APPEND | O_CREAT | O_TRUNC); }
+  Result<std::string> read(const std::string& path, size_t limit_bytes) override {
+    return read_file(path, limit_bytes);
+  }
+  Result<std::shared_ptr<File>> open(const std::string& path) override {
+    return open(path, O_WRONLY | O_APPEND);
+  }
+  Result<std::shared_ptr<File>> create(const std::string& path) override {
+    return open(path, O_WRONLY | O_APPEND | O_CREAT | O_TRUNC);
+  }
   Result<> rename(const std::string& from, const std::string& to) override {
     if (::rename(from.c_str(), to.c_str()) != 0) return fail(sys_error(errno, "rename", from));
     return {};

@@ -18,7 +18,10 @@ using raft::Index;
 
 constexpr size_t kSegmentBytes = 64 << 20, kMaxFileBytes = size_t{1} << 30;
 
-uint32_t checksum(std::string_view data) { return static_cast<uint32_t>(::crc32(0, reinterpret_cast<const Bytef*>(data.data()), static_cast<uInt>(data.size()))); }
+uint32_t checksum(std::string_view data) {
+  return static_cast<uint32_t>(
+      ::crc32(0, reinterpret_cast<const Bytef*>(data.data()), static_cast<uInt>(data.size())));
+}
 
 std::string frame(const std::string& body) {
   std::string out(8, '\0');
@@ -51,9 +54,11 @@ Result<> write_durably(DurableFiles::File& file, std::string_view data) {
 
 class RaftFiles final : public raft::Disk {
  public:
-  RaftFiles(Loop& loop, std::shared_ptr<DurableFiles> files, std::string dir) : loop_(loop), files_(std::move(files)), dir_(std::move(dir)) {}
+  RaftFiles(Loop& loop, std::shared_ptr<DurableFiles> files, std::string dir)
+      : loop_(loop), files_(std::move(files)), dir_(std::move(dir)) {}
 
-  // What a process that was killed has left in the kernel's cache alone counts from here on: it is written anew before it is believed.
+  // What a process that was killed has left in the kernel's cache alone counts from here on: it is written
+  // anew before it is believed.
   Result<raft::Persistent> load() override {
     TRYV(files_->make_dirs(dir_));
     TRYV(files_->sync_dir(dir_.substr(0, dir_.rfind('/') + 1)));
@@ -65,7 +70,8 @@ class RaftFiles final : public raft::Disk {
       size_t at = 0;
       const auto words = split(unframe(file, at).value_or(""), ' ');
       if (words.size() != 2) return fail(Code::kInternal, "raft: " + dir_ + "/vote is damaged");
-      p.term = std::strtoull(words[0].c_str(), nullptr, 10), p.vote = std::strtoull(words[1].c_str(), nullptr, 10);
+      p.term = std::strtoull(words[0].c_str(), nullptr, 10),
+      p.vote = std::strtoull(words[1].c_str(), nullptr, 10);
     }
     if (std::ranges::find(names, "snapshot") != names.end()) {
       TRY(const std::string file, files_->read(dir_ + "/snapshot", kMaxFileBytes));
@@ -76,17 +82,22 @@ class RaftFiles final : public raft::Disk {
     }
     segments_.clear();
     for (const auto& name : names)
-      if (name.starts_with("log-") && !name.ends_with(".new")) segments_.push_back(std::strtoull(name.c_str() + 4, nullptr, 16));
+      if (name.starts_with("log-") && !name.ends_with(".new"))
+        segments_.push_back(std::strtoull(name.c_str() + 4, nullptr, 16));
     std::ranges::sort(segments_);
     p.log_start = 0;
-    for (size_t i = 0, count = segments_.size(); i < count; ++i) TRYV(load_segment(p, segments_[i], i + 1 == count));
+    for (size_t i = 0, count = segments_.size(); i < count; ++i)
+      TRYV(load_segment(p, segments_[i], i + 1 == count));
     if (p.log_start == 0) p.log_start = p.snapshot ? p.snapshot->index + 1 : 1;
     return p;
   }
 
-  Result<> save_vote(raft::Term term, raft::Id vote) override { return replace(dir_ + "/vote", frame(std::to_string(term) + " " + std::to_string(vote))); }
+  Result<> save_vote(raft::Term term, raft::Id vote) override {
+    return replace(dir_ + "/vote", frame(std::to_string(term) + " " + std::to_string(vote)));
+  }
 
-  void append(Index from, std::vector<Entry> entries, When when, std::function<void(Result<>)> done) override {
+  void append(Index from, std::vector<Entry> entries, When when,
+              std::function<void(Result<>)> done) override {
     if (!sound_) return done(sound_);
     // A new segment only when nothing is on its way to the old one: its completions must stay in order.
     if (!file_ || ((roll_ || size_ >= kSegmentBytes) && !writing_ && buffer_.empty()))
@@ -114,7 +125,9 @@ class RaftFiles final : public raft::Disk {
   }
 
   void drop_prefix(Index index) override {
-    while (segments_.size() > 1 && segments_[1] <= index + 1 && files_->remove(segment_path(segments_.front()))) segments_.erase(segments_.begin());
+    while (segments_.size() > 1 && segments_[1] <= index + 1 &&
+           files_->remove(segment_path(segments_.front())))
+      segments_.erase(segments_.begin());
   }
 
  private:
@@ -143,14 +156,17 @@ class RaftFiles final : public raft::Disk {
         uint32_t size = 0;
         if (at + 8 <= data.size()) std::memcpy(&size, data.data() + at, 4);
         size_t next = at + 8 + size;
-        if (!last || (size > 0 && next < data.size() && unframe(data, next))) return fail(Code::kInternal, "raft: " + path + " is damaged in the middle of the log");
+        if (!last || (size > 0 && next < data.size() && unframe(data, next)))
+          return fail(Code::kInternal, "raft: " + path + " is damaged in the middle of the log");
         log::warn("msg=\"raft log: torn tail cut off\" file={} bytes={}", path, data.size() - at);
         break;
       }
       TRY(auto appends, raft::decode_write(*body));
       for (auto& [from, entries] : appends) {
-        if (from < p.log_start || p.log_start == 0) p.log_start = from, p.entries.clear();  // all before it is cut, whatever of it is still there
-        if (from > p.log_start + p.entries.size()) return fail(Code::kInternal, "raft: " + path + ": entries are missing");
+        if (from < p.log_start || p.log_start == 0)
+          p.log_start = from, p.entries.clear();  // all before it is cut, whatever of it is still there
+        if (from > p.log_start + p.entries.size())
+          return fail(Code::kInternal, "raft: " + path + ": entries are missing");
         p.entries.resize(from - p.log_start);
         std::ranges::move(entries, std::back_inserter(p.entries));
       }
@@ -196,8 +212,10 @@ class RaftFiles final : public raft::Disk {
   }
 
   void settle(Result<> written, size_t size, std::vector<std::function<void(Result<>)>> calls) {
-    if (written) size_ += size;
-    else sound_ = written;
+    if (written)
+      size_ += size;
+    else
+      sound_ = written;
     for (auto& call : calls) call(written);
   }
 
@@ -216,7 +234,12 @@ class RaftFiles final : public raft::Disk {
 
 }  // namespace
 
-std::unique_ptr<raft::Disk> open_raft_files(Loop& loop, std::shared_ptr<DurableFiles> files, const std::string& dir) { return std::make_unique<RaftFiles>(loop, std::move(files), dir); }
-std::unique_ptr<raft::Disk> open_raft_files(Loop& loop, const std::string& dir) { return open_raft_files(loop, make_posix_files(), dir); }
+std::unique_ptr<raft::Disk> open_raft_files(Loop& loop, std::shared_ptr<DurableFiles> files,
+                                            const std::string& dir) {
+  return std::make_unique<RaftFiles>(loop, std::move(files), dir);
+}
+std::unique_ptr<raft::Disk> open_raft_files(Loop& loop, const std::string& dir) {
+  return open_raft_files(loop, make_posix_files(), dir);
+}
 
 }  // namespace panal

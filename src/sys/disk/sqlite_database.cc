@@ -16,15 +16,21 @@ class SqliteDatabase final : public Database {
   }
 
   Result<> prepare() {
-    if (sqlite3_prepare_v2(db_, "INSERT INTO rows VALUES(?1,?2,?3) ON CONFLICT(kind,id) DO UPDATE SET json=?3", -1, &put_, nullptr) != SQLITE_OK ||
-        sqlite3_prepare_v2(db_, "DELETE FROM rows WHERE kind=?1 AND id=?2", -1, &erase_, nullptr) != SQLITE_OK)
+    if (sqlite3_prepare_v2(db_,
+                           "INSERT INTO rows VALUES(?1,?2,?3) ON CONFLICT(kind,id) DO UPDATE SET json=?3", -1,
+                           &put_, nullptr) != SQLITE_OK ||
+        sqlite3_prepare_v2(db_, "DELETE FROM rows WHERE kind=?1 AND id=?2", -1, &erase_, nullptr) !=
+            SQLITE_OK)
       return error("prepare");
     return {};
   }
 
-  std::unexpected<Error> error(std::string_view what) { return fail(Code::kInternal, "local database: " + std::string(what) + ": " + sqlite3_errmsg(db_)); }
+  std::unexpected<Error> error(std::string_view what) {
+    return fail(Code::kInternal, "local database: " + std::string(what) + ": " + sqlite3_errmsg(db_));
+  }
 
-  Result<> step(sqlite3_stmt* statement, const std::string& kind, const std::string& id, const std::string* json) {
+  Result<> step(sqlite3_stmt* statement, const std::string& kind, const std::string& id,
+                const std::string* json) {
     sqlite3_bind_text(statement, 1, kind.data(), static_cast<int>(kind.size()), SQLITE_STATIC);
     sqlite3_bind_text(statement, 2, id.data(), static_cast<int>(id.size()), SQLITE_STATIC);
     if (json) sqlite3_bind_text(statement, 3, json->data(), static_cast<int>(json->size()), SQLITE_STATIC);
@@ -36,18 +42,25 @@ class SqliteDatabase final : public Database {
     return result;
   }
 
-  // On the loop's thread: with synchronous=NORMAL a write is a memcpy and one pwrite, tens of microseconds; only a
-  // checkpoint (every 1000 pages) waits for the disk. So writes keep program order without a queue.
-  Task<Result<>> put(std::string kind, std::string id, std::string json) override { co_return step(put_, kind, id, &json); }
-  Task<Result<>> erase(std::string kind, std::string id) override { co_return step(erase_, kind, id, nullptr); }
+  // On the loop's thread: with synchronous=NORMAL a write is a memcpy and one pwrite, tens of microseconds;
+  // only a checkpoint (every 1000 pages) waits for the disk. So writes keep program order without a queue.
+  Task<Result<>> put(std::string kind, std::string id, std::string json) override {
+    co_return step(put_, kind, id, &json);
+  }
+  Task<Result<>> erase(std::string kind, std::string id) override {
+    co_return step(erase_, kind, id, nullptr);
+  }
 
   Result<std::vector<std::pair<std::string, std::string>>> all(const std::string& kind) override {
     std::vector<std::pair<std::string, std::string>> out;
     sqlite3_stmt* statement = nullptr;
-    if (sqlite3_prepare_v2(db_, "SELECT id,json FROM rows WHERE kind=?1 ORDER BY rowid", -1, &statement, nullptr) != SQLITE_OK) return error("read");
+    if (sqlite3_prepare_v2(db_, "SELECT id,json FROM rows WHERE kind=?1 ORDER BY rowid", -1, &statement,
+                           nullptr) != SQLITE_OK)
+      return error("read");
     sqlite3_bind_text(statement, 1, kind.data(), static_cast<int>(kind.size()), SQLITE_STATIC);
     const auto text = [&](int column) {
-      return std::string(reinterpret_cast<const char*>(sqlite3_column_text(statement, column)), static_cast<size_t>(sqlite3_column_bytes(statement, column)));
+      return std::string(reinterpret_cast<const char*>(sqlite3_column_text(statement, column)),
+                         static_cast<size_t>(sqlite3_column_bytes(statement, column)));
     };
     while (sqlite3_step(statement) == SQLITE_ROW) out.emplace_back(text(0), text(1));
     sqlite3_finalize(statement);
@@ -63,7 +76,8 @@ class SqliteDatabase final : public Database {
 
 Result<std::unique_ptr<Database>> open_database(const std::string& path) {
   sqlite3* db = nullptr;
-  if (sqlite3_open_v2(path.c_str(), &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, nullptr) != SQLITE_OK) {
+  if (sqlite3_open_v2(path.c_str(), &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX,
+                      nullptr) != SQLITE_OK) {
     const std::string message = sqlite3_errmsg(db);
     sqlite3_close(db);
     return fail(Code::kInternal, "open local database " + path + ": " + message);
@@ -71,9 +85,12 @@ Result<std::unique_ptr<Database>> open_database(const std::string& path) {
   auto database = std::make_unique<SqliteDatabase>(db);
   sqlite3_busy_timeout(db, 5000);
   const char* setup =
-      "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA cache_size=-256; PRAGMA locking_mode=EXCLUSIVE;"
-      "CREATE TABLE IF NOT EXISTS rows(kind TEXT NOT NULL, id TEXT NOT NULL, json TEXT NOT NULL, PRIMARY KEY(kind,id));";
-  if (sqlite3_exec(db, setup, nullptr, nullptr, nullptr) != SQLITE_OK) return database->error("set up " + path);
+      "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA cache_size=-256; PRAGMA "
+      "locking_mode=EXCLUSIVE;"
+      "CREATE TABLE IF NOT EXISTS rows(kind TEXT NOT NULL, id TEXT NOT NULL, json TEXT NOT NULL, PRIMARY "
+      "KEY(kind,id));";
+  if (sqlite3_exec(db, setup, nullptr, nullptr, nullptr) != SQLITE_OK)
+    return database->error("set up " + path);
   if (auto ready = database->prepare(); !ready) return std::unexpected(ready.error());
   return std::unique_ptr<Database>(std::move(database));
 }

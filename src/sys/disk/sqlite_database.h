@@ -1,5 +1,5 @@
-// Database on SQLite: WAL, synchronous=NORMAL. A crash of the daemon loses nothing; a power cut can lose the last
-// moments before it, never consistency (sqlite.org/wal.html).
+// Database on SQLite: WAL, synchronous=NORMAL. A crash of the daemon loses nothing; a power cut can lose the
+// last moments before it, never consistency (sqlite.org/wal.html).
 #pragma once
 #include <memory>
 

@@ -9,7 +9,8 @@ class ConfinedFiles final : public Files {
  public:
   ConfinedFiles(AsioLoop& loop, std::string helper) : loop_(loop), helper_(std::move(helper)) {}
   Task<Result<std::string>> stat(Tree tree, std::string path) override;
-  Task<Result<>> read(Tree tree, std::string path, std::function<Task<Result<>>(std::string stat)> begin, Sink sink) override;
+  Task<Result<>> read(Tree tree, std::string path, std::function<Task<Result<>>(std::string stat)> begin,
+                      Sink sink) override;
   Task<Result<>> write(Tree tree, std::string path, Placing placing, Source source) override;
   Task<Result<>> export_root(Tree tree, Sink sink) override;
   Task<Result<>> layer(std::string upper, std::optional<int64_t> epoch, Sink sink) override;

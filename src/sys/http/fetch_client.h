@@ -9,7 +9,8 @@ namespace panal {
 class FetchClient final : public HttpClient {
  public:
   /// `rooms`: an existing folder for the empty ones.
-  FetchClient(AsioLoop& loop, Entropy& entropy, std::string helper, std::string rooms) : loop_(loop), entropy_(entropy), helper_(std::move(helper)), rooms_(std::move(rooms)) {}
+  FetchClient(AsioLoop& loop, Entropy& entropy, std::string helper, std::string rooms)
+      : loop_(loop), entropy_(entropy), helper_(std::move(helper)), rooms_(std::move(rooms)) {}
   Task<Result<HttpAnswer>> exchange(HttpCall call) override;
   Task<std::vector<std::string>> resolve(std::string host) override;
 

@@ -70,12 +70,15 @@ struct HttpParser::State {
 };
 
 HttpParser::HttpParser(Kind kind) : state_(std::make_unique<State>()) {
-  if (kind == Kind::kRequest) state_->request = std::make_unique<BeastParser<true>>(state_->sink);
-  else state_->response = std::make_unique<BeastParser<false>>(state_->sink);
+  if (kind == Kind::kRequest)
+    state_->request = std::make_unique<BeastParser<true>>(state_->sink);
+  else
+    state_->response = std::make_unique<BeastParser<false>>(state_->sink);
 }
 HttpParser::~HttpParser() = default;
 
-// Beast, once it has seen the last chunk's "0\r\n", must not be asked again before all of "0\r\n\r\n" can be there.
+// Beast, once it has seen the last chunk's "0\r\n", must not be asked again before all of "0\r\n\r\n" can be
+// there.
 static bool begun_last_chunk(std::string_view data) { return data.size() < 5 && data.starts_with('0'); }
 
 template <class P>
@@ -96,7 +99,8 @@ static Result<size_t> feed_parser(P& parser, std::string_view data, bool& starve
 
 Result<size_t> HttpParser::feed(std::string_view data, const std::function<void(std::string_view)>& on_body) {
   state_->sink.on_body = &on_body;
-  auto result = state_->request ? feed_parser(*state_->request, data, state_->starved) : feed_parser(*state_->response, data, state_->starved);
+  auto result = state_->request ? feed_parser(*state_->request, data, state_->starved)
+                                : feed_parser(*state_->response, data, state_->starved);
   state_->sink.on_body = nullptr;
   return result;
 }
@@ -105,14 +109,20 @@ Result<> HttpParser::finish() {
   boost::system::error_code error;
   const bool begun = state_->request ? state_->request->got_some() : state_->response->got_some();
   if (!begun) return fail(Code::kInvalid, "incomplete HTTP message");
-  if (state_->request) state_->request->put_eof(error);
-  else state_->response->put_eof(error);
+  if (state_->request)
+    state_->request->put_eof(error);
+  else
+    state_->response->put_eof(error);
   if (error) return fail(Code::kInvalid, "incomplete HTTP message");
   return {};
 }
 
-bool HttpParser::header_done() const { return state_->request ? state_->request->is_header_done() : state_->response->is_header_done(); }
-bool HttpParser::done() const { return state_->request ? state_->request->is_done() : state_->response->is_done(); }
+bool HttpParser::header_done() const {
+  return state_->request ? state_->request->is_header_done() : state_->response->is_header_done();
+}
+bool HttpParser::done() const {
+  return state_->request ? state_->request->is_done() : state_->response->is_done();
+}
 HttpHead& HttpParser::head() { return state_->sink.head; }
 void HttpParser::skip_body() {
   if (state_->response) state_->response->skip(true);

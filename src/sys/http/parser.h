@@ -1,5 +1,5 @@
-// HTTP/1.1 message parser over Beast's basic_parser, which stays in one translation unit. Limits: 64 KiB of header,
-// bodies are streamed and never gathered here.
+// HTTP/1.1 message parser over Beast's basic_parser, which stays in one translation unit. Limits: 64 KiB of
+// header, bodies are streamed and never gathered here.
 #pragma once
 #include <functional>
 #include <memory>
@@ -28,7 +28,8 @@ class HttpParser {
   explicit HttpParser(Kind kind);
   ~HttpParser();
 
-  /// Consumes from `data`; returns bytes taken. Body bytes go to `on_body`. Stops after the header so that the caller can look.
+  /// Consumes from `data`; returns bytes taken. Body bytes go to `on_body`. Stops after the header so that
+  /// the caller can look.
   Result<size_t> feed(std::string_view data, const std::function<void(std::string_view)>& on_body);
   Result<> finish();  // end of stream
   bool header_done() const;

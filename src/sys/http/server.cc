@@ -10,21 +10,36 @@ namespace panal {
 
 static const char* reason_of(int status) {
   switch (status) {
-    case 101: return "UPGRADED";
-    case 200: return "OK";
-    case 201: return "Created";
-    case 204: return "No Content";
-    case 304: return "Not Modified";
-    case 400: return "Bad Request";
-    case 401: return "Unauthorized";
-    case 403: return "Forbidden";
-    case 404: return "Not Found";
-    case 405: return "Method Not Allowed";
-    case 409: return "Conflict";
-    case 413: return "Request Entity Too Large";
-    case 501: return "Not Implemented";
-    case 503: return "Service Unavailable";
-    default: return "Internal Server Error";
+    case 101:
+      return "UPGRADED";
+    case 200:
+      return "OK";
+    case 201:
+      return "Created";
+    case 204:
+      return "No Content";
+    case 304:
+      return "Not Modified";
+    case 400:
+      return "Bad Request";
+    case 401:
+      return "Unauthorized";
+    case 403:
+      return "Forbidden";
+    case 404:
+      return "Not Found";
+    case 405:
+      return "Method Not Allowed";
+    case 409:
+      return "Conflict";
+    case 413:
+      return "Request Entity Too Large";
+    case 501:
+      return "Not Implemented";
+    case 503:
+      return "Service Unavailable";
+    default:
+      return "Internal Server Error";
   }
 }
 
@@ -48,8 +63,9 @@ bool parse_target(std::string_view target, HttpRequest& out) {
       if (pair.empty()) continue;
       if (out.query.size() >= 1024) return false;
       const size_t equals = pair.find('=');
-      out.query.emplace(url_decode(std::string_view(pair).substr(0, equals), true),
-                        equals == std::string::npos ? "" : url_decode(std::string_view(pair).substr(equals + 1), true));
+      out.query.emplace(
+          url_decode(std::string_view(pair).substr(0, equals), true),
+          equals == std::string::npos ? "" : url_decode(std::string_view(pair).substr(equals + 1), true));
     }
   return true;
 }
@@ -79,11 +95,13 @@ class HijackedStream final : public Stream {
 
 class Exchange final : public HttpExchange {
  public:
-  Exchange(Stream& stream, std::string& buffer, HttpParser& parser) : stream_(stream), buffer_(buffer), parser_(parser) {}
+  Exchange(Stream& stream, std::string& buffer, HttpParser& parser)
+      : stream_(stream), buffer_(buffer), parser_(parser) {}
 
   HttpRequest request_;
   std::string body_;  // decoded body bytes not yet taken
-  bool started_ = false, chunked_ = false, ended_ = false, hijacked_ = false, broken_ = false, closed_ = false;
+  bool started_ = false, chunked_ = false, ended_ = false, hijacked_ = false, broken_ = false,
+       closed_ = false;
 
   const HttpRequest& request() const override { return request_; }
   bool started() const override { return started_; }
@@ -91,7 +109,8 @@ class Exchange final : public HttpExchange {
 
   /// Feeds what is buffered, or reads more; false at the end of the body.
   Task<Result<bool>> pump() {
-    const auto on_body = std::function<void(std::string_view)>([this](std::string_view data) { body_ += data; });
+    const auto on_body =
+        std::function<void(std::string_view)>([this](std::string_view data) { body_ += data; });
     while (!parser_.done() && body_.empty()) {
       if (buffer_.empty()) {
         if (expects_continue_) {
@@ -126,7 +145,8 @@ class Exchange final : public HttpExchange {
     for (;;) {
       CO_TRY(std::string piece, co_await read_body());
       if (piece.empty()) co_return all;
-      if (all.size() + piece.size() > limit_bytes) co_return fail(Code::kTooLarge, "http: request body too large");
+      if (all.size() + piece.size() > limit_bytes)
+        co_return fail(Code::kTooLarge, "http: request body too large");
       all += piece;
     }
   }
@@ -134,7 +154,10 @@ class Exchange final : public HttpExchange {
   void add_header(std::string name, std::string value) override { extra_ += name + ": " + value + "\r\n"; }
 
   std::string head_text(int status) {
-    std::string out = "HTTP/1.1 " + std::to_string(status) + " " + reason_of(status) + "\r\nApi-Version: 1.51\r\nDocker-Experimental: false\r\nOstype: linux\r\nServer: Panal (linux)\r\n" + extra_;
+    std::string out =
+        "HTTP/1.1 " + std::to_string(status) + " " + reason_of(status) +
+        "\r\nApi-Version: 1.51\r\nDocker-Experimental: false\r\nOstype: linux\r\nServer: Panal (linux)\r\n" +
+        extra_;
     return out;
   }
 
@@ -143,7 +166,8 @@ class Exchange final : public HttpExchange {
     started_ = ended_ = true;
     std::string out = head_text(status);
     const bool empty_kind = status == 204 || status == 304;
-    if (!empty_kind) out += "Content-Type: " + content_type + "\r\nContent-Length: " + std::to_string(body.size()) + "\r\n";
+    if (!empty_kind)
+      out += "Content-Type: " + content_type + "\r\nContent-Length: " + std::to_string(body.size()) + "\r\n";
     if (!parser_.head().keep_alive || watching_) out += "Connection: close\r\n";
     out += "\r\n";
     if (!empty_kind && request_.method != "HEAD") out += body;
@@ -154,7 +178,9 @@ class Exchange final : public HttpExchange {
   Task<Result<>> begin(int status, std::string content_type) override {
     CHECK(!started_);
     started_ = chunked_ = true;
-    const std::string head = head_text(status) + "Content-Type: " + content_type + "\r\nTransfer-Encoding: chunked\r\n" + (watching_ ? "Connection: close\r\n" : "") + "\r\n";
+    const std::string head = head_text(status) + "Content-Type: " + content_type +
+                             "\r\nTransfer-Encoding: chunked\r\n" +
+                             (watching_ ? "Connection: close\r\n" : "") + "\r\n";
     auto sent = co_await stream_.write(head);
     if (!sent) broken_ = true;
     co_return sent;
@@ -181,13 +207,15 @@ class Exchange final : public HttpExchange {
   }
 
   Task<Result<Stream*>> upgrade(std::string protocol) override {
-    return take_over("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: " + protocol + "\r\n" + extra_ + "\r\n");
+    return take_over("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: " + protocol +
+                     "\r\n" + extra_ + "\r\n");
   }
 
   Task<Result<Stream*>> hijack(std::string content_type) override {
     std::string out;
     if (parser_.head().upgrade || request_.header("upgrade") == "tcp")
-      out = "HTTP/1.1 101 UPGRADED\r\nContent-Type: " + content_type + "\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n";
+      out = "HTTP/1.1 101 UPGRADED\r\nContent-Type: " + content_type +
+            "\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n";
     else
       out = "HTTP/1.1 200 OK\r\nContent-Type: " + content_type + "\r\n\r\n";
     return take_over(std::move(out));
@@ -256,8 +284,9 @@ std::string error_body(std::string_view message) {
 static constexpr size_t kMostDropped = 1 << 20;
 static constexpr Duration kDropTime = 10s;
 
-// What is left of a body is read and dropped, so that a client that is still sending comes to read the answer and the connection can go
-// on: closed before, the kernel would take the answer back. With a loop the limit is a time, else a size. False: no end was reached.
+// What is left of a body is read and dropped, so that a client that is still sending comes to read the answer
+// and the connection can go on: closed before, the kernel would take the answer back. With a loop the limit
+// is a time, else a size. False: no end was reached.
 static Task<bool> drop_body(Stream& stream, Exchange& exchange, HttpParser& parser, Loop* loop) {
   std::optional<TimerId> timer;
   if (loop && !parser.done()) timer = loop->call_after(kDropTime, [&stream] { stream.close(); });
@@ -272,12 +301,15 @@ static Task<bool> drop_body(Stream& stream, Exchange& exchange, HttpParser& pars
   co_return ended;
 }
 
-Task<void> serve_http(Stream& stream, std::string remote, const std::function<Task<void>(HttpExchange&)>& handler, Loop* loop, const std::function<void(bool)>& waiting) {
+Task<void> serve_http(Stream& stream, std::string remote,
+                      const std::function<Task<void>(HttpExchange&)>& handler, Loop* loop,
+                      const std::function<void(bool)>& waiting) {
   std::string buffer;
   for (;;) {
     HttpParser parser(HttpParser::Kind::kRequest);
     Exchange exchange(stream, buffer, parser);
-    const auto on_body = std::function<void(std::string_view)>([&](std::string_view data) { exchange.body_ += data; });
+    const auto on_body =
+        std::function<void(std::string_view)>([&](std::string_view data) { exchange.body_ += data; });
     waiting(true);
     while (!parser.header_done()) {
       if (!buffer.empty()) {
@@ -309,10 +341,11 @@ Task<void> serve_http(Stream& stream, std::string remote, const std::function<Ta
     co_await handler(exchange);
     const bool watched = co_await exchange.end_watch();
     if (watched) co_return;
-    if (!exchange.started_) co_await exchange.reply(500, error_body("the handler gave no answer"), "application/json");
+    if (!exchange.started_)
+      co_await exchange.reply(500, error_body("the handler gave no answer"), "application/json");
     if (exchange.hijacked_ || exchange.broken_ || exchange.closed_) co_return;
     if (exchange.chunked_ && !exchange.ended_) co_return;  // cut in the middle: the client must see it
-    exchange.expects_continue_ = false;  // who still waits for leave to send has its answer
+    exchange.expects_continue_ = false;                    // who still waits for leave to send has its answer
     const bool whole = co_await drop_body(stream, exchange, parser, loop);
     if (!whole || !head.keep_alive) co_return;
   }
@@ -340,7 +373,8 @@ Task<void> HttpServer::accept_loop(Listener& listener) {
       co_await loop_.sleep(100ms);  // out of descriptors: wait for some to come back
       continue;
     }
-    if (listener.open >= (listener.from == From::kHere ? kMaxConnections : kMaxRemoteConnections)) continue;  // closes it
+    if (listener.open >= (listener.from == From::kHere ? kMaxConnections : kMaxRemoteConnections))
+      continue;  // closes it
     scope_.spawn(connection(listener, std::move(*fd), std::move(peer)));
   }
 }

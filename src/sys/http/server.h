@@ -1,5 +1,5 @@
-// HTTP/1.1 server: accepts on any number of listeners, runs `handler` once per exchange, keeps connections alive.
-// Owned by the composition root; stop() closes listeners and connections, join() waits for them.
+// HTTP/1.1 server: accepts on any number of listeners, runs `handler` once per exchange, keeps connections
+// alive. Owned by the composition root; stop() closes listeners and connections, join() waits for them.
 #pragma once
 #include <functional>
 #include <list>
@@ -15,28 +15,31 @@ namespace panal {
 /// Splits a target into path (version prefix removed), version and query.
 bool parse_target(std::string_view target, HttpRequest& out);
 
-/// Serves one connection until it closes. `stream` is closed by whoever owns it. `waiting(true)` when a request may come, `waiting(false)`
-/// when its head is there. `loop`: for time limits; null: none are kept.
-Task<void> serve_http(Stream& stream, std::string remote, const std::function<Task<void>(HttpExchange&)>& handler, Loop* loop = nullptr,
-                      const std::function<void(bool)>& waiting = [](bool) {});
+/// Serves one connection until it closes. `stream` is closed by whoever owns it. `waiting(true)` when a
+/// request may come, `waiting(false)` when its head is there. `loop`: for time limits; null: none are kept.
+Task<void> serve_http(
+    Stream& stream, std::string remote, const std::function<Task<void>(HttpExchange&)>& handler,
+    Loop* loop = nullptr, const std::function<void(bool)>& waiting = [](bool) {});
 
 class HttpServer {
  public:
   static constexpr size_t kMaxConnections = 4096, kMaxRemoteConnections = 1024;  // of one listener
   static constexpr size_t kMaxHandshakes = 64;
   static constexpr Duration kHandshakeTime = 10s, kHeadTime = 300s;  // both of remote connections
-  HttpServer(AsioLoop& loop, std::function<Task<void>(HttpExchange&)> handler) : loop_(loop), handler_(std::move(handler)) {}
+  HttpServer(AsioLoop& loop, std::function<Task<void>(HttpExchange&)> handler)
+      : loop_(loop), handler_(std::move(handler)) {}
 
   enum class From { kHere, kAnywhere };
-  /// With a context its connections speak TLS. When more than kMaxHandshakes are under way the oldest is given up, so that strangers
-  /// who connect and say nothing hold nobody up.
+  /// With a context its connections speak TLS. When more than kMaxHandshakes are under way the oldest is
+  /// given up, so that strangers who connect and say nothing hold nobody up.
   void listen(Fd listener, From from, TlsContext tls = nullptr);
   void stop();
   auto join() { return scope_.join(); }
 
  private:
   struct Listener {
-    Listener(AsioLoop& loop, Fd socket, From where, TlsContext context) : fd(loop, std::move(socket)), from(where), tls(std::move(context)) {}
+    Listener(AsioLoop& loop, Fd socket, From where, TlsContext context)
+        : fd(loop, std::move(socket)), from(where), tls(std::move(context)) {}
     AsyncFd fd;
     From from;
     TlsContext tls;

@@ -38,13 +38,15 @@ Task<Result<std::string>> DiskLayers::helper(std::vector<std::string> words, Sou
   words.insert(words.begin(), helper_);
   std::string output;
   Sink sink = [&output](std::string_view data) -> Task<Result<>> {
-    if (output.size() + data.size() > kMaxHelperOutput) co_return fail(Code::kTooLarge, "panal-unpack says too much");
+    if (output.size() + data.size() > kMaxHelperOutput)
+      co_return fail(Code::kTooLarge, "panal-unpack says too much");
     output.append(data);
     co_return Result<>{};
   };
   auto done = co_await run_helper(loop_, std::move(words), std::move(source), sink);
   if (done) co_return output;
-  if (done.error().code != Code::kInvalid) done.error().code = Code::kInternal;  // no client has named these files
+  if (done.error().code != Code::kInvalid)
+    done.error().code = Code::kInternal;  // no client has named these files
   co_return fail(done.error());
 }
 
@@ -54,7 +56,8 @@ struct UnpackLine {
 };
 template <class A>
 void fields(A& a, UnpackLine& l) {
-  a("path", l.path), a("link", l.link), a("file", l.file), a("digest", l.digest), a("size", l.size), a.opt("at", l.at);
+  a("path", l.path), a("link", l.link), a("file", l.file), a("digest", l.digest), a("size", l.size),
+      a.opt("at", l.at);
 }
 
 Task<Result<std::vector<ArchiveFile>>> DiskLayers::open_archive(Source source, std::string ingest_dir) {
@@ -74,7 +77,8 @@ Task<Result<ArchiveFile>> DiskLayers::save_blob(Source source, std::string file)
   co_return ArchiveFile{"", "", file, parsed.digest, parsed.size};
 }
 
-Task<Result<UnpackedLayer>> DiskLayers::unpack(std::string blob_file, std::string digest, int64_t number, std::function<void(int64_t)> progress) {
+Task<Result<UnpackedLayer>> DiskLayers::unpack(std::string blob_file, std::string digest, int64_t number,
+                                               std::function<void(int64_t)> progress) {
   const std::string dir = layer_dir(number);
   (void)remove_tree(dir);
   CO_TRYV(make_dirs(dir, 0755));
@@ -91,7 +95,8 @@ Task<Result<UnpackedLayer>> DiskLayers::unpack(std::string blob_file, std::strin
   auto done = co_await run_helper(loop_, {helper_, "layer", blob_file, digest, dir}, {}, sink);
   if (done && last.digest.empty()) done = fail(Code::kInternal, "panal-unpack layer gave no answer");
   if (done) co_return UnpackedLayer{last.digest, last.size};
-  if (done.error().code != Code::kInvalid) done.error().code = Code::kInternal;  // no client has named these files
+  if (done.error().code != Code::kInvalid)
+    done.error().code = Code::kInternal;  // no client has named these files
   (void)co_await remove_layer(number);
   co_return std::unexpected(done.error());
 }
@@ -103,11 +108,15 @@ Task<Result<>> DiskLayers::pack(std::vector<ArchiveFile> files, Sink sink) {
     list += to_text(line) + "\n";
   }
   bool fed = false;
-  const Source source = [&list, &fed]() -> Task<Result<std::string>> { co_return std::exchange(fed, true) ? std::string() : list; };
+  const Source source = [&list, &fed]() -> Task<Result<std::string>> {
+    co_return std::exchange(fed, true) ? std::string() : list;
+  };
   co_return co_await run_helper(loop_, {helper_, "pack", root_}, source, sink);
 }
 
-std::string DiskLayers::blob_path(const std::string& digest) const { return root_ + "/blobs/sha256/" + digest.substr(digest.find(':') + 1); }
+std::string DiskLayers::blob_path(const std::string& digest) const {
+  return root_ + "/blobs/sha256/" + digest.substr(digest.find(':') + 1);
+}
 bool DiskLayers::has_blob(const std::string& digest) const { return exists(blob_path(digest)); }
 void DiskLayers::remove_blob(const std::string& digest) { ::unlink(blob_path(digest).c_str()); }
 
@@ -148,7 +157,8 @@ Result<> DiskLayers::mount_shm(const std::string& dir, int64_t size_bytes) {
   TRYV(make_dirs(dir, 0700));
   unmount_shm(dir);
   const std::string options = "mode=1777,size=" + std::to_string(size_bytes);
-  if (::mount("shm", dir.c_str(), "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, options.c_str()) != 0) return fail(sys_error(errno, "mount tmpfs", dir));
+  if (::mount("shm", dir.c_str(), "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, options.c_str()) != 0)
+    return fail(sys_error(errno, "mount tmpfs", dir));
   return {};
 }
 
@@ -168,15 +178,18 @@ Task<void> DiskLayers::drop_ingest(std::string dir) {
   (void)co_await blocking(loop_, work);
 }
 
-// A folder that the kernel makes in a mount's work folder says that what it wrote may not be on the disk. It is there still after the mount's
-// own end; after a crash of the machine the container is removed and its folder is not mounted any more.
+// A folder that the kernel makes in a mount's work folder says that what it wrote may not be on the disk. It
+// is there still after the mount's own end; after a crash of the machine the container is removed and its
+// folder is not mounted any more.
 static constexpr const char* kNotForced = "/work/work/incompat/volatile";
 
 static Result<> mount_overlay(const std::string& dir, std::string options, bool lasts) {
   for (const char* part : {"/diff", "/work", "/merged"}) TRYV(make_dirs(dir + part, 0755));
   const std::string merged = dir + "/merged";
   struct stat inside, outside;
-  if (::stat(merged.c_str(), &inside) == 0 && ::stat(dir.c_str(), &outside) == 0 && inside.st_dev != outside.st_dev) return {};
+  if (::stat(merged.c_str(), &inside) == 0 && ::stat(dir.c_str(), &outside) == 0 &&
+      inside.st_dev != outside.st_dev)
+    return {};
   TRYV(remove_tree(dir + kNotForced));
   const auto mounted = [&] { return ::mount("overlay", merged.c_str(), "overlay", 0, options.c_str()) == 0; };
   if (!lasts) {
@@ -190,20 +203,24 @@ static Result<> mount_overlay(const std::string& dir, std::string options, bool 
 
 Task<Result<>> DiskLayers::mount_rootfs(std::string dir, std::vector<int64_t> layers, Lasts lasts) {
   std::string lower;
-  for (auto it = layers.rbegin(); it != layers.rend(); ++it) lower += (lower.empty() ? "" : ":") + layer_dir(*it);
+  for (auto it = layers.rbegin(); it != layers.rend(); ++it)
+    lower += (lower.empty() ? "" : ":") + layer_dir(*it);
   if (lower.empty()) {  // an image without layers: an empty lower directory
     CO_TRYV(make_dirs(dir + "/empty", 0755));
     lower = dir + "/empty";
   }
   const std::string options = "lowerdir=" + lower + ",upperdir=" + dir + "/diff,workdir=" + dir + "/work";
-  if (options.size() + std::string_view(",volatile").size() >= 4096) co_return fail(Code::kInvalid, "max depth exceeded: the image has too many layers");
+  if (options.size() + std::string_view(",volatile").size() >= 4096)
+    co_return fail(Code::kInvalid, "max depth exceeded: the image has too many layers");
   auto work = [dir, options, lasts] { return mount_overlay(dir, options, lasts == Lasts::kBeyondCrash); };
   co_return co_await blocking(loop_, work);
 }
 
-// In the pool: the kernel forces the whole disk's changes out first (a kUntilCrash one's not), which takes seconds where others write much.
+// In the pool: the kernel forces the whole disk's changes out first (a kUntilCrash one's not), which takes
+// seconds where others write much.
 static Result<> unmount_overlay(const std::string& dir) {
-  if (::umount2((dir + "/merged").c_str(), MNT_DETACH) != 0 && errno != EINVAL && errno != ENOENT) return fail(sys_error(errno, "umount", dir));
+  if (::umount2((dir + "/merged").c_str(), MNT_DETACH) != 0 && errno != EINVAL && errno != ENOENT)
+    return fail(sys_error(errno, "umount", dir));
   return {};
 }
 
@@ -246,8 +263,10 @@ Task<Result<>> DiskLayers::copy_up(std::string root, std::string path, std::stri
   auto fd = open_in_root(top.get(), path, O_PATH | O_DIRECTORY);
   if (!fd) co_return Result<>{};  // the image has nothing there
   CO_TRY(const std::string real, path_of(*fd));
-  CO_TRY(const auto output, co_await run_program(loop_, {"cp", "-a", "--reflink=auto", real + "/.", target + "/"}, {}, 600s));
-  if (output.status != 0) co_return fail(Code::kInternal, "copy " + path + " into the volume: " + std::string(trim(output.err)));
+  CO_TRY(const auto output,
+         co_await run_program(loop_, {"cp", "-a", "--reflink=auto", real + "/.", target + "/"}, {}, 600s));
+  if (output.status != 0)
+    co_return fail(Code::kInternal, "copy " + path + " into the volume: " + std::string(trim(output.err)));
   struct stat info;
   if (::stat(real.c_str(), &info) == 0) {
     (void)!::chown(target.c_str(), info.st_uid, info.st_gid);
@@ -262,7 +281,8 @@ Task<int64_t> DiskLayers::disk_usage(std::string dir) {
   auto work = [dir] {
     int64_t total = 0;
     std::error_code error;
-    for (auto it = std::filesystem::recursive_directory_iterator(dir, std::filesystem::directory_options::skip_permission_denied, error);
+    for (auto it = std::filesystem::recursive_directory_iterator(
+             dir, std::filesystem::directory_options::skip_permission_denied, error);
          !error && it != std::filesystem::recursive_directory_iterator(); it.increment(error)) {
       struct stat info;
       if (::lstat(it->path().c_str(), &info) == 0 && S_ISREG(info.st_mode)) total += info.st_size;

@@ -1,6 +1,6 @@
 // Layers on a local disk. Layout below the data root:
-//   blobs/sha256/<hex>   content store (OCI layout)      layers/<n>/   unpacked layers, overlayfs lower directories
-//   ingest/<id>/         unfinished work, emptied at start
+//   blobs/sha256/<hex>   content store (OCI layout)      layers/<n>/   unpacked layers, overlayfs lower
+//   directories ingest/<id>/         unfinished work, emptied at start
 // Archives are opened only by panal-unpack, a process of its own.
 #pragma once
 #include "ports/entropy.h"
@@ -17,7 +17,8 @@ class DiskLayers final : public Layers {
 
   Task<Result<std::vector<ArchiveFile>>> open_archive(Source source, std::string ingest_dir) override;
   Task<Result<ArchiveFile>> save_blob(Source source, std::string file) override;
-  Task<Result<UnpackedLayer>> unpack(std::string blob_file, std::string digest, int64_t number, std::function<void(int64_t)> progress) override;
+  Task<Result<UnpackedLayer>> unpack(std::string blob_file, std::string digest, int64_t number,
+                                     std::function<void(int64_t)> progress) override;
   Task<Result<>> pack(std::vector<ArchiveFile> files, Sink sink) override;
   Result<> adopt_blob(const std::string& file, const std::string& digest) override;
   Result<> write_blob(const std::string& digest, std::string_view data) override;
@@ -35,7 +36,8 @@ class DiskLayers final : public Layers {
   Task<Result<>> remove_rootfs(std::string dir) override;
   Result<> mount_shm(const std::string& dir, int64_t size_bytes) override;
   void unmount_shm(const std::string& dir) override;
-  Task<Result<>> mount_device(std::string device, std::string type, std::string options, std::string target) override;
+  Task<Result<>> mount_device(std::string device, std::string type, std::string options,
+                              std::string target) override;
   Result<> unmount(const std::string& target) override;
   Result<> bind_in_root(const std::string& root, const std::string& path, const std::string& target) override;
   Result<std::string> read_in_root(const std::string& root, const std::string& path) override;

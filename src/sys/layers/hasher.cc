@@ -13,7 +13,9 @@ namespace {
 class Sha256 final : public Hasher {
  public:
   Sha256() { CHECK(::EVP_DigestInit_ex(context_.get(), ::EVP_sha256(), nullptr) == 1); }
-  void add(std::string_view data) override { CHECK(::EVP_DigestUpdate(context_.get(), data.data(), data.size()) == 1); }
+  void add(std::string_view data) override {
+    CHECK(::EVP_DigestUpdate(context_.get(), data.data(), data.size()) == 1);
+  }
   std::string end() override {
     std::array<unsigned char, EVP_MAX_MD_SIZE> digest;
     unsigned size = 0;

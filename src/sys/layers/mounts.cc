@@ -1,4 +1,5 @@
-// Mounts that volumes need: a device or server that the local driver's options name, and folders inside volumes.
+// Mounts that volumes need: a device or server that the local driver's options name, and folders inside
+// volumes.
 #include <fcntl.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
@@ -22,13 +23,36 @@ MountWords parse_options(const std::string& text) {
     unsigned long flag;
     bool clear;
   };
-  static constexpr Word kFlags[] = {{"defaults", 0, true}, {"ro", MS_RDONLY, false}, {"rw", MS_RDONLY, true}, {"nosuid", MS_NOSUID, false}, {"suid", MS_NOSUID, true}, {"nodev", MS_NODEV, false},
-                                    {"dev", MS_NODEV, true}, {"noexec", MS_NOEXEC, false}, {"exec", MS_NOEXEC, true}, {"sync", MS_SYNCHRONOUS, false}, {"async", MS_SYNCHRONOUS, true},
-                                    {"dirsync", MS_DIRSYNC, false}, {"remount", MS_REMOUNT, false}, {"mand", MS_MANDLOCK, false}, {"nomand", MS_MANDLOCK, true}, {"noatime", MS_NOATIME, false},
-                                    {"atime", MS_NOATIME, true}, {"nodiratime", MS_NODIRATIME, false}, {"diratime", MS_NODIRATIME, true}, {"bind", MS_BIND, false}, {"rbind", MS_BIND | MS_REC, false},
-                                    {"relatime", MS_RELATIME, false}, {"norelatime", MS_RELATIME, true}, {"strictatime", MS_STRICTATIME, false}, {"nostrictatime", MS_STRICTATIME, true}};
-  static constexpr Word kPropagation[] = {{"private", MS_PRIVATE, false}, {"rprivate", MS_PRIVATE | MS_REC, false}, {"shared", MS_SHARED, false}, {"rshared", MS_SHARED | MS_REC, false},
-                                          {"slave", MS_SLAVE, false}, {"rslave", MS_SLAVE | MS_REC, false}, {"unbindable", MS_UNBINDABLE, false}, {"runbindable", MS_UNBINDABLE | MS_REC, false}};
+  static constexpr Word kFlags[] = {{"defaults", 0, true},
+                                    {"ro", MS_RDONLY, false},
+                                    {"rw", MS_RDONLY, true},
+                                    {"nosuid", MS_NOSUID, false},
+                                    {"suid", MS_NOSUID, true},
+                                    {"nodev", MS_NODEV, false},
+                                    {"dev", MS_NODEV, true},
+                                    {"noexec", MS_NOEXEC, false},
+                                    {"exec", MS_NOEXEC, true},
+                                    {"sync", MS_SYNCHRONOUS, false},
+                                    {"async", MS_SYNCHRONOUS, true},
+                                    {"dirsync", MS_DIRSYNC, false},
+                                    {"remount", MS_REMOUNT, false},
+                                    {"mand", MS_MANDLOCK, false},
+                                    {"nomand", MS_MANDLOCK, true},
+                                    {"noatime", MS_NOATIME, false},
+                                    {"atime", MS_NOATIME, true},
+                                    {"nodiratime", MS_NODIRATIME, false},
+                                    {"diratime", MS_NODIRATIME, true},
+                                    {"bind", MS_BIND, false},
+                                    {"rbind", MS_BIND | MS_REC, false},
+                                    {"relatime", MS_RELATIME, false},
+                                    {"norelatime", MS_RELATIME, true},
+                                    {"strictatime", MS_STRICTATIME, false},
+                                    {"nostrictatime", MS_STRICTATIME, true}};
+  static constexpr Word kPropagation[] = {
+      {"private", MS_PRIVATE, false},       {"rprivate", MS_PRIVATE | MS_REC, false},
+      {"shared", MS_SHARED, false},         {"rshared", MS_SHARED | MS_REC, false},
+      {"slave", MS_SLAVE, false},           {"rslave", MS_SLAVE | MS_REC, false},
+      {"unbindable", MS_UNBINDABLE, false}, {"runbindable", MS_UNBINDABLE | MS_REC, false}};
   MountWords out;
   for (const auto& word : split(text, ',')) {
     bool known = word.empty();
@@ -42,20 +66,24 @@ MountWords parse_options(const std::string& text) {
 }
 
 std::string without_password(std::string data) {
-  if (const size_t at = data.find("password="); at != std::string::npos) data.replace(at + 9, data.find(',', at) - at - 9, "********");
+  if (const size_t at = data.find("password="); at != std::string::npos)
+    data.replace(at + 9, data.find(',', at) - at - 9, "********");
   return data;
 }
 
 }  // namespace
 
-Task<Result<>> DiskLayers::mount_device(std::string device, std::string type, std::string options, std::string target) {
+Task<Result<>> DiskLayers::mount_device(std::string device, std::string type, std::string options,
+                                        std::string target) {
   const auto work = [&]() -> Result<> {
     const MountWords words = parse_options(options);
     (void)unmount(target);  // one left over from an earlier life of the daemon
     if (::mount(device.c_str(), target.c_str(), type.c_str(), words.flags, words.data.c_str()) != 0)
-      return fail(sys_error(errno, "mount " + device + ":" + target + ", data: " + without_password(words.data)));
+      return fail(
+          sys_error(errno, "mount " + device + ":" + target + ", data: " + without_password(words.data)));
     const bool changed = words.flags & MS_BIND && words.flags & ~static_cast<unsigned long>(MS_BIND | MS_REC);
-    if ((changed && ::mount("", target.c_str(), "", words.flags | MS_REMOUNT, nullptr) != 0) || (words.propagation && ::mount("", target.c_str(), "", words.propagation, nullptr) != 0)) {
+    if ((changed && ::mount("", target.c_str(), "", words.flags | MS_REMOUNT, nullptr) != 0) ||
+        (words.propagation && ::mount("", target.c_str(), "", words.propagation, nullptr) != 0)) {
       auto error = sys_error(errno, "mount " + device + ":" + target);
       (void)unmount(target);
       return fail(std::move(error));
@@ -72,7 +100,8 @@ Result<> DiskLayers::unmount(const std::string& target) {
   return {};
 }
 
-Result<> DiskLayers::bind_in_root(const std::string& root, const std::string& path, const std::string& target) {
+Result<> DiskLayers::bind_in_root(const std::string& root, const std::string& path,
+                                  const std::string& target) {
   TRY(const Fd top, open_root(root));
   TRY(const Fd found, open_in_root(top.get(), path, O_PATH));
   struct stat s{};
@@ -80,7 +109,8 @@ Result<> DiskLayers::bind_in_root(const std::string& root, const std::string& pa
   (void)unmount(target);
   TRYV(S_ISDIR(s.st_mode) ? make_dirs(target, 0700) : write_file(target, "", 0600));
   const std::string source = "/proc/self/fd/" + std::to_string(found.get());
-  if (::mount(source.c_str(), target.c_str(), nullptr, MS_BIND | MS_REC, nullptr) != 0) return fail(sys_error(errno, "mount", target));
+  if (::mount(source.c_str(), target.c_str(), nullptr, MS_BIND | MS_REC, nullptr) != 0)
+    return fail(sys_error(errno, "mount", target));
   return {};
 }
 

@@ -26,9 +26,11 @@ class SocketSink final : public LogSink {
         continue;
       }
       if (errno == EINTR) continue;
-      if (errno == EMSGSIZE) co_return Result<>{};  // no datagram carries it: it stays in the container's own log
+      if (errno == EMSGSIZE)
+        co_return Result<>{};  // no datagram carries it: it stays in the container's own log
       if (errno != EAGAIN && errno != ENOBUFS) co_return fail(sys_error(errno, "send"));
-      if (co_await fd_.writable(kPatience) != AsyncFd::Ready::kYes) co_return fail(Code::kTimeout, "send: the log daemon takes nothing");
+      if (co_await fd_.writable(kPatience) != AsyncFd::Ready::kYes)
+        co_return fail(Code::kTimeout, "send: the log daemon takes nothing");
     }
     co_return Result<>{};
   }
@@ -41,7 +43,8 @@ class SocketSink final : public LogSink {
 Result<Fd> connect_udp(const std::string& host, const std::string& port) {
   addrinfo wish{}, *found = nullptr;
   wish.ai_socktype = SOCK_DGRAM;
-  if (const int error = ::getaddrinfo(host.c_str(), port.c_str(), &wish, &found); error != 0) return fail(Code::kUnavailable, "lookup " + host + ": " + ::gai_strerror(error));
+  if (const int error = ::getaddrinfo(host.c_str(), port.c_str(), &wish, &found); error != 0)
+    return fail(Code::kUnavailable, "lookup " + host + ": " + ::gai_strerror(error));
   Fd fd(::socket(found->ai_family, SOCK_DGRAM | SOCK_CLOEXEC, 0));
   const bool good = fd && ::connect(fd.get(), found->ai_addr, found->ai_addrlen) == 0;
   const int error = errno;
@@ -64,7 +67,8 @@ Task<Result<std::unique_ptr<LogSink>>> open_log_sink(AsioLoop& loop, std::string
   std::string host = target.substr(0, colon), port = target.substr(colon + 1);
   if (host.starts_with('[') && host.ends_with(']')) host = host.substr(1, host.size() - 2);
   if (scheme == "tcp") {
-    CO_TRY(Fd fd, co_await connect_tcp(loop, host, static_cast<uint16_t>(parse_int(port).value_or(514)), kPatience));
+    CO_TRY(Fd fd,
+           co_await connect_tcp(loop, host, static_cast<uint16_t>(parse_int(port).value_or(514)), kPatience));
     co_return std::make_unique<SocketSink>(loop, std::move(fd), true);
   }
   const auto work = [&host, &port] { return connect_udp(host, port); };

@@ -68,8 +68,12 @@ void AsioLoop::run() {
 }
 void AsioLoop::stop() { state_->context.io.stop(); }
 
-MonoTime AsioLoop::now() const { return std::chrono::time_point_cast<Duration>(std::chrono::steady_clock::now()); }
-WallTime AsioLoop::wall_now() const { return std::chrono::time_point_cast<Duration>(std::chrono::system_clock::now()); }
+MonoTime AsioLoop::now() const {
+  return std::chrono::time_point_cast<Duration>(std::chrono::steady_clock::now());
+}
+WallTime AsioLoop::wall_now() const {
+  return std::chrono::time_point_cast<Duration>(std::chrono::system_clock::now());
+}
 void AsioLoop::post(std::function<void()> fn) { asio::post(state_->context.io, std::move(fn)); }
 
 TimerId AsioLoop::call_at(MonoTime when, std::function<void()> fn) {
@@ -87,7 +91,8 @@ TimerId AsioLoop::call_at(MonoTime when, std::function<void()> fn) {
 void AsioLoop::cancel(TimerId timer) { state_->timers.erase(timer); }
 
 void AsioLoop::offload(std::function<void()> work, std::function<void()> done) {
-  state_->pool.add([this, work = std::move(work), done = std::move(done), guard = asio::make_work_guard(state_->context.io)]() mutable {
+  state_->pool.add([this, work = std::move(work), done = std::move(done),
+                    guard = asio::make_work_guard(state_->context.io)]() mutable {
     work();
     asio::post(state_->context.io, std::move(done));
   });

@@ -51,7 +51,8 @@ void AsyncFd::close() {
 
 // The handler keeps the state alive; a timer races the readiness and the first of both wins.
 template <class State>
-static Task<AsyncFd::Ready> wait_ready(std::shared_ptr<State> state, asio::posix::stream_descriptor::wait_type type,
+static Task<AsyncFd::Ready> wait_ready(std::shared_ptr<State> state,
+                                       asio::posix::stream_descriptor::wait_type type,
                                        std::optional<Duration> timeout) {
   struct Shared {
     std::coroutine_handle<> handle;
@@ -70,13 +71,14 @@ static Task<AsyncFd::Ready> wait_ready(std::shared_ptr<State> state, asio::posix
     }
     void await_suspend(std::coroutine_handle<> handle) {
       shared->handle = handle;
-      state->descriptor.async_wait(type, [state = state, shared = shared](const boost::system::error_code& error) {
-        if (shared->done) return;
-        shared->done = true;
-        if (shared->timer) state->loop.cancel(shared->timer);
-        shared->result = error || state->closed ? AsyncFd::Ready::kClosed : AsyncFd::Ready::kYes;
-        shared->handle.resume();
-      });
+      state->descriptor.async_wait(
+          type, [state = state, shared = shared](const boost::system::error_code& error) {
+            if (shared->done) return;
+            shared->done = true;
+            if (shared->timer) state->loop.cancel(shared->timer);
+            shared->result = error || state->closed ? AsyncFd::Ready::kClosed : AsyncFd::Ready::kYes;
+            shared->handle.resume();
+          });
       if (timeout)
         shared->timer = state->loop.call_after(*timeout, [state = state, shared = shared] {
           if (shared->done) return;
@@ -103,8 +105,11 @@ Task<void> AsyncFd::hung_up() {
     if (closed()) co_return;
     pollfd look{.fd = get()};
     if (::poll(&look, 1, 0) > 0 && (look.revents & (POLLHUP | POLLERR))) co_return;
-    if (co_await wait_ready(state_, asio::posix::stream_descriptor::wait_error, std::nullopt) == Ready::kClosed) co_return;
-    if (::poll(&look, 1, 0) == 0) co_await state_->loop.sleep(1s);  // urgent data, which nobody here reads, wakes too
+    if (co_await wait_ready(state_, asio::posix::stream_descriptor::wait_error, std::nullopt) ==
+        Ready::kClosed)
+      co_return;
+    if (::poll(&look, 1, 0) == 0)
+      co_await state_->loop.sleep(1s);  // urgent data, which nobody here reads, wakes too
   }
 }
 
@@ -161,7 +166,8 @@ static Result<std::pair<std::string, Fd>> short_path(const std::string& path) {
   Fd dir(::open(path.substr(0, slash).c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
   if (!dir) return fail(sys_error(errno, "open", path.substr(0, slash)));
   std::string shorter = "/proc/self/fd/" + std::to_string(dir.get()) + path.substr(slash);
-  if (shorter.size() >= sizeof(sockaddr_un::sun_path)) return fail(Code::kInvalid, "socket path too long: " + path);
+  if (shorter.size() >= sizeof(sockaddr_un::sun_path))
+    return fail(Code::kInvalid, "socket path too long: " + path);
   return std::pair{std::move(shorter), std::move(dir)};
 }
 
@@ -176,7 +182,8 @@ Result<Fd> connect_unix(const std::string& path, int type) {
 }
 
 Result<Fd> listen_unix(const std::string& path, int mode, const std::string& group) {
-  if (auto alive = connect_unix(path, SOCK_STREAM)) return fail(Code::kConflict, "listen " + path + ": another daemon answers there");
+  if (auto alive = connect_unix(path, SOCK_STREAM))
+    return fail(Code::kConflict, "listen " + path + ": another daemon answers there");
   ::unlink(path.c_str());
   Fd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!fd) return fail(sys_error(errno, "socket"));
@@ -184,7 +191,8 @@ Result<Fd> listen_unix(const std::string& path, int mode, const std::string& gro
   const sockaddr_un address = unix_address(at.first);
   const struct group* named = group.empty() ? nullptr : ::getgrnam(group.c_str());
   const auto number = parse_int(group);
-  if (!group.empty() && !named && !number && group != "docker") return fail(Code::kInvalid, "can't create unix socket " + path + ": group " + group + " not found");
+  if (!group.empty() && !named && !number && group != "docker")
+    return fail(Code::kInvalid, "can't create unix socket " + path + ": group " + group + " not found");
   const mode_t old = ::umask(0177);
   const int bound = ::bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address);
   const int error = errno;
@@ -218,7 +226,8 @@ Result<Fd> listen_tcp(const std::string& host, uint16_t port) {
   const int one = 1;
   ::setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
   const std::string name = host + ":" + std::to_string(port);
-  if (::bind(fd.get(), reinterpret_cast<sockaddr*>(&address), length) != 0) return fail(sys_error(errno, "bind", name));
+  if (::bind(fd.get(), reinterpret_cast<sockaddr*>(&address), length) != 0)
+    return fail(sys_error(errno, "bind", name));
   if (::listen(fd.get(), 256) != 0) return fail(sys_error(errno, "listen", name));
   return fd;
 }
@@ -228,7 +237,8 @@ Task<Result<Fd>> accept_fd(AsyncFd& listener, std::string* peer) {
     if (listener.closed()) co_return fail(Code::kCancelled, "accept: closed");
     sockaddr_storage address{};
     socklen_t length = sizeof address;
-    Fd fd(::accept4(listener.get(), reinterpret_cast<sockaddr*>(&address), &length, SOCK_CLOEXEC | SOCK_NONBLOCK));
+    Fd fd(::accept4(listener.get(), reinterpret_cast<sockaddr*>(&address), &length,
+                    SOCK_CLOEXEC | SOCK_NONBLOCK));
     if (fd) {
       if (address.ss_family != AF_UNIX) {
         const int one = 1;
@@ -236,8 +246,10 @@ Task<Result<Fd>> accept_fd(AsyncFd& listener, std::string* peer) {
       }
       if (peer) {
         char text[INET6_ADDRSTRLEN] = "@";
-        if (address.ss_family == AF_INET) ::inet_ntop(AF_INET, &reinterpret_cast<sockaddr_in*>(&address)->sin_addr, text, sizeof text);
-        if (address.ss_family == AF_INET6) ::inet_ntop(AF_INET6, &reinterpret_cast<sockaddr_in6*>(&address)->sin6_addr, text, sizeof text);
+        if (address.ss_family == AF_INET)
+          ::inet_ntop(AF_INET, &reinterpret_cast<sockaddr_in*>(&address)->sin_addr, text, sizeof text);
+        if (address.ss_family == AF_INET6)
+          ::inet_ntop(AF_INET6, &reinterpret_cast<sockaddr_in6*>(&address)->sin6_addr, text, sizeof text);
         *peer = text;
       }
       co_return std::move(fd);
@@ -277,7 +289,8 @@ Task<Result<>> wait_pid(AsioLoop& loop, int pid, std::optional<Duration> timeout
   }
   AsyncFd watched(loop, std::move(fd));
   const auto ready = co_await watched.readable(timeout);
-  if (ready == AsyncFd::Ready::kTimeout) co_return fail(Code::kTimeout, "process " + std::to_string(pid) + " still runs");
+  if (ready == AsyncFd::Ready::kTimeout)
+    co_return fail(Code::kTimeout, "process " + std::to_string(pid) + " still runs");
   co_return Result<>{};
 }
 

@@ -1,4 +1,5 @@
-// AsyncFd: readiness of one non-blocking descriptor on the loop. FdStream: a Stream over it (sockets, fifos, ptys).
+// AsyncFd: readiness of one non-blocking descriptor on the loop. FdStream: a Stream over it (sockets, fifos,
+// ptys).
 #pragma once
 #include <memory>
 #include <optional>

@@ -15,7 +15,8 @@
 namespace panal {
 
 struct LinuxNetwork::DnsServer {
-  DnsServer(AsioLoop& loop, Fd u, Fd t, DnsAnswer a) : udp(loop, std::move(u)), tcp(loop, std::move(t)), answer(std::move(a)) {}
+  DnsServer(AsioLoop& loop, Fd u, Fd t, DnsAnswer a)
+      : udp(loop, std::move(u)), tcp(loop, std::move(t)), answer(std::move(a)) {}
   AsyncFd udp, tcp;
   DnsAnswer answer;
   int in_flight = 0;
@@ -43,8 +44,10 @@ static Result<std::pair<Fd, uint16_t>> bound_socket(int type, uint16_t port) {
   sockaddr_in address{.sin_family = AF_INET, .sin_port = htons(port)};
   socklen_t length = sizeof address;
   ::inet_pton(AF_INET, "127.0.0.11", &address.sin_addr);
-  if (::bind(fd.get(), reinterpret_cast<sockaddr*>(&address), length) != 0) return fail(sys_error(errno, "bind", "127.0.0.11"));
-  if (type == SOCK_STREAM && ::listen(fd.get(), 64) != 0) return fail(sys_error(errno, "listen", "127.0.0.11"));
+  if (::bind(fd.get(), reinterpret_cast<sockaddr*>(&address), length) != 0)
+    return fail(sys_error(errno, "bind", "127.0.0.11"));
+  if (type == SOCK_STREAM && ::listen(fd.get(), 64) != 0)
+    return fail(sys_error(errno, "listen", "127.0.0.11"));
   ::getsockname(fd.get(), reinterpret_cast<sockaddr*>(&address), &length);
   return std::pair{std::move(fd), ntohs(address.sin_port)};
 }
@@ -56,14 +59,17 @@ Task<Result<>> LinuxNetwork::serve_dns(std::string ns_path, DnsAnswer answer) {
     TRY(auto udp, bound_socket(SOCK_DGRAM, 0));
     TRY(auto tcp, bound_socket(SOCK_STREAM, 0));
     if (auto redirected = nft::redirect_dns(udp.second, tcp.second); !redirected) {
-      log::warn("msg=\"names are served at port 53 itself: programs of the container cannot have it\" error=\"{}\"", redirected.error().message);
+      log::warn(
+          "msg=\"names are served at port 53 itself: programs of the container cannot have it\" error=\"{}\"",
+          redirected.error().message);
       TRY(udp, bound_socket(SOCK_DGRAM, 53));
       TRY(tcp, bound_socket(SOCK_STREAM, 53));
     }
     return std::pair{std::move(udp.first), std::move(tcp.first)};
   };
   CO_TRY(auto sockets, co_await blocking(loop_, open));
-  auto server = std::make_shared<DnsServer>(loop_, std::move(sockets.first), std::move(sockets.second), std::move(answer));
+  auto server = std::make_shared<DnsServer>(loop_, std::move(sockets.first), std::move(sockets.second),
+                                            std::move(answer));
   dns_[ns_path] = server;
   scope_.spawn(dns_udp(server));
   scope_.spawn(dns_tcp(server));
@@ -92,9 +98,11 @@ Task<void> LinuxNetwork::dns_udp(std::shared_ptr<DnsServer> server) {
     if (ready == AsyncFd::Ready::kClosed) co_return;
     sockaddr_in peer{};
     socklen_t length = sizeof peer;
-    const ssize_t n = ::recvfrom(server->udp.get(), packet.data(), packet.size(), MSG_DONTWAIT, reinterpret_cast<sockaddr*>(&peer), &length);
+    const ssize_t n = ::recvfrom(server->udp.get(), packet.data(), packet.size(), MSG_DONTWAIT,
+                                 reinterpret_cast<sockaddr*>(&peer), &length);
     if (n < 12 || server->in_flight >= kMaxDnsInFlight) continue;
-    scope_.spawn(dns_reply(server, std::string(packet.data(), static_cast<size_t>(n)), std::string(reinterpret_cast<char*>(&peer), sizeof peer)));
+    scope_.spawn(dns_reply(server, std::string(packet.data(), static_cast<size_t>(n)),
+                           std::string(reinterpret_cast<char*>(&peer), sizeof peer)));
   }
 }
 
@@ -103,7 +111,8 @@ Task<void> LinuxNetwork::dns_reply(std::shared_ptr<DnsServer> server, std::strin
   const std::string reply = co_await server->answer(std::move(query), DnsVia::kUdp);
   --server->in_flight;
   if (!reply.empty() && !server->udp.closed())
-    ::sendto(server->udp.get(), reply.data(), reply.size(), MSG_DONTWAIT, reinterpret_cast<const sockaddr*>(peer.data()), static_cast<socklen_t>(peer.size()));
+    ::sendto(server->udp.get(), reply.data(), reply.size(), MSG_DONTWAIT,
+             reinterpret_cast<const sockaddr*>(peer.data()), static_cast<socklen_t>(peer.size()));
 }
 
 Task<void> LinuxNetwork::dns_tcp(std::shared_ptr<DnsServer> server) {
@@ -154,13 +163,17 @@ static Result<sockaddr_storage> server_address(const std::string& server, sockle
   return fail(Code::kInvalid, "not an address of a name server: " + server);
 }
 
-static bool answers(std::string_view reply, std::string_view query) { return reply.size() >= 12 && reply.substr(0, 2) == query.substr(0, 2) && (reply[2] & 0x80); }
+static bool answers(std::string_view reply, std::string_view query) {
+  return reply.size() >= 12 && reply.substr(0, 2) == query.substr(0, 2) && (reply[2] & 0x80);
+}
 
-static Task<Result<std::string>> ask_udp(AsioLoop& loop, std::string query, std::string server, Duration patience) {
+static Task<Result<std::string>> ask_udp(AsioLoop& loop, std::string query, std::string server,
+                                         Duration patience) {
   socklen_t length = 0;
   CO_TRY(const auto address, server_address(server, length));
   Fd fd(::socket(address.ss_family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-  if (!fd || ::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), length) != 0) co_return fail(sys_error(errno, "connect", server));
+  if (!fd || ::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), length) != 0)
+    co_return fail(sys_error(errno, "connect", server));
   if (::send(fd.get(), query.data(), query.size(), 0) < 0) co_return fail(sys_error(errno, "send", server));
   AsyncFd socket(loop, std::move(fd));
   const MonoTime deadline = loop.now() + patience;
@@ -169,12 +182,14 @@ static Task<Result<std::string>> ask_udp(AsioLoop& loop, std::string query, std:
     if (co_await socket.readable(deadline - loop.now()) != AsyncFd::Ready::kYes) break;
     const ssize_t n = ::recv(socket.get(), reply.data(), reply.size(), MSG_DONTWAIT);
     if (n < 0 && errno != EAGAIN) co_return fail(sys_error(errno, "recv", server));
-    if (n > 0 && answers({reply.data(), static_cast<size_t>(n)}, query)) co_return reply.substr(0, static_cast<size_t>(n));
+    if (n > 0 && answers({reply.data(), static_cast<size_t>(n)}, query))
+      co_return reply.substr(0, static_cast<size_t>(n));
   }
   co_return fail(Code::kTimeout, server + " does not answer");
 }
 
-static Task<Result<std::string>> ask_tcp(AsioLoop& loop, std::string query, std::string server, Duration patience) {
+static Task<Result<std::string>> ask_tcp(AsioLoop& loop, std::string query, std::string server,
+                                         Duration patience) {
   CO_TRY(Fd fd, co_await connect_tcp(loop, server, 53, patience));
   FdStream stream(loop, std::move(fd));
   const TimerId deadline = loop.call_after(patience, [&stream] { stream.close(); });
@@ -195,10 +210,12 @@ static Task<Result<std::string>> ask_tcp(AsioLoop& loop, std::string query, std:
   co_return reply;
 }
 
-Task<Result<std::string>> LinuxNetwork::forward_dns(std::string query, std::vector<std::string> servers, DnsVia via) {
+Task<Result<std::string>> LinuxNetwork::forward_dns(std::string query, std::vector<std::string> servers,
+                                                    DnsVia via) {
   std::optional<std::string> refusal;
   for (const auto& server : servers) {
-    auto reply = via == DnsVia::kTcp ? co_await ask_tcp(loop_, query, server, 4s) : co_await ask_udp(loop_, query, server, 2s);
+    auto reply = via == DnsVia::kTcp ? co_await ask_tcp(loop_, query, server, 4s)
+                                     : co_await ask_udp(loop_, query, server, 2s);
     if (!reply) continue;
     const int code = (*reply)[3] & 15;
     if (code != 2 && code != 5) co_return std::move(*reply);  // SERVFAIL and REFUSED: the next one may know

@@ -47,14 +47,17 @@ static Result<Fd> bind_port(const PublishedPort& port, bool listening) {
     a->sin_family = AF_INET, a->sin_port = htons(port.host_port);
     if (!port.host_ip.empty()) ::inet_pton(AF_INET, port.host_ip.c_str(), &a->sin_addr);
   }
-  for (const int reuse : {0, 1}) {  // the second try is for connections of an ended server that linger in TIME_WAIT
+  for (const int reuse :
+       {0, 1}) {  // the second try is for connections of an ended server that linger in TIME_WAIT
     Fd fd(::socket(six ? AF_INET6 : AF_INET, (tcp ? SOCK_STREAM : SOCK_DGRAM) | SOCK_CLOEXEC, 0));
     if (!fd) return fail(sys_error(errno, "socket"));
     const int none = 0, one = 1;
     if (six) ::setsockopt(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof one);
     if (reuse) ::setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &reuse, sizeof reuse);
-    if (::bind(fd.get(), reinterpret_cast<sockaddr*>(&address), length) == 0 && (!listening || ::listen(fd.get(), 256) == 0)) {
-      ::setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &none, sizeof none);  // or a server that sets it could bind beside us
+    if (::bind(fd.get(), reinterpret_cast<sockaddr*>(&address), length) == 0 &&
+        (!listening || ::listen(fd.get(), 256) == 0)) {
+      ::setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &none,
+                   sizeof none);  // or a server that sets it could bind beside us
       return fd;
     }
     if (errno != EADDRINUSE || !tcp) break;
@@ -62,7 +65,8 @@ static Result<Fd> bind_port(const PublishedPort& port, bool listening) {
   return fail(Code::kInternal, lower(std::strerror(errno)));
 }
 
-// Bound, not listening, where rules lead to the container: should they be gone, a client is refused and does not wait in a queue nobody serves.
+// Bound, not listening, where rules lead to the container: should they be gone, a client is refused and does
+// not wait in a queue nobody serves.
 Result<> HostPorts::hold(const PublishedPort& port) {
   const auto key = std::tuple(port.protocol, port.host_ip, port.host_port);
   if (auto it = held_.find(key); it != held_.end())
@@ -111,8 +115,10 @@ Task<void> HostPorts::accept(std::shared_ptr<Relay> relay) {
   for (;;) {
     auto client = co_await accept_fd(relay->listener, nullptr);
     if (relay->listener.closed()) co_return;
-    if (!client) co_await loop_.sleep(100ms);  // out of descriptors, for a while
-    else if (carried_ < kMaxCarried && !relay->connections->ended) scope_.spawn(carry(relay->connections, std::move(*client)));
+    if (!client)
+      co_await loop_.sleep(100ms);  // out of descriptors, for a while
+    else if (carried_ < kMaxCarried && !relay->connections->ended)
+      scope_.spawn(carry(relay->connections, std::move(*client)));
   }
 }
 
@@ -132,10 +138,12 @@ static Task<void> pump(FdStream& from, FdStream& to) {
 Task<void> HostPorts::carry(std::shared_ptr<Connections> of, Fd client) {
   ++carried_;
   const int one = 1;
-  ::setsockopt(client.get(), SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);  // once it lingers in TIME_WAIT the port can be bound again
+  ::setsockopt(client.get(), SOL_SOCKET, SO_REUSEADDR, &one,
+               sizeof one);  // once it lingers in TIME_WAIT the port can be bound again
   auto server = co_await connect_tcp(loop_, of->to, of->port, 10s);
   if (server && !of->ended) {
-    for (const int fd : {client.get(), server->get()}) ::setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof one);
+    for (const int fd : {client.get(), server->get()})
+      ::setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof one);
     FdStream outer(loop_, std::move(client)), inner(loop_, std::move(*server));
     of->streams.insert({&outer, &inner});
     Scope both;

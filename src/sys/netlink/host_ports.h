@@ -24,7 +24,8 @@ class HostPorts {
 
   AsioLoop& loop_;
   Scope& scope_;
-  std::map<std::tuple<std::string, std::string, uint16_t>, std::variant<Fd, std::shared_ptr<Relay>>> held_;  // protocol, host address, port
+  std::map<std::tuple<std::string, std::string, uint16_t>, std::variant<Fd, std::shared_ptr<Relay>>>
+      held_;  // protocol, host address, port
   int carried_ = 0;
 };
 

@@ -29,7 +29,8 @@ Task<Result<>> LinuxNetwork::create_namespace(std::string path) {
     if (!is_namespace(path)) TRYV(create_net_namespace(path));
     TRY(auto inside, InNamespace::enter(path));
     TRY(auto rtnl, Rtnl::open());
-    (void)sysctl("net/ipv4/ip_unprivileged_port_start", "0");  // as Docker: a container's root need not be root
+    (void)sysctl("net/ipv4/ip_unprivileged_port_start",
+                 "0");  // as Docker: a container's root need not be root
     (void)sysctl("net/ipv4/ping_group_range", "0 2147483647");
     return rtnl.set_up("lo");
   };
@@ -43,7 +44,8 @@ Task<Result<>> LinuxNetwork::remove_namespace(std::string path) {
   co_return co_await blocking(loop_, work);
 }
 
-Task<Result<>> LinuxNetwork::set_sysctls(std::string ns_path, std::vector<std::pair<std::string, std::string>> values) {
+Task<Result<>> LinuxNetwork::set_sysctls(std::string ns_path,
+                                         std::vector<std::pair<std::string, std::string>> values) {
   auto work = [=]() -> Result<> {
     TRY(auto inside, InNamespace::enter(ns_path));
     for (const auto& [key, value] : values) TRYV(sysctl(key, value));
@@ -65,7 +67,8 @@ Task<Result<>> LinuxNetwork::attach(AttachPlan plan) {
     }
     TRY(auto inside, InNamespace::enter(plan.ns_path));
     TRY(auto rtnl, Rtnl::open());
-    const bool six = std::ranges::any_of(plan.addresses, [](const std::string& a) { return a.find(':') != std::string::npos; });
+    const bool six = std::ranges::any_of(
+        plan.addresses, [](const std::string& a) { return a.find(':') != std::string::npos; });
     (void)sysctl("net/ipv6/conf/" + plan.name + "/disable_ipv6",
                  six ? "0" : "1");  // no IPv6 at all where the network has none
     for (const auto& address : plan.addresses) TRYV(rtnl.add_address(plan.name, address));
@@ -85,7 +88,8 @@ Task<Result<>> LinuxNetwork::detach(std::string ns_path, std::string name) {
   co_return co_await blocking(loop_, work);
 }
 
-Task<Result<>> LinuxNetwork::set_gateways(std::string ns_path, std::string name, std::vector<std::string> gateways) {
+Task<Result<>> LinuxNetwork::set_gateways(std::string ns_path, std::string name,
+                                          std::vector<std::string> gateways) {
   auto work = [=]() -> Result<> {
     TRY(auto inside, InNamespace::enter(ns_path));
     TRY(auto rtnl, Rtnl::open());
@@ -107,17 +111,22 @@ Result<std::vector<std::pair<std::string, std::string>>> LinuxNetwork::host_addr
   if (::getifaddrs(&list) != 0) return fail(sys_error(errno, "getifaddrs"));
   std::vector<std::pair<std::string, std::string>> out;
   for (const ifaddrs* i = list; i; i = i->ifa_next) {
-    if (!i->ifa_addr || i->ifa_addr->sa_family != AF_INET || (i->ifa_flags & IFF_LOOPBACK) || !(i->ifa_flags & IFF_UP)) continue;
+    if (!i->ifa_addr || i->ifa_addr->sa_family != AF_INET || (i->ifa_flags & IFF_LOOPBACK) ||
+        !(i->ifa_flags & IFF_UP))
+      continue;
     const std::string name = i->ifa_name;
-    if (name == "panal0" || name == "panal-gw" || name == "docker_gwbridge" || name.starts_with("br-")) continue;
+    if (name == "panal0" || name == "panal-gw" || name == "docker_gwbridge" || name.starts_with("br-"))
+      continue;
     char text[INET_ADDRSTRLEN];
-    if (::inet_ntop(AF_INET, &reinterpret_cast<sockaddr_in*>(i->ifa_addr)->sin_addr, text, sizeof text)) out.emplace_back(name, text);
+    if (::inet_ntop(AF_INET, &reinterpret_cast<sockaddr_in*>(i->ifa_addr)->sin_addr, text, sizeof text))
+      out.emplace_back(name, text);
   }
   ::freeifaddrs(list);
   return out;
 }
 
-// ---- overlay: one sandbox namespace per network, a bridge and a VXLAN device whose socket stays in the node's namespace
+// ---- overlay: one sandbox namespace per network, a bridge and a VXLAN device whose socket stays in the
+// node's namespace
 
 Task<Result<>> LinuxNetwork::ensure_overlay(OverlayPlan plan) {
   auto work = [plan]() -> Result<> {
@@ -127,7 +136,8 @@ Task<Result<>> LinuxNetwork::ensure_overlay(OverlayPlan plan) {
     {
       TRY(auto inside, InNamespace::enter(plan.sandbox));
       TRY(auto rtnl, Rtnl::open());
-      for (const char* table : {"iptables", "ip6tables", "arptables"}) (void)sysctl(std::string("net/bridge/bridge-nf-call-") + table, "0");
+      for (const char* table : {"iptables", "ip6tables", "arptables"})
+        (void)sysctl(std::string("net/bridge/bridge-nf-call-") + table, "0");
       TRYV(rtnl.set_up("lo"));
       TRYV(rtnl.add_bridge("br0", 0, plan.mtu));
       TRYV(rtnl.set_up("br0"));
@@ -151,7 +161,8 @@ Task<Result<>> LinuxNetwork::remove_overlay(OverlayPlan plan) {
   auto work = [plan]() -> Result<> {
     if (is_namespace(plan.sandbox)) {
       auto inside = InNamespace::enter(plan.sandbox);
-      if (inside) {  // the VXLAN socket lives in the node's namespace: take the device away before its sandbox
+      if (inside) {  // the VXLAN socket lives in the node's namespace: take the device away before its
+                     // sandbox
         auto rtnl = Rtnl::open();
         if (rtnl) (void)rtnl->remove("vxlan0");
       }
@@ -171,7 +182,8 @@ Task<Result<>> LinuxNetwork::set_peers(std::string sandbox, std::vector<OverlayP
     for (const auto& p : peers) {
       wanted.insert({p.mac, p.node_address});
       if (!fdb.contains({p.mac, p.node_address})) TRYV(rtnl.set_fdb("vxlan0", p.mac, p.node_address));
-      if (auto it = neighbours.find(p.address); it == neighbours.end() || it->second != p.mac) TRYV(rtnl.set_neighbour("vxlan0", p.address, p.mac));
+      if (auto it = neighbours.find(p.address); it == neighbours.end() || it->second != p.mac)
+        TRYV(rtnl.set_neighbour("vxlan0", p.address, p.mac));
       neighbours.erase(p.address);
     }
     for (const auto& entry : fdb)
@@ -193,7 +205,8 @@ static void put_vips(Transaction& t, const VipTable& table) {
     }
     const int slots = nft::slots_for(endpoints.size());
     for (int slot = 0; slot < slots; ++slot)
-      t.add(Family::kIp, "lb", "eps", Bytes().ip4(vip).u32(static_cast<uint32_t>(slot)).data(), Bytes().ip4(endpoints[static_cast<size_t>(slot) % endpoints.size()]).data());
+      t.add(Family::kIp, "lb", "eps", Bytes().ip4(vip).u32(static_cast<uint32_t>(slot)).data(),
+            Bytes().ip4(endpoints[static_cast<size_t>(slot) % endpoints.size()]).data());
     t.add_goto(Family::kIp, "lb", "svc", Bytes().ip4(vip).data(), "n" + std::to_string(slots));
   }
 }
@@ -237,7 +250,7 @@ static std::string mesh_mac(const std::string& address) {
   return text;
 }
 
-static constexpr const char* kGateway = "172.31.255.253";       // node side of the veth into the mesh sandbox
+static constexpr const char* kGateway = "172.31.255.253";  // node side of the veth into the mesh sandbox
 static constexpr const char* kSandboxSide = "172.31.255.254";
 static constexpr const char* kDummyHopMac = "02:42:00:00:00:01";
 static constexpr uint32_t kMeshVni = 4095, kMarkBase = 0x10000;
@@ -255,7 +268,8 @@ Task<Result<>> LinuxNetwork::ensure_mesh(MeshTable table) {
       have_gateway = rtnl.index("gw0") != 0, have_mesh = rtnl.index("mesh0") != 0;
       TRYV(rtnl.set_up("lo"));
       (void)sysctl("net/ipv4/ip_forward", "1");
-      for (const char* name : {"all", "default"}) (void)sysctl(std::string("net/ipv4/conf/") + name + "/rp_filter", "0");
+      for (const char* name : {"all", "default"})
+        (void)sysctl(std::string("net/ipv4/conf/") + name + "/rp_filter", "0");
     }
     TRY(auto node, Rtnl::open());
     if (!have_gateway) {
@@ -266,13 +280,16 @@ Task<Result<>> LinuxNetwork::ensure_mesh(MeshTable table) {
     }
     if (!have_mesh) {
       TRYV(node.remove("panal-mesh"));
-      TRYV(node.add_vxlan("panal-mesh", kMeshVni, 4789, table.self.node_address, false, mesh_mac(table.self.mesh_address)));
+      TRYV(node.add_vxlan("panal-mesh", kMeshVni, 4789, table.self.node_address, false,
+                          mesh_mac(table.self.mesh_address)));
       TRYV(node.move("panal-mesh", ns.get(), "mesh0"));
     }
-    const bool node_rules = nft::table_comment(kMeshTable) == nft::comment_in(nft::mesh_node_table(kSandboxSide));
+    const bool node_rules =
+        nft::table_comment(kMeshTable) == nft::comment_in(nft::mesh_node_table(kSandboxSide));
     TRY(auto inside, InNamespace::enter(sandbox));
     TRY(auto rtnl, Rtnl::open());
-    for (const char* name : {"gw0", "mesh0"}) (void)sysctl(std::string("net/ipv4/conf/") + name + "/rp_filter", "0");
+    for (const char* name : {"gw0", "mesh0"})
+      (void)sysctl(std::string("net/ipv4/conf/") + name + "/rp_filter", "0");
     TRYV(rtnl.add_address("gw0", std::string(kSandboxSide) + "/30"));
     TRYV(rtnl.set_up("gw0"));
     TRYV(rtnl.add_route({.via = kGateway, .device = "gw0"}));
@@ -284,13 +301,15 @@ Task<Result<>> LinuxNetwork::ensure_mesh(MeshTable table) {
     TRYV(rtnl.add_mark_rule(kMarkBase, kMarkBase, 100));
     TRYV(rtnl.add_route({.via = hop, .device = "mesh0", .table = 100, .onlink = true}));
     TRYV(rtnl.add_route({.destination = table.subnet, .metric = 4000, .unreachable = true}));
-    return node_rules && nft::table_comment(kMeshTable) == nft::comment_in(nft::mesh_sandbox_tables(table.subnet));
+    return node_rules &&
+           nft::table_comment(kMeshTable) == nft::comment_in(nft::mesh_sandbox_tables(table.subnet));
   };
   auto held = co_await rules_mutex_.lock(loop_);
   CO_TRY(const bool rules, co_await blocking(loop_, work));
   if (!rules) CO_TRYV(co_await load_mesh_rules(table.subnet));
   if (!mesh_watch_) {
-    CO_TRY(mesh_watch_, co_await watch_rules(sandbox, {kMeshTable, {Family::kNetdev, "steer"}}, [this] { return repair_mesh(); }));
+    CO_TRY(mesh_watch_, co_await watch_rules(sandbox, {kMeshTable, {Family::kNetdev, "steer"}},
+                                             [this] { return repair_mesh(); }));
   }
   node_watch_->tables.insert(kMeshTable);
   if (mesh_.subnet.empty()) mesh_.subnet = table.subnet;
@@ -298,7 +317,8 @@ Task<Result<>> LinuxNetwork::ensure_mesh(MeshTable table) {
 }
 
 static void put_mesh(Transaction& t, const MeshTable& table) {
-  for (const char* set : {"zone", "node", "svc", "ep4tcp", "ep4udp", "live4"}) t.flush(Family::kInet, "mesh", set);
+  for (const char* set : {"zone", "node", "svc", "ep4tcp", "ep4udp", "live4"})
+    t.flush(Family::kInet, "mesh", set);
   t.flush(Family::kNetdev, "steer", "mac");
   for (const auto& node : table.nodes) {
     const std::string mac = Bytes().mac(mesh_mac(node.mesh_address)).data();
@@ -306,7 +326,8 @@ static void put_mesh(Transaction& t, const MeshTable& table) {
     t.add(Family::kInet, "mesh", "node", mac, Bytes().u32(kMarkBase + node.index).data());
     t.add(Family::kNetdev, "steer", "mac", Bytes().u32(kMarkBase + node.index).data(), mac);
   }
-  for (const auto& task : table.tasks) t.add(Family::kInet, "mesh", "live4", Bytes().ip4(task.address).data());
+  for (const auto& task : table.tasks)
+    t.add(Family::kInet, "mesh", "live4", Bytes().ip4(task.address).data());
   for (const auto& port : table.ports) {
     if (port.targets.empty()) continue;
     const int slots = nft::slots_for(port.targets.size());
@@ -314,9 +335,13 @@ static void put_mesh(Transaction& t, const MeshTable& table) {
     // The destination port of a packet is the published one; the map is keyed by it.
     for (int slot = 0; slot < slots; ++slot) {
       const auto& target = port.targets[static_cast<size_t>(slot) % port.targets.size()];
-      t.add(Family::kInet, "mesh", map, Bytes().port(port.published).pad().u32(static_cast<uint32_t>(slot)).data(), Bytes().ip4(target.address).port(target.port).pad().data());
+      t.add(Family::kInet, "mesh", map,
+            Bytes().port(port.published).pad().u32(static_cast<uint32_t>(slot)).data(),
+            Bytes().ip4(target.address).port(target.port).pad().data());
     }
-    t.add_goto(Family::kInet, "mesh", "svc", Bytes().protocol(port.protocol).pad().port(port.published).pad().data(), "n" + std::to_string(slots));
+    t.add_goto(Family::kInet, "mesh", "svc",
+               Bytes().protocol(port.protocol).pad().port(port.published).pad().data(),
+               "n" + std::to_string(slots));
   }
 }
 
@@ -337,16 +362,20 @@ static Result<> put_mesh_links(Rtnl& rtnl, const MeshTable& table) {
     auto via = mesh_address.find(task.node_index);
     if (via == mesh_address.end()) continue;
     stale.erase(task.address + "/32");
-    TRYV(rtnl.add_route({.destination = task.address + "/32", .via = via->second, .device = "mesh0", .onlink = true}));
+    TRYV(rtnl.add_route(
+        {.destination = task.address + "/32", .via = via->second, .device = "mesh0", .onlink = true}));
   }
-  for (const auto& destination : stale) TRYV(rtnl.remove_route({.destination = destination, .device = "mesh0"}));
+  for (const auto& destination : stale)
+    TRYV(rtnl.remove_route({.destination = destination, .device = "mesh0"}));
   return {};
 }
 
 static Result<> put_node_ports(const MeshTable& table) {
   Transaction t;
   t.flush(Family::kInet, "mesh", "pub");
-  for (const auto& port : table.ports) t.add(Family::kInet, "mesh", "pub", Bytes().protocol(port.protocol).pad().port(port.published).pad().data());
+  for (const auto& port : table.ports)
+    t.add(Family::kInet, "mesh", "pub",
+          Bytes().protocol(port.protocol).pad().port(port.published).pad().data());
   return t.commit();
 }
 
@@ -364,7 +393,8 @@ Task<Result<>> LinuxNetwork::set_mesh(MeshTable table) {
     for (const auto& target : port.targets) gone.insert(target.address);
   for (const auto& port : table.ports)
     for (const auto& target : port.targets) gone.erase(target.address);
-  std::set<uint16_t> fresh = udp_ports(table);  // who sent datagrams there before is remembered with an answer from the node
+  std::set<uint16_t> fresh =
+      udp_ports(table);  // who sent datagrams there before is remembered with an answer from the node
   for (const uint16_t port : udp_ports(mesh_)) fresh.erase(port);
   auto held = co_await rules_mutex_.lock(loop_);
   auto work = [=]() -> Result<> {
@@ -423,7 +453,8 @@ Task<Result<>> LinuxNetwork::remove_mesh() {
   co_return co_await run_nft("", "table inet mesh { }\ndelete table inet mesh\n");
 }
 
-Task<Result<>> LinuxNetwork::attach_mesh(std::string ns_path, std::string host_name, std::string name, std::string address) {
+Task<Result<>> LinuxNetwork::attach_mesh(std::string ns_path, std::string host_name, std::string name,
+                                         std::string address) {
   const std::string sandbox = dir_ + "/ingress";
   auto work = [=]() -> Result<> {
     Fd container(::open(ns_path.c_str(), O_RDONLY | O_CLOEXEC));

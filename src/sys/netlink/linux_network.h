@@ -1,5 +1,6 @@
-// KernelNetwork on Linux: rtnetlink for links and neighbours, nftables for ports, VIPs and the mesh, a DNS listener per namespace.
-// The kernel holds everything: a daemon that dies leaves the network working, the next one finds it and goes on.
+// KernelNetwork on Linux: rtnetlink for links and neighbours, nftables for ports, VIPs and the mesh, a DNS
+// listener per namespace. The kernel holds everything: a daemon that dies leaves the network working, the
+// next one finds it and goes on.
 #pragma once
 #include <map>
 
@@ -19,12 +20,14 @@ class LinuxNetwork final : public KernelNetwork {
   Task<Result<>> setup() override;
   Task<Result<>> create_namespace(std::string path) override;
   Task<Result<>> remove_namespace(std::string path) override;
-  Task<Result<>> set_sysctls(std::string ns_path, std::vector<std::pair<std::string, std::string>> values) override;
+  Task<Result<>> set_sysctls(std::string ns_path,
+                             std::vector<std::pair<std::string, std::string>> values) override;
   Task<Result<>> ensure_bridge(BridgePlan plan) override;
   Task<Result<>> remove_bridge(std::string name) override;
   Task<Result<>> attach(AttachPlan plan) override;
   Task<Result<>> detach(std::string ns_path, std::string name) override;
-  Task<Result<>> set_gateways(std::string ns_path, std::string name, std::vector<std::string> gateways) override;
+  Task<Result<>> set_gateways(std::string ns_path, std::string name,
+                              std::vector<std::string> gateways) override;
   Task<Result<>> publish(std::vector<PublishedPort> ports) override;
   Task<Result<>> unpublish(std::vector<PublishedPort> ports) override;
   Result<> hold_port(const PublishedPort& port) override { return held_.hold(port); }
@@ -41,10 +44,12 @@ class LinuxNetwork final : public KernelNetwork {
   Task<Result<>> ensure_mesh(MeshTable table) override;
   Task<Result<>> set_mesh(MeshTable table) override;
   Task<Result<>> remove_mesh() override;
-  Task<Result<>> attach_mesh(std::string ns_path, std::string host_name, std::string name, std::string address) override;
+  Task<Result<>> attach_mesh(std::string ns_path, std::string host_name, std::string name,
+                             std::string address) override;
   Task<Result<>> serve_dns(std::string ns_path, DnsAnswer answer) override;
   void stop_dns(const std::string& ns_path) override;
-  Task<Result<std::string>> forward_dns(std::string query, std::vector<std::string> servers, DnsVia via) override;
+  Task<Result<std::string>> forward_dns(std::string query, std::vector<std::string> servers,
+                                        DnsVia via) override;
 
   void stop();
   auto join() { return scope_.join(); }
@@ -68,7 +73,8 @@ class LinuxNetwork final : public KernelNetwork {
   /// Rules in one namespace; whoever else changes them finds them as they were.
   struct RulesWatch;
   using Repair = std::function<Task<Result<>>()>;
-  Task<Result<std::shared_ptr<RulesWatch>>> watch_rules(std::string ns_path, std::set<nft::TableName> tables, Repair repair);
+  Task<Result<std::shared_ptr<RulesWatch>>> watch_rules(std::string ns_path, std::set<nft::TableName> tables,
+                                                        Repair repair);
   Task<void> guard_rules(std::shared_ptr<RulesWatch> watch);
   Task<void> look_for_firewalls();
   /// Loads text; the watch of that namespace takes it for ours.

@@ -33,7 +33,8 @@ Result<InNamespace> InNamespace::enter(const std::string& path) {
 }
 
 InNamespace::~InNamespace() {
-  if (home_ && ::setns(home_.get(), CLONE_NEWNET) != 0) std::abort();  // a thread lost in a namespace must not go on
+  if (home_ && ::setns(home_.get(), CLONE_NEWNET) != 0)
+    std::abort();  // a thread lost in a namespace must not go on
 }
 
 bool is_namespace(const std::string& path) {
@@ -41,7 +42,9 @@ bool is_namespace(const std::string& path) {
   return ::statfs(path.c_str(), &s) == 0 && s.f_type == 0x6e736673;  // NSFS_MAGIC
 }
 
-Result<> sysctl(const std::string& key, const std::string& value) { return write_file("/proc/sys/" + key, value); }
+Result<> sysctl(const std::string& key, const std::string& value) {
+  return write_file("/proc/sys/" + key, value);
+}
 
 Result<> create_net_namespace(const std::string& path) {
   Fd file(::open(path.c_str(), O_RDONLY | O_CREAT | O_CLOEXEC, 0444));
@@ -57,7 +60,8 @@ Result<> create_net_namespace(const std::string& path) {
 }
 
 Result<> remove_net_namespace(const std::string& path) {
-  if (::umount2(path.c_str(), MNT_DETACH) != 0 && errno != EINVAL && errno != ENOENT) return fail(sys_error(errno, "umount", path));
+  if (::umount2(path.c_str(), MNT_DETACH) != 0 && errno != EINVAL && errno != ENOENT)
+    return fail(sys_error(errno, "umount", path));
   if (::unlink(path.c_str()) != 0 && errno != ENOENT) return fail(sys_error(errno, "unlink", path));
   return {};
 }
@@ -69,7 +73,8 @@ Result<Rtnl> Rtnl::open() {
   if (mnl_socket_bind(socket, 0, MNL_SOCKET_AUTOPID) < 0) return fail(sys_error(errno, "netlink bind"));
   return out;
 }
-Rtnl::Rtnl(Rtnl&& other) noexcept : socket_(std::exchange(other.socket_, nullptr)), sequence_(other.sequence_) {}
+Rtnl::Rtnl(Rtnl&& other) noexcept
+    : socket_(std::exchange(other.socket_, nullptr)), sequence_(other.sequence_) {}
 Rtnl::~Rtnl() {
   if (socket_) mnl_socket_close(socket_);
 }
@@ -97,7 +102,8 @@ struct Mac {
 };
 Mac parse_mac(const std::string& text) {
   Mac mac;
-  std::sscanf(text.c_str(), "%hhx:%hhx:%hhx:%hhx:%hhx:%hhx", &mac.bytes[0], &mac.bytes[1], &mac.bytes[2], &mac.bytes[3], &mac.bytes[4], &mac.bytes[5]);
+  std::sscanf(text.c_str(), "%hhx:%hhx:%hhx:%hhx:%hhx:%hhx", &mac.bytes[0], &mac.bytes[1], &mac.bytes[2],
+              &mac.bytes[3], &mac.bytes[4], &mac.bytes[5]);
   return mac;
 }
 std::string mac_text(const uint8_t* b) {
@@ -115,22 +121,28 @@ Result<Address> parse_address(const std::string& text) {
   Address a;
   const size_t slash = text.find('/');
   const std::string ip = text.substr(0, slash);
-  if (::inet_pton(AF_INET, ip.c_str(), a.bytes.data()) == 1) a.family = AF_INET, a.prefix = 32;
-  else if (::inet_pton(AF_INET6, ip.c_str(), a.bytes.data()) == 1) a.family = AF_INET6, a.prefix = 128;
-  else return fail(Code::kInvalid, "invalid address: " + text);
+  if (::inet_pton(AF_INET, ip.c_str(), a.bytes.data()) == 1)
+    a.family = AF_INET, a.prefix = 32;
+  else if (::inet_pton(AF_INET6, ip.c_str(), a.bytes.data()) == 1)
+    a.family = AF_INET6, a.prefix = 128;
+  else
+    return fail(Code::kInvalid, "invalid address: " + text);
   if (slash != std::string::npos) a.prefix = std::atoi(text.c_str() + slash + 1);
   return a;
 }
 
 }  // namespace
 
-Result<> Rtnl::talk(nlmsghdr* message, std::string_view what, const std::string& object, std::initializer_list<int> fine) {
+Result<> Rtnl::talk(nlmsghdr* message, std::string_view what, const std::string& object,
+                    std::initializer_list<int> fine) {
   message->nlmsg_seq = ++sequence_;
-  if (mnl_socket_sendto(socket_, message, message->nlmsg_len) < 0) return fail(sys_error(errno, what, object));
+  if (mnl_socket_sendto(socket_, message, message->nlmsg_len) < 0)
+    return fail(sys_error(errno, what, object));
   std::array<char, 16384> buffer;
   const ssize_t n = mnl_socket_recvfrom(socket_, buffer.data(), buffer.size());
   if (n < 0) return fail(sys_error(errno, what, object));
-  if (mnl_cb_run(buffer.data(), static_cast<size_t>(n), sequence_, mnl_socket_get_portid(socket_), nullptr, nullptr) < 0) {
+  if (mnl_cb_run(buffer.data(), static_cast<size_t>(n), sequence_, mnl_socket_get_portid(socket_), nullptr,
+                 nullptr) < 0) {
     const int error = errno;
     for (const int f : fine)
       if (error == f) return {};
@@ -143,7 +155,8 @@ template <class F>
 Result<> Rtnl::dump(nlmsghdr* message, F each) {
   message->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
   message->nlmsg_seq = ++sequence_;
-  if (mnl_socket_sendto(socket_, message, message->nlmsg_len) < 0) return fail(sys_error(errno, "netlink dump"));
+  if (mnl_socket_sendto(socket_, message, message->nlmsg_len) < 0)
+    return fail(sys_error(errno, "netlink dump"));
   std::vector<char> buffer(32768);
   const auto callback = [](const nlmsghdr* h, void* data) -> int {
     (*static_cast<F*>(data))(h);
@@ -152,7 +165,8 @@ Result<> Rtnl::dump(nlmsghdr* message, F each) {
   for (;;) {
     const ssize_t n = mnl_socket_recvfrom(socket_, buffer.data(), buffer.size());
     if (n < 0) return fail(sys_error(errno, "netlink dump"));
-    const int code = mnl_cb_run(buffer.data(), static_cast<size_t>(n), sequence_, mnl_socket_get_portid(socket_), callback, &each);
+    const int code = mnl_cb_run(buffer.data(), static_cast<size_t>(n), sequence_,
+                                mnl_socket_get_portid(socket_), callback, &each);
     if (code == MNL_CB_STOP) return {};
     if (code < 0) return fail(sys_error(errno, "netlink dump"));
   }
@@ -175,7 +189,8 @@ Result<> Rtnl::add_bridge(const std::string& name, uint32_t group, int mtu) {
   return talk(m.header, "create bridge", name, {EEXIST});
 }
 
-Result<> Rtnl::add_veth(const std::string& name, const std::string& peer, int peer_ns, const std::string& peer_mac, int mtu, const std::string& master) {
+Result<> Rtnl::add_veth(const std::string& name, const std::string& peer, int peer_ns,
+                        const std::string& peer_mac, int mtu, const std::string& master) {
   Message m(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL);
   m.body<ifinfomsg>()->ifi_flags = IFF_UP;
   mnl_attr_put_strz(m.header, IFLA_IFNAME, name.c_str());
@@ -196,7 +211,8 @@ Result<> Rtnl::add_veth(const std::string& name, const std::string& peer, int pe
   return talk(m.header, "create veth", name);
 }
 
-Result<> Rtnl::add_vxlan(const std::string& name, uint32_t vni, uint16_t port, const std::string& local, bool proxy, const std::string& mac) {
+Result<> Rtnl::add_vxlan(const std::string& name, uint32_t vni, uint16_t port, const std::string& local,
+                         bool proxy, const std::string& mac) {
   Message m(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL);
   m.body<ifinfomsg>();
   mnl_attr_put_strz(m.header, IFLA_IFNAME, name.c_str());
@@ -208,7 +224,8 @@ Result<> Rtnl::add_vxlan(const std::string& name, uint32_t vni, uint16_t port, c
   mnl_attr_put_u16(m.header, IFLA_VXLAN_PORT, htons(port));
   mnl_attr_put_u8(m.header, IFLA_VXLAN_LEARNING, 0);
   if (proxy) mnl_attr_put_u8(m.header, IFLA_VXLAN_PROXY, 1);
-  if (auto a = parse_address(local); a && a->family == AF_INET) mnl_attr_put(m.header, IFLA_VXLAN_LOCAL, 4, a->bytes.data());
+  if (auto a = parse_address(local); a && a->family == AF_INET)
+    mnl_attr_put(m.header, IFLA_VXLAN_LOCAL, 4, a->bytes.data());
   mnl_attr_nest_end(m.header, data);
   mnl_attr_nest_end(m.header, info);
   return talk(m.header, "create vxlan", name, {EEXIST});
@@ -303,7 +320,8 @@ static Result<> fill_route(Rtnl& rtnl, Message& m, const Route& route) {
     TRY(const Address via, parse_address(route.via));
     destination.family = via.family;
   }
-  body->rtm_family = static_cast<uint8_t>(destination.family), body->rtm_dst_len = static_cast<uint8_t>(destination.prefix);
+  body->rtm_family = static_cast<uint8_t>(destination.family),
+  body->rtm_dst_len = static_cast<uint8_t>(destination.prefix);
   body->rtm_table = RT_TABLE_UNSPEC, body->rtm_protocol = RTPROT_STATIC;
   body->rtm_type = route.unreachable ? RTN_UNREACHABLE : RTN_UNICAST;
   body->rtm_scope = route.link_scope ? RT_SCOPE_LINK : RT_SCOPE_UNIVERSE;
@@ -314,7 +332,8 @@ static Result<> fill_route(Rtnl& rtnl, Message& m, const Route& route) {
     TRY(const Address via, parse_address(route.via));
     mnl_attr_put(m.header, RTA_GATEWAY, via.size(), via.bytes.data());
   }
-  if (!route.device.empty()) mnl_attr_put_u32(m.header, RTA_OIF, static_cast<uint32_t>(rtnl.index(route.device)));
+  if (!route.device.empty())
+    mnl_attr_put_u32(m.header, RTA_OIF, static_cast<uint32_t>(rtnl.index(route.device)));
   if (route.metric) mnl_attr_put_u32(m.header, RTA_PRIORITY, route.metric);
   return {};
 }
@@ -341,7 +360,8 @@ Result<> Rtnl::add_mark_rule(uint32_t mark, uint32_t mask, uint32_t table) {
   return talk(m.header, "add rule", std::to_string(table), {EEXIST});
 }
 
-Result<> Rtnl::neighbour(int type, int family, const std::string& name, const std::string& address, const std::string& mac, bool fdb) {
+Result<> Rtnl::neighbour(int type, int family, const std::string& name, const std::string& address,
+                         const std::string& mac, bool fdb) {
   Message m(type, type == RTM_NEWNEIGH ? NLM_F_CREATE | NLM_F_REPLACE : 0);
   auto* body = m.body<ndmsg>();
   body->ndm_ifindex = index(name), body->ndm_state = NUD_PERMANENT;
@@ -360,7 +380,9 @@ Result<> Rtnl::neighbour(int type, int family, const std::string& name, const st
 Result<> Rtnl::set_neighbour(const std::string& name, const std::string& address, const std::string& mac) {
   return neighbour(RTM_NEWNEIGH, AF_INET, name, address, mac, false);
 }
-Result<> Rtnl::remove_neighbour(const std::string& name, const std::string& address) { return neighbour(RTM_DELNEIGH, AF_INET, name, address, "", false); }
+Result<> Rtnl::remove_neighbour(const std::string& name, const std::string& address) {
+  return neighbour(RTM_DELNEIGH, AF_INET, name, address, "", false);
+}
 Result<> Rtnl::set_fdb(const std::string& name, const std::string& mac, const std::string& destination) {
   return neighbour(RTM_NEWNEIGH, AF_BRIDGE, name, destination, mac, true);
 }
@@ -383,8 +405,10 @@ Result<std::set<FdbEntry>> Rtnl::fdb(const std::string& name) {
     if (body->ndm_ifindex != wanted || !(body->ndm_flags & NTF_SELF)) return;
     FdbEntry entry;
     each_attribute(h, sizeof(ndmsg), [&](const nlattr* a) {
-      if (mnl_attr_get_type(a) == NDA_LLADDR) entry.mac = mac_text(static_cast<const uint8_t*>(mnl_attr_get_payload(a)));
-      if (mnl_attr_get_type(a) == NDA_DST) entry.destination = address_text(a, mnl_attr_get_payload_len(a) == 4 ? AF_INET : AF_INET6);
+      if (mnl_attr_get_type(a) == NDA_LLADDR)
+        entry.mac = mac_text(static_cast<const uint8_t*>(mnl_attr_get_payload(a)));
+      if (mnl_attr_get_type(a) == NDA_DST)
+        entry.destination = address_text(a, mnl_attr_get_payload_len(a) == 4 ? AF_INET : AF_INET6);
     });
     if (!entry.destination.empty()) out.insert(entry);
   }));
@@ -401,7 +425,8 @@ Result<std::map<std::string, std::string>> Rtnl::neighbours(const std::string& n
     if (body->ndm_ifindex != wanted || !(body->ndm_state & NUD_PERMANENT)) return;
     std::string address, mac;
     each_attribute(h, sizeof(ndmsg), [&](const nlattr* a) {
-      if (mnl_attr_get_type(a) == NDA_LLADDR) mac = mac_text(static_cast<const uint8_t*>(mnl_attr_get_payload(a)));
+      if (mnl_attr_get_type(a) == NDA_LLADDR)
+        mac = mac_text(static_cast<const uint8_t*>(mnl_attr_get_payload(a)));
       if (mnl_attr_get_type(a) == NDA_DST) address = address_text(a, AF_INET);
     });
     out[address] = mac;
@@ -420,7 +445,8 @@ Result<std::vector<std::string>> Rtnl::routes_via(const std::string& name) {
     std::string destination;
     uint32_t device = 0;
     each_attribute(h, sizeof(rtmsg), [&](const nlattr* a) {
-      if (mnl_attr_get_type(a) == RTA_DST) destination = address_text(a, AF_INET) + "/" + std::to_string(body->rtm_dst_len);
+      if (mnl_attr_get_type(a) == RTA_DST)
+        destination = address_text(a, AF_INET) + "/" + std::to_string(body->rtm_dst_len);
       if (mnl_attr_get_type(a) == RTA_OIF) device = mnl_attr_get_u32(a);
     });
     if (wanted == 0 || device == wanted) out.push_back(destination);

@@ -1,5 +1,6 @@
-// Links, addresses, routes, neighbours by raw rtnetlink (rtnetlink(7), linux/if_link.h) in the network namespace of the calling
-// thread. Blocking: used on the loop's pool. Every call makes things so: "already there" and "already gone" are success.
+// Links, addresses, routes, neighbours by raw rtnetlink (rtnetlink(7), linux/if_link.h) in the network
+// namespace of the calling thread. Blocking: used on the loop's pool. Every call makes things so: "already
+// there" and "already gone" are success.
 #pragma once
 #include <cstdint>
 #include <map>
@@ -55,9 +56,11 @@ class Rtnl {
   int index(const std::string& name);
   Result<> add_bridge(const std::string& name, uint32_t group, int mtu);
   /// veth pair: `name` here, `peer` born in the namespace behind `peer_ns`.
-  Result<> add_veth(const std::string& name, const std::string& peer, int peer_ns, const std::string& peer_mac, int mtu, const std::string& master);
+  Result<> add_veth(const std::string& name, const std::string& peer, int peer_ns,
+                    const std::string& peer_mac, int mtu, const std::string& master);
   /// VXLAN device whose socket stays in this namespace, born here and moved to `target_ns`.
-  Result<> add_vxlan(const std::string& name, uint32_t vni, uint16_t port, const std::string& local, bool proxy, const std::string& mac);
+  Result<> add_vxlan(const std::string& name, uint32_t vni, uint16_t port, const std::string& local,
+                     bool proxy, const std::string& mac);
   Result<> move(const std::string& name, int ns, const std::string& new_name);
   Result<> remove(const std::string& name);
   Result<> set_up(const std::string& name);
@@ -84,10 +87,12 @@ class Rtnl {
 
  private:
   explicit Rtnl(mnl_socket* socket) : socket_(socket) {}
-  Result<> talk(nlmsghdr* message, std::string_view what, const std::string& object, std::initializer_list<int> fine = {});
+  Result<> talk(nlmsghdr* message, std::string_view what, const std::string& object,
+                std::initializer_list<int> fine = {});
   template <class F>
   Result<> dump(nlmsghdr* message, F each);
-  Result<> neighbour(int type, int family, const std::string& name, const std::string& address, const std::string& mac, bool fdb);
+  Result<> neighbour(int type, int family, const std::string& name, const std::string& address,
+                     const std::string& mac, bool fdb);
 
   mnl_socket* socket_ = nullptr;
   uint32_t sequence_ = 0;

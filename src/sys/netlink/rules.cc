@@ -19,11 +19,13 @@ using nft::Family;
 using nft::Transaction;
 
 static const nft::TableName kEngineTable{Family::kInet, "engine"}, kMeshTable{Family::kInet, "mesh"};
-static constexpr Duration kBetweenRepairs = 200ms;  // who fights over our tables does not get all of a processor
+static constexpr Duration kBetweenRepairs =
+    200ms;  // who fights over our tables does not get all of a processor
 
 static bool is_six(const std::string& address) { return address.find(':') != std::string::npos; }
 
-LinuxNetwork::LinuxNetwork(AsioLoop& loop, std::string namespaces_dir) : loop_(loop), dir_(std::move(namespaces_dir)) {}
+LinuxNetwork::LinuxNetwork(AsioLoop& loop, std::string namespaces_dir)
+    : loop_(loop), dir_(std::move(namespaces_dir)) {}
 LinuxNetwork::~LinuxNetwork() = default;
 
 bool LinuxNetwork::has_ipv6() { return exists("/proc/net/if_inet6"); }
@@ -47,13 +49,15 @@ Task<Result<>> LinuxNetwork::run_nft(std::string ns_path, std::string text) {
   co_return Result<>{};
 }
 
-Task<Result<std::shared_ptr<LinuxNetwork::RulesWatch>>> LinuxNetwork::watch_rules(std::string ns_path, std::set<nft::TableName> tables, Repair repair) {
+Task<Result<std::shared_ptr<LinuxNetwork::RulesWatch>>> LinuxNetwork::watch_rules(
+    std::string ns_path, std::set<nft::TableName> tables, Repair repair) {
   auto open = [ns_path]() -> Result<Fd> {
     TRY(auto inside, InNamespace::enter(ns_path));
     return nft::hear_changes();
   };
   CO_TRY(Fd socket, co_await blocking(loop_, open));
-  auto watch = std::make_shared<RulesWatch>(loop_, std::move(socket), ns_path, std::move(tables), std::move(repair));
+  auto watch =
+      std::make_shared<RulesWatch>(loop_, std::move(socket), ns_path, std::move(tables), std::move(repair));
   scope_.spawn(guard_rules(watch));
   co_return watch;
 }
@@ -71,13 +75,22 @@ Task<void> LinuxNetwork::guard_rules(std::shared_ptr<RulesWatch> watch) {
       if (watch->fd.closed()) co_return;
       auto done = co_await watch->repair();
       const std::string where = watch->ns_path.empty() ? "host" : watch->ns_path;
-      if (!done) log::error("msg=\"another program changed our firewall rules and they cannot be loaded\" namespace={} error=\"{}\"", where, done.error().message), pause = 1s;
-      else if (loop_.now() >= silent_until) log::warn("msg=\"another program changed our firewall rules: they are loaded again\" namespace={}", where), silent_until = loop_.now() + 10s;
+      if (!done)
+        log::error(
+            "msg=\"another program changed our firewall rules and they cannot be loaded\" namespace={} "
+            "error=\"{}\"",
+            where, done.error().message),
+            pause = 1s;
+      else if (loop_.now() >= silent_until)
+        log::warn("msg=\"another program changed our firewall rules: they are loaded again\" namespace={}",
+                  where),
+            silent_until = loop_.now() + 10s;
       damage = !done;
       // Taken away once more while we loaded, where its notification counted as ours?
       auto look = [watch]() -> bool {
         auto inside = InNamespace::enter(watch->ns_path);
-        return !inside || std::ranges::all_of(watch->tables, [](const auto& t) { return nft::table_exists(t); });
+        return !inside ||
+               std::ranges::all_of(watch->tables, [](const auto& t) { return nft::table_exists(t); });
       };
       damage |= !co_await blocking(loop_, look);
     }
@@ -93,9 +106,12 @@ Task<void> LinuxNetwork::look_for_firewalls() {
   auto found = co_await blocking(loop_, look);
   if (!found) co_return;
   std::vector<std::string> now;
-  for (const auto& chain : *found) now.push_back("WARNING: chain " + chain.description + " may drop what goes to and from containers. To let it pass: " + chain.remedy);
+  for (const auto& chain : *found)
+    now.push_back("WARNING: chain " + chain.description +
+                  " may drop what goes to and from containers. To let it pass: " + chain.remedy);
   for (const auto& w : now)
-    if (std::ranges::find(warnings_, w) == warnings_.end()) log::warn("msg=\"a firewall may drop containers' traffic\" chain=\"{}\"", w);
+    if (std::ranges::find(warnings_, w) == warnings_.end())
+      log::warn("msg=\"a firewall may drop containers' traffic\" chain=\"{}\"", w);
   warnings_ = std::move(now);
 }
 
@@ -117,7 +133,8 @@ Task<Result<>> LinuxNetwork::repair_node() {
 Task<Result<>> LinuxNetwork::setup() {
   CO_TRYV(make_dirs(dir_, 0755));
   (void)sysctl("net/ipv4/ip_forward", "1");
-  for (const char* table : {"iptables", "ip6tables", "arptables"}) (void)sysctl(std::string("net/bridge/bridge-nf-call-") + table, "0");
+  for (const char* table : {"iptables", "ip6tables", "arptables"})
+    (void)sysctl(std::string("net/bridge/bridge-nf-call-") + table, "0");
   auto held = co_await rules_mutex_.lock(loop_);
   CO_TRY(node_watch_, co_await watch_rules("", {kEngineTable}, [this] { return repair_node(); }));
   auto present = [] { return nft::table_comment(kEngineTable) == nft::comment_in(nft::engine_table()); };
@@ -129,8 +146,8 @@ Task<Result<>> LinuxNetwork::setup() {
 
 // ---- elements
 
-// A removal, of what is there or not, makes the kernel wait for all processors (10 to 20 ms): one transaction for all of them, none
-// before an addition.
+// A removal, of what is there or not, makes the kernel wait for all processors (10 to 20 ms): one transaction
+// for all of them, none before an addition.
 Task<Result<>> LinuxNetwork::change_elements(Elements add, std::vector<ElementName> remove) {
   auto held = co_await rules_mutex_.lock(loop_);
   std::vector<ElementName> known, unknown;  // unknown: of an earlier life, perhaps
@@ -178,14 +195,17 @@ LinuxNetwork::Elements LinuxNetwork::elements_of(const std::vector<PublishedPort
     const bool six = is_six(p.to);
     const char* family = six ? "6" : "4";
     if (p.routed) {
-      out[{std::string("open") + family, Bytes().ip(p.to).protocol(p.protocol).pad().port(p.port).pad().data()}] = "";
+      out[{std::string("open") + family,
+           Bytes().ip(p.to).protocol(p.protocol).pad().port(p.port).pad().data()}] = "";
       continue;
     }
     if (is_six(p.host_ip) != six) continue;  // relayed
     const bool any = p.host_ip == "0.0.0.0" || p.host_ip == "::";
     Bytes key;
     if (!any) key.ip(p.host_ip);
-    out[{std::string(any ? "pub_any" : "pub_ip") + family, key.protocol(p.protocol).pad().port(p.host_port).pad().data()}] = Bytes().ip(p.to).port(p.port).pad().data();
+    out[{std::string(any ? "pub_any" : "pub_ip") + family,
+         key.protocol(p.protocol).pad().port(p.host_port).pad().data()}] =
+        Bytes().ip(p.to).port(p.port).pad().data();
   }
   return out;
 }
@@ -198,7 +218,8 @@ static void forward_ipv6() {
   if (!forwarding || trim(*forwarding) == "1") return;
   for (const auto& name : list_dir("/proc/sys/net/ipv6/conf")) {
     const std::string key = "net/ipv6/conf/" + name + "/accept_ra";
-    if (auto accepts = read_file("/proc/sys/" + key); name != "all" && accepts && trim(*accepts) == "1") (void)sysctl(key, "2");
+    if (auto accepts = read_file("/proc/sys/" + key); name != "all" && accepts && trim(*accepts) == "1")
+      (void)sysctl(key, "2");
   }
   (void)sysctl("net/ipv6/conf/all/forwarding", "1");
 }
@@ -224,7 +245,8 @@ Task<Result<>> LinuxNetwork::ensure_bridge(BridgePlan plan) {
 
 Task<Result<>> LinuxNetwork::remove_bridge(std::string name) {
   std::vector<ElementName> gone;  // setup has seen to all bridges: what is not known is not there
-  for (const auto& [element, data] : elements_of(BridgePlan{.name = name, .internal = true, .masquerade4 = false, .masquerade6 = false}))
+  for (const auto& [element, data] :
+       elements_of(BridgePlan{.name = name, .internal = true, .masquerade4 = false, .masquerade6 = false}))
     if (elements_.contains(element)) gone.push_back(element);
   CO_TRYV(co_await change_elements({}, std::move(gone)));
   auto work = [name]() -> Result<> {

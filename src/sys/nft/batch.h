@@ -40,7 +40,8 @@ class Batch {
   size_t count_ = 0;
 };
 
-/// Did a batch of ours cause this notification? Batches are sent from netlink ports of this range, far from all process ids.
+/// Did a batch of ours cause this notification? Batches are sent from netlink ports of this range, far from
+/// all process ids.
 constexpr uint32_t kOurPort = 0x50a00000, kOurPortMask = 0xfff00000;
 
 /// Sends a dump request and hands over each answer.

@@ -35,9 +35,11 @@ Tuple tuple_of(const nlattr* attribute) {
     const int kind = mnl_attr_get_type(part);
     each_nested(part, [&](const nlattr* leaf) {
       const int type = mnl_attr_get_type(leaf);
-      if (kind == CTA_TUPLE_IP && (type == CTA_IP_V4_SRC || type == CTA_IP_V6_SRC)) t.source.assign(static_cast<const char*>(mnl_attr_get_payload(leaf)), mnl_attr_get_payload_len(leaf));
+      if (kind == CTA_TUPLE_IP && (type == CTA_IP_V4_SRC || type == CTA_IP_V6_SRC))
+        t.source.assign(static_cast<const char*>(mnl_attr_get_payload(leaf)), mnl_attr_get_payload_len(leaf));
       if (kind == CTA_TUPLE_PROTO && type == CTA_PROTO_NUM) t.protocol = mnl_attr_get_u8(leaf);
-      if (kind == CTA_TUPLE_PROTO && type == CTA_PROTO_DST_PORT) t.destination_port = ntohs(mnl_attr_get_u16(leaf));
+      if (kind == CTA_TUPLE_PROTO && type == CTA_PROTO_DST_PORT)
+        t.destination_port = ntohs(mnl_attr_get_u16(leaf));
     });
   });
   return t;
@@ -82,13 +84,16 @@ Result<> purge(Family family, F wanted) {
   for (const auto& flow : flows) {
     alignas(8) std::array<char, 512> message;
     nlmsghdr* h = mnl_nlmsg_put_header(message.data());
-    h->nlmsg_type = NFNL_SUBSYS_CTNETLINK << 8 | IPCTNL_MSG_CT_DELETE, h->nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK, h->nlmsg_seq = 1;
+    h->nlmsg_type = NFNL_SUBSYS_CTNETLINK << 8 | IPCTNL_MSG_CT_DELETE,
+    h->nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK, h->nlmsg_seq = 1;
     auto* g = static_cast<nfgenmsg*>(mnl_nlmsg_put_extra_header(h, sizeof(nfgenmsg)));
     g->nfgen_family = flow.family, g->version = NFNETLINK_V0, g->res_id = 0;
     std::string out(message.data(), h->nlmsg_len);
     out += flow.original + flow.zone + flow.id;
     reinterpret_cast<nlmsghdr*>(out.data())->nlmsg_len = static_cast<uint32_t>(out.size());
-    if (::sendto(socket.get(), out.data(), out.size(), 0, reinterpret_cast<const sockaddr*>(&kernel), sizeof kernel) < 0) return fail(sys_error(errno, "conntrack delete"));
+    if (::sendto(socket.get(), out.data(), out.size(), 0, reinterpret_cast<const sockaddr*>(&kernel),
+                 sizeof kernel) < 0)
+      return fail(sys_error(errno, "conntrack delete"));
     (void)::recv(socket.get(), message.data(), message.size(), 0);  // gone already is fine
   }
   return {};
@@ -99,12 +104,18 @@ Result<> purge(Family family, F wanted) {
 Result<> purge_conntrack(const std::string& address, bool all) {
   const bool six = address.find(':') != std::string::npos;
   std::string wanted(six ? 16 : 4, '\0');
-  if (::inet_pton(six ? AF_INET6 : AF_INET, address.c_str(), wanted.data()) != 1) return fail(Code::kInvalid, "invalid address: " + address);
-  return purge(six ? Family::kIp6 : Family::kIp, [&](const Flow& f) { return f.back.source == wanted && (all || f.there.protocol == IPPROTO_UDP || !(f.status & IPS_SEEN_REPLY)); });
+  if (::inet_pton(six ? AF_INET6 : AF_INET, address.c_str(), wanted.data()) != 1)
+    return fail(Code::kInvalid, "invalid address: " + address);
+  return purge(six ? Family::kIp6 : Family::kIp, [&](const Flow& f) {
+    return f.back.source == wanted &&
+           (all || f.there.protocol == IPPROTO_UDP || !(f.status & IPS_SEEN_REPLY));
+  });
 }
 
 Result<> purge_udp_port(uint16_t port) {
-  return purge(Family::kAny, [&](const Flow& f) { return f.there.protocol == IPPROTO_UDP && f.there.destination_port == port; });
+  return purge(Family::kAny, [&](const Flow& f) {
+    return f.there.protocol == IPPROTO_UDP && f.there.destination_port == port;
+  });
 }
 
 }  // namespace panal::nft

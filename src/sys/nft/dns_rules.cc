@@ -36,7 +36,9 @@ class Rule {
     });
     return equals(&number, 1);
   }
-  Rule& byte(uint32_t offset, uint8_t value) { return load(NFT_PAYLOAD_TRANSPORT_HEADER, offset, 1).equals(&value, 1); }
+  Rule& byte(uint32_t offset, uint8_t value) {
+    return load(NFT_PAYLOAD_TRANSPORT_HEADER, offset, 1).equals(&value, 1);
+  }
   /// Where `from` stands `to` is written, the checksum at `checksum` corrected.
   Rule& rewrite(uint32_t offset, uint16_t from, uint16_t to, uint32_t checksum) {
     const uint16_t old_port = htons(from), new_port = htons(to);
@@ -47,8 +49,10 @@ class Rule {
     });
     expression("payload", [&] {
       u32(NFTA_PAYLOAD_SREG, NFT_REG_1);
-      u32(NFTA_PAYLOAD_BASE, NFT_PAYLOAD_TRANSPORT_HEADER), u32(NFTA_PAYLOAD_OFFSET, offset), u32(NFTA_PAYLOAD_LEN, 2);
-      u32(NFTA_PAYLOAD_CSUM_TYPE, NFT_PAYLOAD_CSUM_INET), u32(NFTA_PAYLOAD_CSUM_OFFSET, checksum), u32(NFTA_PAYLOAD_CSUM_FLAGS, 0);
+      u32(NFTA_PAYLOAD_BASE, NFT_PAYLOAD_TRANSPORT_HEADER), u32(NFTA_PAYLOAD_OFFSET, offset),
+          u32(NFTA_PAYLOAD_LEN, 2);
+      u32(NFTA_PAYLOAD_CSUM_TYPE, NFT_PAYLOAD_CSUM_INET), u32(NFTA_PAYLOAD_CSUM_OFFSET, checksum),
+          u32(NFTA_PAYLOAD_CSUM_FLAGS, 0);
     });
     return *this;
   }
@@ -92,16 +96,23 @@ class Rule {
 
 static std::expected<void, Batch::Refusal> load_rules(uint16_t udp_port, uint16_t tcp_port, bool replace) {
   Batch batch;
-  const auto table = [&](int type, int flags) { batch.add(type, flags, Family::kIp, 64, [](nlmsghdr* h) { mnl_attr_put_strz(h, NFTA_TABLE_NAME, kTable); }); };
-  if (replace) table(NFT_MSG_NEWTABLE, NLM_F_CREATE), table(NFT_MSG_DELTABLE, 0), table(NFT_MSG_NEWTABLE, NLM_F_CREATE);
-  else table(NFT_MSG_NEWTABLE, NLM_F_CREATE | NLM_F_EXCL);
+  const auto table = [&](int type, int flags) {
+    batch.add(type, flags, Family::kIp, 64,
+              [](nlmsghdr* h) { mnl_attr_put_strz(h, NFTA_TABLE_NAME, kTable); });
+  };
+  if (replace)
+    table(NFT_MSG_NEWTABLE, NLM_F_CREATE), table(NFT_MSG_DELTABLE, 0), table(NFT_MSG_NEWTABLE, NLM_F_CREATE);
+  else
+    table(NFT_MSG_NEWTABLE, NLM_F_CREATE | NLM_F_EXCL);
   batch.add(NFT_MSG_NEWCHAIN, NLM_F_CREATE, Family::kIp, 256, [](nlmsghdr* h) {
     mnl_attr_put_strz(h, NFTA_CHAIN_TABLE, kTable);
     mnl_attr_put_strz(h, NFTA_CHAIN_NAME, "output");
     mnl_attr_put_strz(h, NFTA_CHAIN_TYPE, "filter");
     nlattr* hook = mnl_attr_nest_start(h, NFTA_CHAIN_HOOK);
     mnl_attr_put_u32(h, NFTA_HOOK_HOOKNUM, htonl(NF_INET_LOCAL_OUT));
-    mnl_attr_put_u32(h, NFTA_HOOK_PRIORITY, htonl(static_cast<uint32_t>(-350)));  // before any connection tracking of the container's own
+    mnl_attr_put_u32(
+        h, NFTA_HOOK_PRIORITY,
+        htonl(static_cast<uint32_t>(-350)));  // before any connection tracking of the container's own
     mnl_attr_nest_end(h, hook);
   });
   const auto rule = [&](auto fill) {
@@ -114,11 +125,18 @@ static std::expected<void, Batch::Refusal> load_rules(uint16_t udp_port, uint16_
   constexpr uint32_t kUdpChecksum = 6, kTcpChecksum = 16, kIcmpChecksum = 2;
   rule([&](Rule& r) { r.address(kAddressTo).protocol(IPPROTO_UDP).rewrite(2, 53, udp_port, kUdpChecksum); });
   rule([&](Rule& r) { r.address(kAddressTo).protocol(IPPROTO_TCP).rewrite(2, 53, tcp_port, kTcpChecksum); });
-  rule([&](Rule& r) { r.address(kAddressFrom).protocol(IPPROTO_UDP).rewrite(0, udp_port, 53, kUdpChecksum); });
-  rule([&](Rule& r) { r.address(kAddressFrom).protocol(IPPROTO_TCP).rewrite(0, tcp_port, 53, kTcpChecksum); });
+  rule(
+      [&](Rule& r) { r.address(kAddressFrom).protocol(IPPROTO_UDP).rewrite(0, udp_port, 53, kUdpChecksum); });
+  rule(
+      [&](Rule& r) { r.address(kAddressFrom).protocol(IPPROTO_TCP).rewrite(0, tcp_port, 53, kTcpChecksum); });
   // "Port unreachable" quotes the datagram: its sender must recognise it, or it waits while no daemon runs.
   constexpr uint32_t kQuotedPort = 8 + 20 + 2;
-  rule([&](Rule& r) { r.address(kAddressFrom).protocol(IPPROTO_ICMP).byte(0, 3).rewrite(kQuotedPort, udp_port, 53, kIcmpChecksum); });
+  rule([&](Rule& r) {
+    r.address(kAddressFrom)
+        .protocol(IPPROTO_ICMP)
+        .byte(0, 3)
+        .rewrite(kQuotedPort, udp_port, 53, kIcmpChecksum);
+  });
   return batch.commit();
 }
 

@@ -56,10 +56,13 @@ Bytes& Bytes::pad() {
 }
 
 void Transaction::add(Family family, std::string table, std::string set, std::string key, std::string data) {
-  items_.push_back({Item::Kind::kAdd, family, std::move(table), std::move(set), std::move(key), std::move(data), {}});
+  items_.push_back(
+      {Item::Kind::kAdd, family, std::move(table), std::move(set), std::move(key), std::move(data), {}});
 }
-void Transaction::add_goto(Family family, std::string table, std::string map, std::string key, std::string chain) {
-  items_.push_back({Item::Kind::kAdd, family, std::move(table), std::move(map), std::move(key), {}, std::move(chain)});
+void Transaction::add_goto(Family family, std::string table, std::string map, std::string key,
+                           std::string chain) {
+  items_.push_back(
+      {Item::Kind::kAdd, family, std::move(table), std::move(map), std::move(key), {}, std::move(chain)});
 }
 void Transaction::remove(Family family, std::string table, std::string set, std::string key) {
   items_.push_back({Item::Kind::kRemove, family, std::move(table), std::move(set), std::move(key), {}, {}});
@@ -95,15 +98,17 @@ Result<> Transaction::commit() {
   Batch batch;
   for (const auto& item : items_) {
     const bool adding = item.kind == Item::Kind::kAdd;
-    batch.add(adding ? NFT_MSG_NEWSETELEM : NFT_MSG_DELSETELEM, adding ? NLM_F_CREATE : 0, item.family, 448 + item.key.size() + item.data.size(), [&](nlmsghdr* h) {
-      mnl_attr_put_strz(h, NFTA_SET_ELEM_LIST_TABLE, item.table.c_str());
-      mnl_attr_put_strz(h, NFTA_SET_ELEM_LIST_SET, item.set.c_str());
-      if (item.kind != Item::Kind::kFlush) put_element(h, item);
-    });
+    batch.add(adding ? NFT_MSG_NEWSETELEM : NFT_MSG_DELSETELEM, adding ? NLM_F_CREATE : 0, item.family,
+              448 + item.key.size() + item.data.size(), [&](nlmsghdr* h) {
+                mnl_attr_put_strz(h, NFTA_SET_ELEM_LIST_TABLE, item.table.c_str());
+                mnl_attr_put_strz(h, NFTA_SET_ELEM_LIST_SET, item.set.c_str());
+                if (item.kind != Item::Kind::kFlush) put_element(h, item);
+              });
   }
   if (auto done = batch.commit(); !done) {
     const size_t at = done.error().message;
-    return fail(at < items_.size() ? wrap(items_[at].table + "." + items_[at].set, done.error().error) : done.error().error);
+    return fail(at < items_.size() ? wrap(items_[at].table + "." + items_[at].set, done.error().error)
+                                   : done.error().error);
   }
   return {};
 }

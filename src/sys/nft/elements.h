@@ -1,5 +1,6 @@
-// nftables map and set elements by raw netlink (linux/netfilter/nf_tables.h): one transaction per send, all or nothing.
-// Static rules are text (sys/nft/tables.h); nothing else changes at run time. Blocking, in the calling thread's namespace.
+// nftables map and set elements by raw netlink (linux/netfilter/nf_tables.h): one transaction per send, all
+// or nothing. Static rules are text (sys/nft/tables.h); nothing else changes at run time. Blocking, in the
+// calling thread's namespace.
 #pragma once
 #include <cstdint>
 #include <string>

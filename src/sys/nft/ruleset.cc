@@ -18,17 +18,23 @@ namespace panal::nft {
 
 namespace {
 
-int type_of(const nlmsghdr* h) { return (h->nlmsg_type >> 8) == NFNL_SUBSYS_NFTABLES ? h->nlmsg_type & 0xff : -1; }
+int type_of(const nlmsghdr* h) {
+  return (h->nlmsg_type >> 8) == NFNL_SUBSYS_NFTABLES ? h->nlmsg_type & 0xff : -1;
+}
 
 TableName table_of(const nlmsghdr* h) {
-  TableName out{static_cast<Family>(static_cast<const nfgenmsg*>(mnl_nlmsg_get_payload(h))->nfgen_family), ""};
+  TableName out{static_cast<Family>(static_cast<const nfgenmsg*>(mnl_nlmsg_get_payload(h))->nfgen_family),
+                ""};
   each_attribute(h, sizeof(nfgenmsg), [&](const nlattr* a) {
-    if (mnl_attr_get_type(a) == 1 && mnl_attr_validate(a, MNL_TYPE_NUL_STRING) == 0) out.second = mnl_attr_get_str(a);  // attribute 1 names the table in every message
+    if (mnl_attr_get_type(a) == 1 && mnl_attr_validate(a, MNL_TYPE_NUL_STRING) == 0)
+      out.second = mnl_attr_get_str(a);  // attribute 1 names the table in every message
   });
   return out;
 }
 
-const char* family_text(Family family) { return family == Family::kInet ? "inet" : family == Family::kIp6 ? "ip6" : "ip"; }
+const char* family_text(Family family) {
+  return family == Family::kInet ? "inet" : family == Family::kIp6 ? "ip6" : "ip";
+}
 
 }  // namespace
 
@@ -39,7 +45,8 @@ std::optional<std::string> table_comment(const TableName& table) {
     out = "";
     each_attribute(h, sizeof(nfgenmsg), [&](const nlattr* a) {
       if (mnl_attr_get_type(a) != NFTA_TABLE_USERDATA || mnl_attr_get_payload_len(a) < 3) return;
-      const auto* data = static_cast<const char*>(mnl_attr_get_payload(a));  // type 0 (comment), length, text with its end
+      const auto* data =
+          static_cast<const char*>(mnl_attr_get_payload(a));  // type 0 (comment), length, text with its end
       const size_t length = std::min<size_t>(static_cast<uint8_t>(data[1]), mnl_attr_get_payload_len(a) - 2u);
       if (data[0] == 0 && length > 0) out = std::string(data + 2, length - 1);
     });
@@ -52,13 +59,15 @@ Result<Fd> hear_changes() { return netfilter_socket(1u << (NFNLGRP_NFTABLES - 1)
 News news_in(std::string_view messages, const std::set<TableName>& ours) {
   News news;
   int left = static_cast<int>(messages.size());
-  for (const auto* h = reinterpret_cast<const nlmsghdr*>(messages.data()); mnl_nlmsg_ok(h, left); h = mnl_nlmsg_next(h, &left)) {
+  for (const auto* h = reinterpret_cast<const nlmsghdr*>(messages.data()); mnl_nlmsg_ok(h, left);
+       h = mnl_nlmsg_next(h, &left)) {
     const int type = type_of(h);
     if (type < 0 || type == NFT_MSG_NEWGEN || h->nlmsg_len < sizeof(nlmsghdr) + sizeof(nfgenmsg)) continue;
     if ((h->nlmsg_pid & kOurPortMask) == kOurPort) continue;
     if (ours.contains(table_of(h)))
       news.damage = true;
-    else if (type == NFT_MSG_NEWCHAIN || type == NFT_MSG_DELCHAIN || type == NFT_MSG_NEWRULE || type == NFT_MSG_DELRULE)
+    else if (type == NFT_MSG_NEWCHAIN || type == NFT_MSG_DELCHAIN || type == NFT_MSG_NEWRULE ||
+             type == NFT_MSG_DELRULE)
       news.chains = true;
   }
   return news;
@@ -96,7 +105,8 @@ struct RuleSense {
   int accepted = 0;   // sides of our bridges it accepts
 };
 
-void each_expression(const nlattr* expressions, const std::function<void(const std::string& name, const nlattr* content)>& each) {
+void each_expression(const nlattr* expressions,
+                     const std::function<void(const std::string& name, const nlattr* content)>& each) {
   each_nested(expressions, [&](const nlattr* element) {
     std::string name;
     each_nested(element, [&](const nlattr* a) {
@@ -122,8 +132,10 @@ RuleSense sense_of(const nlattr* expressions) {
     if (name == "reject") {
       stops = true;
     } else if (name == "immediate") {
-      const nlattr* code = find(find(find(content, NFTA_IMMEDIATE_DATA), NFTA_DATA_VERDICT), NFTA_VERDICT_CODE);
-      stops |= code && ntohl(mnl_attr_get_u32(code)) == NF_DROP, accepts |= code && ntohl(mnl_attr_get_u32(code)) == NF_ACCEPT;
+      const nlattr* code =
+          find(find(find(content, NFTA_IMMEDIATE_DATA), NFTA_DATA_VERDICT), NFTA_VERDICT_CODE);
+      stops |= code && ntohl(mnl_attr_get_u32(code)) == NF_DROP,
+          accepts |= code && ntohl(mnl_attr_get_u32(code)) == NF_ACCEPT;
     } else {
       conditions = true;
       if (name == "meta") {
@@ -132,11 +144,15 @@ RuleSense sense_of(const nlattr* expressions) {
         side = what == NFT_META_IIFGROUP ? kInSide : what == NFT_META_OIFGROUP ? kOutSide : 0;
       } else if (name == "cmp") {
         const nlattr* value = find(find(content, NFTA_CMP_DATA), NFTA_DATA_VALUE);
-        if (value && mnl_attr_get_payload_len(value) == 4 && mnl_attr_get_u32(value) == kBridgeGroup) ours |= side;
+        if (value && mnl_attr_get_payload_len(value) == 4 && mnl_attr_get_u32(value) == kBridgeGroup)
+          ours |= side;
       } else if (name == "match") {
         const nlattr *match = find(content, NFTA_MATCH_NAME), *info = find(content, NFTA_MATCH_INFO);
-        if (!match || !info || std::string_view(mnl_attr_get_str(match)) != "devgroup" || mnl_attr_get_payload_len(info) < 20) return;
-        std::array<uint32_t, 5> v;  // struct xt_devgroup_info: flags, source group and mask, destination group and mask
+        if (!match || !info || std::string_view(mnl_attr_get_str(match)) != "devgroup" ||
+            mnl_attr_get_payload_len(info) < 20)
+          return;
+        std::array<uint32_t, 5>
+            v;  // struct xt_devgroup_info: flags, source group and mask, destination group and mask
         std::memcpy(v.data(), mnl_attr_get_payload(info), sizeof v);
         if ((v[0] & 1) && v[1] == kBridgeGroup) ours |= kInSide;
         if ((v[0] & 4) && v[3] == kBridgeGroup) ours |= kOutSide;
@@ -160,7 +176,8 @@ Result<std::vector<ClosedChain>> closed_forward_chains(const std::set<TableName>
       const nlattr* number = mnl_attr_get_type(a) == NFTA_CHAIN_HOOK ? find(a, NFTA_HOOK_HOOKNUM) : nullptr;
       forwards |= number && ntohl(mnl_attr_get_u32(number)) == NF_INET_FORWARD;
     });
-    const bool routed = c.table.first == Family::kInet || c.table.first == Family::kIp || c.table.first == Family::kIp6;
+    const bool routed =
+        c.table.first == Family::kInet || c.table.first == Family::kIp || c.table.first == Family::kIp6;
     if (forwards && routed && !ours.contains(c.table)) chains.push_back(std::move(c));
   }));
   if (chains.empty()) return std::vector<ClosedChain>{};
@@ -184,11 +201,15 @@ Result<std::vector<ClosedChain>> closed_forward_chains(const std::set<TableName>
     for (const std::string side : {"in", "out"}) {
       if (!remedy.empty()) remedy += "; ";
       if (iptables)
-        remedy += fmt::format("{} -I FORWARD -m devgroup --{}-group 0x{:x} -j ACCEPT", family == "ip6" ? "ip6tables" : "iptables", side == "in" ? "src" : "dst", kBridgeGroup);
+        remedy += fmt::format("{} -I FORWARD -m devgroup --{}-group 0x{:x} -j ACCEPT",
+                              family == "ip6" ? "ip6tables" : "iptables", side == "in" ? "src" : "dst",
+                              kBridgeGroup);
       else
-        remedy += fmt::format("nft insert rule {} {} {} 0x{:x} accept", table, c.name, side == "in" ? "iifgroup" : "oifgroup", kBridgeGroup);
+        remedy += fmt::format("nft insert rule {} {} {} 0x{:x} accept", table, c.name,
+                              side == "in" ? "iifgroup" : "oifgroup", kBridgeGroup);
     }
-    out.push_back({c.name + " of table " + table + (c.drops ? " (policy drop)" : " (its last rule refuses)"), std::move(remedy)});
+    out.push_back({c.name + " of table " + table + (c.drops ? " (policy drop)" : " (its last rule refuses)"),
+                   std::move(remedy)});
   }
   return out;
 }

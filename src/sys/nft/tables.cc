@@ -20,7 +20,8 @@ static void each_chain(auto fn) {
 static std::string versioned(std::string_view table, const std::string& body) {
   uint64_t hash = 14695981039346656037ull;  // FNV-1a
   for (const char c : body) hash = (hash ^ static_cast<uint8_t>(c)) * 1099511628211ull;
-  return fmt::format("table {0} {{ }}\ndelete table {0}\ntable {0} {{\n  comment \"{1}{2:016x}\"\n{3}}}\n", table, kCommentPrefix, hash, body);
+  return fmt::format("table {0} {{ }}\ndelete table {0}\ntable {0} {{\n  comment \"{1}{2:016x}\"\n{3}}}\n",
+                     table, kCommentPrefix, hash, body);
 }
 std::string comment_in(const std::string& text) {
   const size_t at = text.find(kCommentPrefix);
@@ -146,7 +147,10 @@ std::string mesh_sandbox_tables(const std::string& subnet) {
     out += fmt::format("  chain n{} {{\n", n);
     for (const int m : {n, 1}) {
       if (m == 1 && n == 1 && out.ends_with("@ep4udp\n")) continue;
-      out += fmt::format("    dnat ip to tcp dport . numgen random mod {0} map @ep4tcp\n    dnat ip to udp dport . numgen random mod {0} map @ep4udp\n", m);
+      out += fmt::format(
+          "    dnat ip to tcp dport . numgen random mod {0} map @ep4tcp\n    dnat ip to udp dport . numgen "
+          "random mod {0} map @ep4udp\n",
+          m);
     }
     out += "  }\n";
   });

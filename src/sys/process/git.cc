@@ -7,24 +7,47 @@
 namespace panal {
 
 static Task<Result<>> git(AsioLoop& loop, std::string dir, std::vector<std::string> words) {
-  std::vector<std::string> argv = {"env", "GIT_TERMINAL_PROMPT=0", "GIT_CONFIG_NOSYSTEM=1", "GIT_CONFIG_GLOBAL=/dev/null", "GIT_SSH_COMMAND=ssh -oBatchMode=yes", "git", "-C", dir,
-                                   "-c", "protocol.file.allow=never", "-c", "protocol.ext.allow=never", "-c", "core.hooksPath=/dev/null", "-c", "safe.directory=*", "-c", "advice.detachedHead=false"};
+  std::vector<std::string> argv = {"env",
+                                   "GIT_TERMINAL_PROMPT=0",
+                                   "GIT_CONFIG_NOSYSTEM=1",
+                                   "GIT_CONFIG_GLOBAL=/dev/null",
+                                   "GIT_SSH_COMMAND=ssh -oBatchMode=yes",
+                                   "git",
+                                   "-C",
+                                   dir,
+                                   "-c",
+                                   "protocol.file.allow=never",
+                                   "-c",
+                                   "protocol.ext.allow=never",
+                                   "-c",
+                                   "core.hooksPath=/dev/null",
+                                   "-c",
+                                   "safe.directory=*",
+                                   "-c",
+                                   "advice.detachedHead=false"};
   argv.insert(argv.end(), words.begin(), words.end());
   CO_TRY(const Output done, co_await run_program(loop, std::move(argv), {}, 600s));
-  if (done.status == 127) co_return fail(Code::kInvalid, "a git repository needs the program git on this machine");
-  if (done.status != 0) co_return fail(Code::kInvalid, "git " + words[0] + ": " + std::string(trim(done.err)).substr(0, 1000));
+  if (done.status == 127)
+    co_return fail(Code::kInvalid, "a git repository needs the program git on this machine");
+  if (done.status != 0)
+    co_return fail(Code::kInvalid, "git " + words[0] + ": " + std::string(trim(done.err)).substr(0, 1000));
   co_return Result<>{};
 }
 
 Task<Result<>> GitProgram::check_out(RepositoryWish wish) {
   const std::string ref = wish.ref.empty() ? "HEAD" : wish.ref;
-  if (ref.starts_with('-') || wish.url.starts_with('-')) co_return fail(Code::kInvalid, "invalid git reference: " + wish.ref.substr(0, 128));
-  const auto run = [this, &wish](std::vector<std::string> words) { return git(loop_, wish.dir, std::move(words)); };
+  if (ref.starts_with('-') || wish.url.starts_with('-'))
+    co_return fail(Code::kInvalid, "invalid git reference: " + wish.ref.substr(0, 128));
+  const auto run = [this, &wish](std::vector<std::string> words) {
+    return git(loop_, wish.dir, std::move(words));
+  };
   CO_TRYV(co_await run({"init", "-q"}));
   auto fetched = co_await run({"fetch", "-q", "--depth", "1", "--no-tags", wish.url, ref});
   std::string what = "FETCH_HEAD";
   if (!fetched && !wish.ref.empty()) {  // a commit that the server gives only with its history
-    if (!co_await run({"fetch", "-q", "--no-tags", wish.url, "+refs/heads/*:refs/remotes/origin/*", "+refs/tags/*:refs/tags/*"})) co_return fetched;
+    if (!co_await run({"fetch", "-q", "--no-tags", wish.url, "+refs/heads/*:refs/remotes/origin/*",
+                       "+refs/tags/*:refs/tags/*"}))
+      co_return fetched;
     what = ref, fetched = {};
   }
   CO_TRYV(fetched);

@@ -4,7 +4,8 @@
 
 namespace panal {
 
-/// Nothing of the machine's or the user's configuration counts, no program is asked for a password, and no address leads to local files.
+/// Nothing of the machine's or the user's configuration counts, no program is asked for a password, and no
+/// address leads to local files.
 class GitProgram final : public Repositories {
  public:
   explicit GitProgram(AsioLoop& loop) : loop_(loop) {}

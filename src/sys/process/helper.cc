@@ -21,7 +21,8 @@ static Task<void> feed(AsioLoop& loop, Fd fd, Source source, std::optional<Error
       co_return;
     }
     if (piece->empty()) co_return;
-    if (auto sent = co_await stream.write(*piece); !sent) co_return;  // the helper stopped reading: its error says why
+    if (auto sent = co_await stream.write(*piece); !sent)
+      co_return;            // the helper stopped reading: its error says why
     co_await loop.yield();  // a fast client must not keep the others waiting
   }
 }
@@ -49,14 +50,19 @@ static Task<void> drain(AsioLoop& loop, Fd fd, Sink sink, Result<>& sent) {
 
 static Code code_of(int status) {
   switch (status) {
-    case 2: return Code::kInvalid;
-    case 3: return Code::kNotFound;
-    case 4: return Code::kForbidden;
-    default: return Code::kInternal;
+    case 2:
+      return Code::kInvalid;
+    case 3:
+      return Code::kNotFound;
+    case 4:
+      return Code::kForbidden;
+    default:
+      return Code::kInternal;
   }
 }
 
-Task<Result<>> run_helper(AsioLoop& loop, std::vector<std::string> argv, Source source, Sink sink, std::function<void(int)> running) {
+Task<Result<>> run_helper(AsioLoop& loop, std::vector<std::string> argv, Source source, Sink sink,
+                          std::function<void(int)> running) {
   CO_TRY(auto in, make_pipe());
   CO_TRY(auto out, make_pipe());
   CO_TRY(auto err, make_pipe());
@@ -71,8 +77,10 @@ Task<Result<>> run_helper(AsioLoop& loop, std::vector<std::string> argv, Source 
   std::optional<Error> source_error;
   Result<> sent;
   Scope scope;
-  if (source) scope.spawn(feed(loop, std::move(in.second), std::move(source), source_error));
-  else in.second.reset();
+  if (source)
+    scope.spawn(feed(loop, std::move(in.second), std::move(source), source_error));
+  else
+    in.second.reset();
   scope.spawn(gather(loop, std::move(err.first), errors));
   scope.spawn(drain(loop, std::move(out.first), std::move(sink), sent));
   const auto status = co_await wait_status(loop, pid);
@@ -83,7 +91,8 @@ Task<Result<>> run_helper(AsioLoop& loop, std::vector<std::string> argv, Source 
   if (!status) co_return std::unexpected(status.error());
   if (*status == 0) co_return Result<>{};
   const std::string text(trim(errors));
-  co_return fail(code_of(*status), text.empty() ? "panal-unpack ended with status " + std::to_string(*status) : text);
+  co_return fail(code_of(*status),
+                 text.empty() ? "panal-unpack ended with status " + std::to_string(*status) : text);
 }
 
 }  // namespace panal

@@ -1,4 +1,5 @@
-// Runs panal-unpack with its standard input and output as streams. Its exit status tells whose fault a failure is (unpack/main.cc).
+// Runs panal-unpack with its standard input and output as streams. Its exit status tells whose fault a
+// failure is (unpack/main.cc).
 #pragma once
 #include <functional>
 #include <string>
@@ -9,8 +10,9 @@
 
 namespace panal {
 
-/// `source` may be null: no input. A sink or a source that fails ends the program. `running(pid)` when it has started, `running(0)`
-/// when it has ended; the call itself may last longer, until source and sink are done.
-Task<Result<>> run_helper(AsioLoop& loop, std::vector<std::string> argv, Source source, Sink sink, std::function<void(int)> running = {});
+/// `source` may be null: no input. A sink or a source that fails ends the program. `running(pid)` when it has
+/// started, `running(0)` when it has ended; the call itself may last longer, until source and sink are done.
+Task<Result<>> run_helper(AsioLoop& loop, std::vector<std::string> argv, Source source, Sink sink,
+                          std::function<void(int)> running = {});
 
 }  // namespace panal

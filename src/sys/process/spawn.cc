@@ -21,7 +21,8 @@ Result<int> spawn(const Spawn& what) {
   for (const auto& [ours, theirs] : what.fds)
     if (theirs < 3) given[static_cast<size_t>(theirs)] = true;
   for (int n = 0; n < 3; ++n)
-    if (!given[static_cast<size_t>(n)]) posix_spawn_file_actions_addopen(&actions, n, "/dev/null", n == 0 ? O_RDONLY : O_WRONLY, 0);
+    if (!given[static_cast<size_t>(n)])
+      posix_spawn_file_actions_addopen(&actions, n, "/dev/null", n == 0 ? O_RDONLY : O_WRONLY, 0);
   // Targets may collide with sources: first move everything out of the way, then to its place.
   std::vector<Fd> high;
   for (const auto& [ours, theirs] : what.fds) {
@@ -44,7 +45,9 @@ Result<int> spawn(const Spawn& what) {
   for (const auto& a : what.argv) argv.push_back(const_cast<char*>(a.c_str()));
   argv.push_back(nullptr);
   const auto replaced = [&what](std::string_view ours) {
-    return std::ranges::any_of(what.env, [&](const std::string& e) { return ours.starts_with(std::string_view(e).substr(0, e.find('=') + 1)); });
+    return std::ranges::any_of(what.env, [&](const std::string& e) {
+      return ours.starts_with(std::string_view(e).substr(0, e.find('=') + 1));
+    });
   };
   for (char** e = environ; *e; ++e)
     if (!replaced(*e)) env.push_back(*e);
@@ -68,9 +71,11 @@ Task<Result<int>> wait_status(AsioLoop& loop, int pid, std::optional<Duration> t
     co_return std::unexpected(ended.error());
   }
   int status = 0;
-  while (!ended && ::waitpid(pid, &status, WNOHANG) == 0) {  // no descriptor left to wait with: look now and then
+  while (!ended &&
+         ::waitpid(pid, &status, WNOHANG) == 0) {  // no descriptor left to wait with: look now and then
     co_await loop.sleep(20ms);
-    if (::waitpid(pid, &status, WNOHANG) == pid) co_return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+    if (::waitpid(pid, &status, WNOHANG) == pid)
+      co_return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
   }
   if (ended && ::waitpid(pid, &status, 0) != pid) co_return fail(sys_error(errno, "waitpid"));
   co_return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
@@ -91,7 +96,8 @@ static Task<void> fill(AsioLoop& loop, Fd fd, std::string data) {
   (void)co_await stream.write(data);
 }
 
-Task<Result<Output>> run_program(AsioLoop& loop, std::vector<std::string> argv, std::string input, Duration timeout) {
+Task<Result<Output>> run_program(AsioLoop& loop, std::vector<std::string> argv, std::string input,
+                                 Duration timeout) {
   CO_TRY(auto in, make_pipe());
   CO_TRY(auto out, make_pipe());
   CO_TRY(auto err, make_pipe());

@@ -26,6 +26,7 @@ struct Output {
   std::string out, err;
 };
 /// Runs a program to its end, feeding `input`; output is limited to 16 MiB. Kills it at the deadline.
-Task<Result<Output>> run_program(AsioLoop& loop, std::vector<std::string> argv, std::string input = {}, Duration timeout = 60s);
+Task<Result<Output>> run_program(AsioLoop& loop, std::vector<std::string> argv, std::string input = {},
+                                 Duration timeout = 60s);
 
 }  // namespace panal

@@ -1,4 +1,5 @@
-// systemd's two protocols, sd_listen_fds(3) and sd_notify(3). Read once at start: what children must not inherit leaves the environment.
+// systemd's two protocols, sd_listen_fds(3) and sd_notify(3). Read once at start: what children must not
+// inherit leaves the environment.
 #pragma once
 #include <optional>
 #include <string>

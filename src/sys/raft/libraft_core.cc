@@ -21,7 +21,8 @@ class LibraftCore final : public Core {
   }
   ~LibraftCore() override { praft_free(raft_); }
 
-  Result<> start(uint64_t now, Term term, Id vote, const Snapshot* snapshot, Index log_start, const std::vector<Entry>& entries, Effects& out) override {
+  Result<> start(uint64_t now, Term term, Id vote, const Snapshot* snapshot, Index log_start,
+                 const std::vector<Entry>& entries, Effects& out) override {
     out_ = &out;
     TRYV(check_changes(entries));
     const auto flat = flatten(entries);
@@ -29,20 +30,27 @@ class LibraftCore final : public Core {
     praft_snapshot s{};
     if (snapshot) {
       TRY(configuration, pack(snapshot->configuration));
-      s = {snapshot->index, snapshot->term, snapshot->configuration_index, configuration.data(), configuration.size()};
+      s = {snapshot->index, snapshot->term, snapshot->configuration_index, configuration.data(),
+           configuration.size()};
     }
-    return check(praft_start(raft_, now, term, vote, snapshot ? &s : nullptr, log_start, flat.data(), static_cast<unsigned>(flat.size())));
+    return check(praft_start(raft_, now, term, vote, snapshot ? &s : nullptr, log_start, flat.data(),
+                             static_cast<unsigned>(flat.size())));
   }
 
   Result<> receive(uint64_t now, const Message& m, Effects& out) override {
     out_ = &out;
     praft_message flat{};
-    flat.type = static_cast<int>(m.type), flat.peer = m.from, flat.address = m.address.c_str(), flat.term = m.term;
-    flat.prev_index = m.prev_index, flat.prev_term = m.prev_term, flat.commit = m.commit, flat.rejected = m.rejected, flat.last_index = m.last_index;
+    flat.type = static_cast<int>(m.type), flat.peer = m.from, flat.address = m.address.c_str(),
+    flat.term = m.term;
+    flat.prev_index = m.prev_index, flat.prev_term = m.prev_term, flat.commit = m.commit,
+    flat.rejected = m.rejected, flat.last_index = m.last_index;
     flat.granted = m.granted, flat.pre_vote = m.pre_vote, flat.disrupt = m.disrupt;
     if (m.type == MessageType::kAppendResult && m.rejected != 0 && m.term == term()) {
       if (const auto match = match_index(m.from); match && m.last_index < *match) {
-        log::error("msg=\"a manager lost its log: remove it and let it join again\" raft_id={} has={} acknowledged={}", m.from, m.last_index, *match);
+        log::error(
+            "msg=\"a manager lost its log: remove it and let it join again\" raft_id={} has={} "
+            "acknowledged={}",
+            m.from, m.last_index, *match);
         return {};
       }
     }
@@ -52,7 +60,8 @@ class LibraftCore final : public Core {
       auto packed = pack(m.snapshot.configuration);
       if (!packed) return refused(m, packed.error());
       configuration = std::move(*packed);
-      flat.snapshot = {m.snapshot.index, m.snapshot.term, m.snapshot.configuration_index, configuration.data(), configuration.size()};
+      flat.snapshot = {m.snapshot.index, m.snapshot.term, m.snapshot.configuration_index,
+                       configuration.data(), configuration.size()};
       incoming_ = &m.snapshot;
     }
     const auto entries = flatten(m.entries);
@@ -66,13 +75,15 @@ class LibraftCore final : public Core {
   }
   Result<> submit(uint64_t now, const Entry& entry, Effects& out) override {
     out_ = &out;
-    return check(praft_submit(raft_, now, static_cast<int>(entry.type), entry.data.data(), entry.data.size()));
+    return check(
+        praft_submit(raft_, now, static_cast<int>(entry.type), entry.data.data(), entry.data.size()));
   }
   Result<> persisted(uint64_t now, Index index, Effects& out) override {
     out_ = &out;
     return check(praft_persisted(raft_, now, index));
   }
-  Result<> configuration_committed(uint64_t now, Index index, const Configuration& configuration, Effects& out) override {
+  Result<> configuration_committed(uint64_t now, Index index, const Configuration& configuration,
+                                   Effects& out) override {
     out_ = &out;
     const std::string bytes = encode(configuration);
     return check(praft_configuration(raft_, now, index, bytes.data(), bytes.size()));
@@ -113,9 +124,12 @@ class LibraftCore final : public Core {
   }
   Result<Configuration> decode(const std::string& bytes) const override {
     Configuration out;
-    const auto each = [](void* context, praft_server s) { static_cast<Configuration*>(context)->push_back({s.id, s.address, static_cast<Role>(s.role)}); };
+    const auto each = [](void* context, praft_server s) {
+      static_cast<Configuration*>(context)->push_back({s.id, s.address, static_cast<Role>(s.role)});
+    };
     if (!well_formed(bytes)) return fail(Code::kInvalid, "raft: malformed configuration");
-    if (const int code = praft_decode(bytes.data(), bytes.size(), each, &out); code != 0) return fail(Code::kInvalid, std::string("raft: ") + praft_error(code));
+    if (const int code = praft_decode(bytes.data(), bytes.size(), each, &out); code != 0)
+      return fail(Code::kInvalid, std::string("raft: ") + praft_error(code));
     return out;
   }
 
@@ -132,10 +146,13 @@ class LibraftCore final : public Core {
   }
   static Result<std::string> pack(const Configuration& configuration) {
     std::vector<praft_server> servers;
-    for (const auto& s : configuration) servers.push_back({s.id, s.address.c_str(), static_cast<int>(s.role)});
+    for (const auto& s : configuration)
+      servers.push_back({s.id, s.address.c_str(), static_cast<int>(s.role)});
     void* data = nullptr;
     size_t size = 0;
-    if (const int code = praft_encode(servers.data(), static_cast<unsigned>(servers.size()), &data, &size); code != 0) return fail(Code::kInvalid, std::string("raft: ") + praft_error(code));
+    if (const int code = praft_encode(servers.data(), static_cast<unsigned>(servers.size()), &data, &size);
+        code != 0)
+      return fail(Code::kInvalid, std::string("raft: ") + praft_error(code));
     std::string out(static_cast<const char*>(data), size);
     praft_release(data);
     return out;
@@ -145,12 +162,15 @@ class LibraftCore final : public Core {
   static bool well_formed(const std::string& bytes) {
     if (bytes.size() < 9 || bytes[0] != 1) return false;
     uint64_t left = 0;
-    for (int i = 0; i < 8; ++i) left |= static_cast<uint64_t>(static_cast<unsigned char>(bytes[1 + i])) << (8 * i);
+    for (int i = 0; i < 8; ++i)
+      left |= static_cast<uint64_t>(static_cast<unsigned char>(bytes[1 + i])) << (8 * i);
     size_t at = 9;
     for (; left > 0; --left) {
       if (bytes.size() - at < 8 + 1 + 1) return false;
       const size_t end = bytes.find('\0', at + 8);
-      if (end == std::string::npos || end + 1 >= bytes.size() || static_cast<unsigned char>(bytes[end + 1]) > 1) return false;
+      if (end == std::string::npos || end + 1 >= bytes.size() ||
+          static_cast<unsigned char>(bytes[end + 1]) > 1)
+        return false;
       at = end + 2;
     }
     for (; at < bytes.size(); ++at)  // libraft pads to whole words
@@ -160,13 +180,15 @@ class LibraftCore final : public Core {
   static std::vector<praft_entry> flatten(const std::vector<Entry>& entries) {
     std::vector<praft_entry> out;
     out.reserve(entries.size());
-    for (const auto& e : entries) out.push_back({e.term, static_cast<int>(e.type), e.data.data(), e.data.size()});
+    for (const auto& e : entries)
+      out.push_back({e.term, static_cast<int>(e.type), e.data.data(), e.data.size()});
     return out;
   }
   static Result<> check(int code) {
     if (code == 0) return {};
     if (code == kNotLeader) return fail(Code::kUnavailable, "raft: not the leader");
-    if (code == kCantChange) return fail(Code::kConflict, "raft: another change of the managers is in progress");
+    if (code == kCantChange)
+      return fail(Code::kConflict, "raft: another change of the managers is in progress");
     return fail(Code::kInternal, std::string("raft: ") + praft_error(code));
   }
 
@@ -175,7 +197,8 @@ class LibraftCore final : public Core {
     Effects& out = *static_cast<LibraftCore*>(self)->out_;
     out.truncate_from = from;
     for (unsigned i = 0; i < n; ++i)
-      out.append.push_back({entries[i].term, static_cast<EntryType>(entries[i].type), std::string(static_cast<const char*>(entries[i].data), entries[i].size)});
+      out.append.push_back({entries[i].term, static_cast<EntryType>(entries[i].type),
+                            std::string(static_cast<const char*>(entries[i].data), entries[i].size)});
   }
   static void on_install(void* context, const praft_snapshot*) {
     auto* self = static_cast<LibraftCore*>(context);
@@ -185,8 +208,10 @@ class LibraftCore final : public Core {
   static void on_message(void* context, const praft_message* m) {
     auto* self = static_cast<LibraftCore*>(context);
     Message out;
-    out.type = static_cast<MessageType>(m->type), out.from = self->id_, out.to = m->peer, out.address = m->address ? m->address : "", out.term = m->term;
-    out.prev_index = m->prev_index, out.prev_term = m->prev_term, out.commit = m->commit, out.rejected = m->rejected, out.last_index = m->last_index;
+    out.type = static_cast<MessageType>(m->type), out.from = self->id_, out.to = m->peer,
+    out.address = m->address ? m->address : "", out.term = m->term;
+    out.prev_index = m->prev_index, out.prev_term = m->prev_term, out.commit = m->commit,
+    out.rejected = m->rejected, out.last_index = m->last_index;
     out.granted = m->granted, out.pre_vote = m->pre_vote, out.disrupt = m->disrupt;
     out.snapshot.index = m->snapshot.index, out.snapshot.term = m->snapshot.term;
     if (m->n_entries > 0) self->out_->append_counts.emplace_back(self->out_->messages.size(), m->n_entries);
@@ -201,6 +226,8 @@ class LibraftCore final : public Core {
 
 }  // namespace
 
-std::unique_ptr<Core> make_libraft_core(const Settings& settings) { return std::make_unique<LibraftCore>(settings); }
+std::unique_ptr<Core> make_libraft_core(const Settings& settings) {
+  return std::make_unique<LibraftCore>(settings);
+}
 
 }  // namespace panal::raft

@@ -12,7 +12,8 @@ struct praft {
   bool refusing; /* what comes in is of an earlier term */
 };
 
-struct praft* praft_new(uint64_t id, const char* address, unsigned seed, unsigned election_ms, unsigned heartbeat_ms, struct praft_sink sink) {
+struct praft* praft_new(uint64_t id, const char* address, unsigned seed, unsigned election_ms,
+                        unsigned heartbeat_ms, struct praft_sink sink) {
   struct praft* p = calloc(1, sizeof *p);
   if (!p) return NULL;
   p->sink = sink;
@@ -48,7 +49,10 @@ static int make_entries(const struct praft_entry* in, unsigned n, struct raft_en
   size_t at = 0;
   for (unsigned i = 0; i < n; i++) {
     memcpy(batch + at, in[i].data, in[i].size);
-    entries[i] = (struct raft_entry){.term = in[i].term, .type = (enum raft_entry_type)in[i].type, .buf = {batch + at, in[i].size}, .batch = batch};
+    entries[i] = (struct raft_entry){.term = in[i].term,
+                                     .type = (enum raft_entry_type)in[i].type,
+                                     .buf = {batch + at, in[i].size},
+                                     .batch = batch};
     at += (in[i].size + 7) / 8 * 8;
   }
   *out = entries;
@@ -74,8 +78,11 @@ static void emit_message(struct praft* p, const struct raft_message* m) {
     case RAFT_APPEND_ENTRIES_RESULT:
       out.term = m->append_entries_result.term;
       out.rejected = m->append_entries_result.rejected;
-      /* libraft 0.22.1 leaves it unset in a refusal (its commit 9d911c1d); that of a snapshot looks like success */
-      out.last_index = !p->refusing ? m->append_entries_result.last_log_index : out.rejected ? raft_last_index(&p->raft) : 0;
+      /* libraft 0.22.1 leaves it unset in a refusal (its commit 9d911c1d); that of a snapshot looks like
+       * success */
+      out.last_index = !p->refusing   ? m->append_entries_result.last_log_index
+                       : out.rejected ? raft_last_index(&p->raft)
+                                      : 0;
       break;
     case RAFT_REQUEST_VOTE:
       out.term = m->request_vote.term;
@@ -107,7 +114,8 @@ static int step(struct praft* p, struct raft_event* event) {
   struct raft_update update;
   const int rv = raft_step(&p->raft, event, &update);
   if (rv != 0) return rv;
-  if (update.flags & (RAFT_UPDATE_CURRENT_TERM | RAFT_UPDATE_VOTED_FOR)) p->sink.term_or_vote(p->sink.context);
+  if (update.flags & (RAFT_UPDATE_CURRENT_TERM | RAFT_UPDATE_VOTED_FOR))
+    p->sink.term_or_vote(p->sink.context);
   if (update.flags & RAFT_UPDATE_ENTRIES) {
     const unsigned n = update.entries.n;
     struct praft_entry* entries = malloc((n + 1) * sizeof *entries);
@@ -121,7 +129,9 @@ static int step(struct praft* p, struct raft_event* event) {
     if (n > 0) raft_free(update.entries.batch[0].batch); /* the data is ours now, once for the batch */
   }
   if (update.flags & RAFT_UPDATE_SNAPSHOT) {
-    struct praft_snapshot s = {.index = update.snapshot.metadata.index, .term = update.snapshot.metadata.term, .configuration_index = update.snapshot.metadata.configuration_index};
+    struct praft_snapshot s = {.index = update.snapshot.metadata.index,
+                               .term = update.snapshot.metadata.term,
+                               .configuration_index = update.snapshot.metadata.configuration_index};
     p->sink.install(p->sink.context, &s);
   }
   if (update.flags & RAFT_UPDATE_MESSAGES)
@@ -129,7 +139,9 @@ static int step(struct praft* p, struct raft_event* event) {
   return 0;
 }
 
-int praft_start(struct praft* p, uint64_t now, uint64_t term, uint64_t vote, const struct praft_snapshot* snapshot, uint64_t log_start, const struct praft_entry* in, unsigned n) {
+int praft_start(struct praft* p, uint64_t now, uint64_t term, uint64_t vote,
+                const struct praft_snapshot* snapshot, uint64_t log_start, const struct praft_entry* in,
+                unsigned n) {
   struct raft_event event = {.time = now, .type = RAFT_START};
   struct raft_snapshot_metadata metadata;
   struct raft_entry* entries = NULL;
@@ -137,7 +149,9 @@ int praft_start(struct praft* p, uint64_t now, uint64_t term, uint64_t vote, con
   event.start.voted_for = vote;
   event.start.start_index = log_start;
   if (snapshot) {
-    metadata = (struct raft_snapshot_metadata){.index = snapshot->index, .term = snapshot->term, .configuration_index = snapshot->configuration_index};
+    metadata = (struct raft_snapshot_metadata){.index = snapshot->index,
+                                               .term = snapshot->term,
+                                               .configuration_index = snapshot->configuration_index};
     const int rv = decode(snapshot->configuration, snapshot->configuration_size, &metadata.configuration);
     if (rv != 0) return rv;
     event.start.metadata = &metadata; /* its configuration moves into raft */
@@ -156,12 +170,16 @@ int praft_start(struct praft* p, uint64_t now, uint64_t term, uint64_t vote, con
   return rv;
 }
 
-static bool is_bystander(struct praft* p) { return raft_state(&p->raft) == RAFT_FOLLOWER && raft_role(&p->raft) != RAFT_VOTER; }
+static bool is_bystander(struct praft* p) {
+  return raft_state(&p->raft) == RAFT_FOLLOWER && raft_role(&p->raft) != RAFT_VOTER;
+}
 
-/* Who counts a vote is the candidate's to know: its log may make this server a voter, in an entry that is yet to come here (Raft's
-   dissertation, section 4.1: requests are taken without a look at one's own configuration). libraft 0.22.1 refuses; a manager that crashed
-   while it made the second one a voter would need that one's vote for ever. All else that a vote takes stays libraft's: one in a term, durable
-   before it is told, none for a log that is behind. So for this one event the server's own configuration names it alone. */
+/* Who counts a vote is the candidate's to know: its log may make this server a voter, in an entry that is yet
+   to come here (Raft's dissertation, section 4.1: requests are taken without a look at one's own
+   configuration). libraft 0.22.1 refuses; a manager that crashed while it made the second one a voter would
+   need that one's vote for ever. All else that a vote takes stays libraft's: one in a term, durable before it
+   is told, none for a log that is behind. So for this one event the server's own configuration names it
+   alone. */
 static int vote_as_voter(struct praft* p, struct raft_event* event) {
   struct raft_server self = {.id = p->raft.id, .address = p->raft.address, .role = RAFT_VOTER};
   const struct raft_configuration own = p->raft.configuration;
@@ -172,15 +190,18 @@ static int vote_as_voter(struct praft* p, struct raft_event* event) {
 }
 
 int praft_receive(struct praft* p, uint64_t now, const struct praft_message* in) {
-  if (in->type == RAFT_REQUEST_VOTE_RESULT && raft_state(&p->raft) != RAFT_CANDIDATE) return 0; /* it would read another state's union */
-  struct raft_message m = {.type = (enum raft_message_type)in->type, .server_id = in->peer, .server_address = in->address};
+  if (in->type == RAFT_REQUEST_VOTE_RESULT && raft_state(&p->raft) != RAFT_CANDIDATE)
+    return 0; /* it would read another state's union */
+  struct raft_message m = {
+      .type = (enum raft_message_type)in->type, .server_id = in->peer, .server_address = in->address};
   struct raft_entry* entries = NULL;
   uint64_t prev_index = in->prev_index, prev_term = in->prev_term;
   unsigned n = in->n_entries, known = 0;
   switch (m.type) {
     case RAFT_APPEND_ENTRIES:
-      /* Entries that a snapshot has cut off look new to libraft, which would write them again at the log's end when a message from
-         the log's beginning comes late. What the snapshot covers is committed: every leader has it, so the log is compared behind it. */
+      /* Entries that a snapshot has cut off look new to libraft, which would write them again at the log's
+         end when a message from the log's beginning comes late. What the snapshot covers is committed: every
+         leader has it, so the log is compared behind it. */
       if (prev_index < p->raft.trail.snapshot.index) {
         const uint64_t covered = p->raft.trail.snapshot.index - prev_index;
         known = covered < n ? (unsigned)covered : n;
@@ -190,25 +211,43 @@ int praft_receive(struct praft* p, uint64_t now, const struct praft_message* in)
         const int rv = make_entries(in->entries + known, n, &entries);
         if (rv != 0) return rv;
       }
-      m.append_entries = (struct raft_append_entries){.term = in->term, .prev_log_index = prev_index, .prev_log_term = prev_term, .leader_commit = in->commit, .entries = entries, .n_entries = n};
+      m.append_entries = (struct raft_append_entries){.term = in->term,
+                                                      .prev_log_index = prev_index,
+                                                      .prev_log_term = prev_term,
+                                                      .leader_commit = in->commit,
+                                                      .entries = entries,
+                                                      .n_entries = n};
       break;
     case RAFT_APPEND_ENTRIES_RESULT:
-      m.append_entries_result = (struct raft_append_entries_result){.version = 2, .term = in->term, .rejected = in->rejected, .last_log_index = in->last_index};
+      m.append_entries_result = (struct raft_append_entries_result){
+          .version = 2, .term = in->term, .rejected = in->rejected, .last_log_index = in->last_index};
       break;
     case RAFT_REQUEST_VOTE:
-      m.request_vote = (struct raft_request_vote){.version = 2, .term = in->term, .candidate_id = in->peer, .last_log_index = in->prev_index, .last_log_term = in->prev_term, .disrupt_leader = in->disrupt, .pre_vote = in->pre_vote};
+      m.request_vote = (struct raft_request_vote){.version = 2,
+                                                  .term = in->term,
+                                                  .candidate_id = in->peer,
+                                                  .last_log_index = in->prev_index,
+                                                  .last_log_term = in->prev_term,
+                                                  .disrupt_leader = in->disrupt,
+                                                  .pre_vote = in->pre_vote};
       break;
     case RAFT_REQUEST_VOTE_RESULT:
-      m.request_vote_result = (struct raft_request_vote_result){.version = 2, .term = in->term, .vote_granted = in->granted, .pre_vote = in->pre_vote};
+      m.request_vote_result = (struct raft_request_vote_result){
+          .version = 2, .term = in->term, .vote_granted = in->granted, .pre_vote = in->pre_vote};
       break;
     case RAFT_INSTALL_SNAPSHOT:
       /* raft only hands configuration and data back: the caller keeps the real ones. */
-      m.install_snapshot = (struct raft_install_snapshot){.term = in->term, .last_index = in->snapshot.index, .last_term = in->snapshot.term, .conf_index = in->snapshot.configuration_index};
+      m.install_snapshot = (struct raft_install_snapshot){.term = in->term,
+                                                          .last_index = in->snapshot.index,
+                                                          .last_term = in->snapshot.term,
+                                                          .conf_index = in->snapshot.configuration_index};
       break;
     case RAFT_TIMEOUT_NOW:
-      m.timeout_now = (struct raft_timeout_now){.term = in->term, .last_log_index = in->prev_index, .last_log_term = in->prev_term};
+      m.timeout_now = (struct raft_timeout_now){
+          .term = in->term, .last_log_index = in->prev_index, .last_log_term = in->prev_term};
       break;
-    default: return RAFT_MALFORMED;
+    default:
+      return RAFT_MALFORMED;
   }
   struct raft_event event = {.time = now, .type = RAFT_RECEIVE};
   event.receive.message = &m;
@@ -220,7 +259,8 @@ int praft_receive(struct praft* p, uint64_t now, const struct praft_message* in)
 }
 
 int praft_timeout(struct praft* p, uint64_t now) {
-  /* Who hears a leader does not vote. A voter that hears it no more becomes a candidate; who is none would believe in it for ever. */
+  /* Who hears a leader does not vote. A voter that hears it no more becomes a candidate; who is none would
+   * believe in it for ever. */
   if (is_bystander(p) && now >= raft_timeout(&p->raft)) p->raft.follower_state.current_leader.id = 0;
   struct raft_event event = {.time = now, .type = RAFT_TIMEOUT};
   return step(p, &event);
@@ -254,7 +294,8 @@ int praft_configuration(struct praft* p, uint64_t now, uint64_t index, const voi
 }
 
 static int metadata_of(const struct praft_snapshot* s, struct raft_snapshot_metadata* m) {
-  *m = (struct raft_snapshot_metadata){.index = s->index, .term = s->term, .configuration_index = s->configuration_index};
+  *m = (struct raft_snapshot_metadata){
+      .index = s->index, .term = s->term, .configuration_index = s->configuration_index};
   return decode(s->configuration, s->configuration_size, &m->configuration);
 }
 
@@ -304,7 +345,8 @@ int praft_encode(const struct praft_server* servers, unsigned n, void** data, si
   struct raft_buffer b;
   raft_configuration_init(&c);
   int rv = 0;
-  for (unsigned i = 0; i < n && rv == 0; i++) rv = raft_configuration_add(&c, servers[i].id, servers[i].address, servers[i].role);
+  for (unsigned i = 0; i < n && rv == 0; i++)
+    rv = raft_configuration_add(&c, servers[i].id, servers[i].address, servers[i].role);
   if (rv == 0) rv = raft_configuration_encode(&c, &b);
   raft_configuration_close(&c);
   if (rv != 0) return rv;
@@ -317,7 +359,8 @@ int praft_decode(const void* data, size_t size, void (*each)(void*, struct praft
   struct raft_configuration c;
   const int rv = decode(data, size, &c);
   if (rv != 0) return rv;
-  for (unsigned i = 0; i < c.n; i++) each(context, (struct praft_server){c.servers[i].id, c.servers[i].address, c.servers[i].role});
+  for (unsigned i = 0; i < c.n; i++)
+    each(context, (struct praft_server){c.servers[i].id, c.servers[i].address, c.servers[i].role});
   raft_configuration_close(&c);
   return 0;
 }

@@ -44,17 +44,21 @@ struct praft_sink {
   void (*message)(void* context, const struct praft_message* message);
 };
 
-struct praft* praft_new(uint64_t id, const char* address, unsigned seed, unsigned election_ms, unsigned heartbeat_ms, struct praft_sink sink);
+struct praft* praft_new(uint64_t id, const char* address, unsigned seed, unsigned election_ms,
+                        unsigned heartbeat_ms, struct praft_sink sink);
 void praft_free(struct praft* p);
 
 /* All return 0 or one of libraft's error codes. */
-int praft_start(struct praft* p, uint64_t now, uint64_t term, uint64_t vote, const struct praft_snapshot* snapshot, uint64_t log_start, const struct praft_entry* entries, unsigned n);
+int praft_start(struct praft* p, uint64_t now, uint64_t term, uint64_t vote,
+                const struct praft_snapshot* snapshot, uint64_t log_start, const struct praft_entry* entries,
+                unsigned n);
 int praft_receive(struct praft* p, uint64_t now, const struct praft_message* message);
 int praft_timeout(struct praft* p, uint64_t now);
 int praft_submit(struct praft* p, uint64_t now, int type, const void* data, size_t size);
 int praft_persisted(struct praft* p, uint64_t now, uint64_t index);
 int praft_configuration(struct praft* p, uint64_t now, uint64_t index, const void* conf, size_t size);
-int praft_snapshot_taken(struct praft* p, uint64_t now, const struct praft_snapshot* snapshot, unsigned trailing);
+int praft_snapshot_taken(struct praft* p, uint64_t now, const struct praft_snapshot* snapshot,
+                         unsigned trailing);
 int praft_installed(struct praft* p, uint64_t now, const struct praft_snapshot* snapshot);
 int praft_transfer(struct praft* p, uint64_t now, uint64_t id);
 
@@ -76,7 +80,8 @@ struct praft_server {
   int role;
 };
 int praft_encode(const struct praft_server* servers, unsigned n, void** data, size_t* size);
-int praft_decode(const void* data, size_t size, void (*each)(void* context, struct praft_server server), void* context);
+int praft_decode(const void* data, size_t size, void (*each)(void* context, struct praft_server server),
+                 void* context);
 void praft_release(void* data);
 
 #ifdef __cplusplus

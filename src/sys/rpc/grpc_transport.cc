@@ -15,10 +15,13 @@ namespace {
 
 class ClientStream final : public RpcStream {
  public:
-  ClientStream(std::shared_ptr<H2Connection> c, std::shared_ptr<H2Stream> s) : connection_(std::move(c)), stream_(std::move(s)) {}
+  ClientStream(std::shared_ptr<H2Connection> c, std::shared_ptr<H2Stream> s)
+      : connection_(std::move(c)), stream_(std::move(s)) {}
   ~ClientStream() override { connection_->cancel(*stream_); }
   Task<Result<std::optional<std::string>>> read() override { return connection_->read(stream_); }
-  Task<Result<>> write(std::string message) override { return connection_->write(stream_, std::move(message)); }
+  Task<Result<>> write(std::string message) override {
+    return connection_->write(stream_, std::move(message));
+  }
   void finish() override { connection_->finish(*stream_); }
   void cancel() override { connection_->cancel(*stream_); }
 
@@ -29,9 +32,12 @@ class ClientStream final : public RpcStream {
 
 class ServerStream final : public RpcStream {
  public:
-  ServerStream(std::shared_ptr<H2Connection> c, std::shared_ptr<H2Stream> s) : connection_(std::move(c)), stream_(std::move(s)) {}
+  ServerStream(std::shared_ptr<H2Connection> c, std::shared_ptr<H2Stream> s)
+      : connection_(std::move(c)), stream_(std::move(s)) {}
   Task<Result<std::optional<std::string>>> read() override { return connection_->read(stream_); }
-  Task<Result<>> write(std::string message) override { return connection_->write(stream_, std::move(message)); }
+  Task<Result<>> write(std::string message) override {
+    return connection_->write(stream_, std::move(message));
+  }
   void finish() override {}
   void cancel() override { connection_->cancel(*stream_); }
 
@@ -52,7 +58,8 @@ void tune(int fd) {
 
 }  // namespace
 
-Result<> GrpcTransport::set_identity(const std::string& certificate, const std::string& key, const std::string& ca) {
+Result<> GrpcTransport::set_identity(const std::string& certificate, const std::string& key,
+                                     const std::string& ca) {
   TRY(context_, make_tls_context(certificate, key, ca));
   // New calls go under the new name; those that run may end under the old one.
   for (auto& [address, connection] : std::exchange(connections_, {}))
@@ -115,7 +122,8 @@ Task<void> GrpcTransport::serve_connection(Fd fd, std::string address) {
   co_await connection->run();
 }
 
-Task<void> GrpcTransport::serve_one(std::shared_ptr<H2Connection> connection, std::shared_ptr<H2Stream> stream, Peer peer) {
+Task<void> GrpcTransport::serve_one(std::shared_ptr<H2Connection> connection,
+                                    std::shared_ptr<H2Stream> stream, Peer peer) {
   co_await loop_.yield();  // not from inside nghttp2's callback
   connection->start_response(*stream);
   ServerStream rpc(connection, stream);
@@ -123,11 +131,13 @@ Task<void> GrpcTransport::serve_one(std::shared_ptr<H2Connection> connection, st
   connection->reply(*stream, result);
 }
 
-Task<Result<std::shared_ptr<H2Connection>>> GrpcTransport::connect(std::string address, TlsContext context, std::string pin, bool check_pin) {
+Task<Result<std::shared_ptr<H2Connection>>> GrpcTransport::connect(std::string address, TlsContext context,
+                                                                   std::string pin, bool check_pin) {
   const size_t colon = address.rfind(':');
   if (colon == std::string::npos) co_return fail(Code::kInvalid, "invalid address " + address);
   const auto port = parse_int(std::string_view(address).substr(colon + 1));
-  CO_TRY(Fd fd, co_await connect_tcp(loop_, address.substr(0, colon), static_cast<uint16_t>(port.value_or(0)), 5s));
+  CO_TRY(Fd fd,
+         co_await connect_tcp(loop_, address.substr(0, colon), static_cast<uint16_t>(port.value_or(0)), 5s));
   tune(fd.get());
   auto stream = std::make_shared<TlsStream>(loop_, std::move(fd), context, TlsStream::Side::kClient);
   CO_TRYV(co_await stream->handshake(5s));
@@ -143,14 +153,16 @@ Task<Result<std::shared_ptr<H2Connection>>> GrpcTransport::connection_to(std::st
   if (!slot) slot = std::make_shared<AsyncMutex>();
   auto mutex = slot;
   auto held = co_await mutex->lock(loop_);  // callers of one address share one attempt
-  if (auto it = connections_.find(address); it != connections_.end() && !it->second->closed()) co_return it->second;
+  if (auto it = connections_.find(address); it != connections_.end() && !it->second->closed())
+    co_return it->second;
   if (!context_) co_return fail(Code::kUnavailable, "this node has no identity yet");
   auto made = co_await connect(address, context_, "", false);
   if (made) connections_[address] = *made;
   co_return made;
 }
 
-Task<Result<std::string>> GrpcTransport::unary(std::shared_ptr<H2Connection> connection, std::string address, std::string method, std::string request, Duration timeout) {
+Task<Result<std::string>> GrpcTransport::unary(std::shared_ptr<H2Connection> connection, std::string address,
+                                               std::string method, std::string request, Duration timeout) {
   CO_TRY(auto stream, connection->open(address, method));
   bool late = false;
   const TimerId timer = loop_.call_after(timeout, [&late, connection, stream] {
@@ -173,12 +185,14 @@ Task<Result<std::string>> GrpcTransport::unary(std::shared_ptr<H2Connection> con
   co_return std::move(**reply);
 }
 
-Task<Result<std::string>> GrpcTransport::call(std::string address, std::string method, std::string request, Duration timeout) {
+Task<Result<std::string>> GrpcTransport::call(std::string address, std::string method, std::string request,
+                                              Duration timeout) {
   CO_TRY(auto connection, co_await connection_to(address));
   co_return co_await unary(connection, address, std::move(method), std::move(request), timeout);
 }
 
-Task<Result<std::string>> GrpcTransport::call_pinned(std::string address, std::string method, std::string request, std::string pin, Duration timeout) {
+Task<Result<std::string>> GrpcTransport::call_pinned(std::string address, std::string method,
+                                                     std::string request, std::string pin, Duration timeout) {
   CO_TRY(auto context, make_anonymous_context());
   CO_TRY(auto connection, co_await connect(address, context, pin, true));
   auto reply = co_await unary(connection, address, std::move(method), std::move(request), timeout);

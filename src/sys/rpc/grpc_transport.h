@@ -1,4 +1,5 @@
-// Transport on gRPC's wire: HTTP/2 over mutual TLS 1.3. One connection per peer address, made on first use and kept.
+// Transport on gRPC's wire: HTTP/2 over mutual TLS 1.3. One connection per peer address, made on first use
+// and kept.
 #pragma once
 #include <list>
 #include <map>
@@ -14,13 +15,20 @@ class GrpcTransport final : public Transport {
  public:
   explicit GrpcTransport(AsioLoop& loop) : loop_(loop) {}
 
-  void serve(std::string method, std::vector<std::string> roles, UnaryHandler handler) override { methods_.serve(std::move(method), std::move(roles), std::move(handler)); }
-  void serve_stream(std::string method, std::vector<std::string> roles, StreamHandler handler) override { methods_.serve_stream(std::move(method), std::move(roles), std::move(handler)); }
+  void serve(std::string method, std::vector<std::string> roles, UnaryHandler handler) override {
+    methods_.serve(std::move(method), std::move(roles), std::move(handler));
+  }
+  void serve_stream(std::string method, std::vector<std::string> roles, StreamHandler handler) override {
+    methods_.serve_stream(std::move(method), std::move(roles), std::move(handler));
+  }
   Task<void> unserve(std::string method) override { return methods_.unserve(loop_, std::move(method)); }
-  Task<Result<std::string>> call(std::string address, std::string method, std::string request, Duration timeout) override;
+  Task<Result<std::string>> call(std::string address, std::string method, std::string request,
+                                 Duration timeout) override;
   Task<Result<std::unique_ptr<RpcStream>>> open(std::string address, std::string method) override;
-  Task<Result<std::string>> call_pinned(std::string address, std::string method, std::string request, std::string pin, Duration timeout) override;
-  Result<> set_identity(const std::string& certificate, const std::string& key, const std::string& ca) override;
+  Task<Result<std::string>> call_pinned(std::string address, std::string method, std::string request,
+                                        std::string pin, Duration timeout) override;
+  Result<> set_identity(const std::string& certificate, const std::string& key,
+                        const std::string& ca) override;
   void clear_identity() override;
   Result<> listen(const std::string& address, uint16_t port) override;
   void stop_listening() override;
@@ -31,8 +39,10 @@ class GrpcTransport final : public Transport {
   Task<void> serve_connection(Fd fd, std::string address);
   Task<void> serve_one(std::shared_ptr<H2Connection> connection, std::shared_ptr<H2Stream> stream, Peer peer);
   Task<Result<std::shared_ptr<H2Connection>>> connection_to(std::string address);
-  Task<Result<std::shared_ptr<H2Connection>>> connect(std::string address, TlsContext context, std::string pin, bool check_pin);
-  Task<Result<std::string>> unary(std::shared_ptr<H2Connection> connection, std::string address, std::string method, std::string request, Duration timeout);
+  Task<Result<std::shared_ptr<H2Connection>>> connect(std::string address, TlsContext context,
+                                                      std::string pin, bool check_pin);
+  Task<Result<std::string>> unary(std::shared_ptr<H2Connection> connection, std::string address,
+                                  std::string method, std::string request, Duration timeout);
 
   AsioLoop& loop_;
   TlsContext context_;

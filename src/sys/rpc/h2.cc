@@ -14,29 +14,46 @@ static constexpr size_t kStreamWindow = 1 << 20, kConnectionWindow = 16 << 20, k
 
 int grpc_status_of(Code code) {
   switch (code) {
-    case Code::kInvalid: return 3;
-    case Code::kTimeout: return 4;
-    case Code::kNotFound: return 5;
-    case Code::kConflict: return 6;
-    case Code::kForbidden: return 7;
-    case Code::kTooLarge: return 8;
-    case Code::kNotModified: return 9;
-    case Code::kUnsupported: return 12;
-    case Code::kInternal: return 13;
-    case Code::kUnavailable: return 14;
-    case Code::kUnauthorized: return 16;
-    case Code::kCancelled: return 1;
+    case Code::kInvalid:
+      return 3;
+    case Code::kTimeout:
+      return 4;
+    case Code::kNotFound:
+      return 5;
+    case Code::kConflict:
+      return 6;
+    case Code::kForbidden:
+      return 7;
+    case Code::kTooLarge:
+      return 8;
+    case Code::kNotModified:
+      return 9;
+    case Code::kUnsupported:
+      return 12;
+    case Code::kInternal:
+      return 13;
+    case Code::kUnavailable:
+      return 14;
+    case Code::kUnauthorized:
+      return 16;
+    case Code::kCancelled:
+      return 1;
   }
   return 2;
 }
 Code code_of_grpc(int status) {
-  static constexpr std::array<Code, 17> kCodes = {Code::kInternal, Code::kCancelled, Code::kInternal, Code::kInvalid, Code::kTimeout, Code::kNotFound, Code::kConflict, Code::kForbidden, Code::kTooLarge,
-                                                  Code::kNotModified, Code::kInternal, Code::kInternal, Code::kUnsupported, Code::kInternal, Code::kUnavailable, Code::kInternal, Code::kUnauthorized};
+  static constexpr std::array<Code, 17> kCodes = {
+      Code::kInternal, Code::kCancelled,   Code::kInternal,    Code::kInvalid,  Code::kTimeout,
+      Code::kNotFound, Code::kConflict,    Code::kForbidden,   Code::kTooLarge, Code::kNotModified,
+      Code::kInternal, Code::kInternal,    Code::kUnsupported, Code::kInternal, Code::kUnavailable,
+      Code::kInternal, Code::kUnauthorized};
   return status >= 0 && status < 17 ? kCodes[static_cast<size_t>(status)] : Code::kInternal;
 }
 
 static nghttp2_nv header(std::string_view name, std::string_view value) {
-  return {reinterpret_cast<uint8_t*>(const_cast<char*>(name.data())), reinterpret_cast<uint8_t*>(const_cast<char*>(value.data())), name.size(), value.size(), NGHTTP2_NV_FLAG_NONE};
+  return {reinterpret_cast<uint8_t*>(const_cast<char*>(name.data())),
+          reinterpret_cast<uint8_t*>(const_cast<char*>(value.data())), name.size(), value.size(),
+          NGHTTP2_NV_FLAG_NONE};
 }
 
 struct Callbacks {
@@ -55,10 +72,12 @@ struct Callbacks {
     }
     return 0;
   }
-  static int on_header(nghttp2_session*, const nghttp2_frame* frame, const uint8_t* n, size_t nlen, const uint8_t* v, size_t vlen, uint8_t, void* p) {
+  static int on_header(nghttp2_session*, const nghttp2_frame* frame, const uint8_t* n, size_t nlen,
+                       const uint8_t* v, size_t vlen, uint8_t, void* p) {
     auto s = find(self(p), frame->hd.stream_id);
     if (!s) return 0;
-    const std::string_view name(reinterpret_cast<const char*>(n), nlen), value(reinterpret_cast<const char*>(v), vlen);
+    const std::string_view name(reinterpret_cast<const char*>(n), nlen),
+        value(reinterpret_cast<const char*>(v), vlen);
     if (name == ":path") s->path = std::string(value.substr(0, 256));
     if (name == "grpc-status") s->grpc_status = static_cast<int>(parse_int(value).value_or(2));
     if (name == "grpc-message") s->grpc_message = url_decode(value);
@@ -68,12 +87,16 @@ struct Callbacks {
     auto& c = self(p);
     auto s = find(c, frame->hd.stream_id);
     if (!s) return 0;
-    if ((frame->hd.type == NGHTTP2_DATA || frame->hd.type == NGHTTP2_HEADERS) && frame->hd.flags & NGHTTP2_FLAG_END_STREAM) s->remote_done = true;
-    if (frame->hd.type == NGHTTP2_HEADERS && frame->headers.cat == NGHTTP2_HCAT_REQUEST && c.on_stream) c.on_stream(s);
+    if ((frame->hd.type == NGHTTP2_DATA || frame->hd.type == NGHTTP2_HEADERS) &&
+        frame->hd.flags & NGHTTP2_FLAG_END_STREAM)
+      s->remote_done = true;
+    if (frame->hd.type == NGHTTP2_HEADERS && frame->headers.cat == NGHTTP2_HCAT_REQUEST && c.on_stream)
+      c.on_stream(s);
     s->event.notify(c.loop_);
     return 0;
   }
-  static int on_data(nghttp2_session* session, uint8_t, int32_t id, const uint8_t* data, size_t size, void* p) {
+  static int on_data(nghttp2_session* session, uint8_t, int32_t id, const uint8_t* data, size_t size,
+                     void* p) {
     auto& c = self(p);
     auto s = find(c, id);
     if (!s) {
@@ -84,14 +107,17 @@ struct Callbacks {
     s->unconsumed += size;
     while (s->partial.size() >= 5) {
       const auto* b = reinterpret_cast<const uint8_t*>(s->partial.data());
-      const size_t length = static_cast<size_t>(b[1]) << 24 | static_cast<size_t>(b[2]) << 16 | static_cast<size_t>(b[3]) << 8 | b[4];
+      const size_t length = static_cast<size_t>(b[1]) << 24 | static_cast<size_t>(b[2]) << 16 |
+                            static_cast<size_t>(b[3]) << 8 | b[4];
       if (b[0] != 0 || length > kMaxRpcMessage) {
         nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, id, NGHTTP2_PROTOCOL_ERROR);
         return 0;
       }
       if (s->partial.size() < 5 + length) {
-        // A message larger than the window could never arrive: what is buffered of it is given back as it comes.
-        if (length > kStreamWindow / 2 && s->unconsumed > 0) nghttp2_session_consume(session, id, std::exchange(s->unconsumed, 0));
+        // A message larger than the window could never arrive: what is buffered of it is given back as it
+        // comes.
+        if (length > kStreamWindow / 2 && s->unconsumed > 0)
+          nghttp2_session_consume(session, id, std::exchange(s->unconsumed, 0));
         break;
       }
       s->inbox.push_back(s->partial.substr(5, length));
@@ -110,7 +136,8 @@ struct Callbacks {
     c.streams_.erase(id);
     return 0;
   }
-  static ssize_t read_out(nghttp2_session* session, int32_t, uint8_t* buffer, size_t length, uint32_t* flags, nghttp2_data_source* source, void* p) {
+  static ssize_t read_out(nghttp2_session* session, int32_t, uint8_t* buffer, size_t length, uint32_t* flags,
+                          nghttp2_data_source* source, void* p) {
     auto& c = self(p);
     auto* s = static_cast<H2Stream*>(source->ptr);
     const size_t n = std::min(length, s->out.size());
@@ -120,7 +147,8 @@ struct Callbacks {
     if (s->reply_status >= 0) {
       *flags |= NGHTTP2_DATA_FLAG_EOF | NGHTTP2_DATA_FLAG_NO_END_STREAM;
       const std::string status = std::to_string(s->reply_status), message = url_encode(s->reply_message);
-      const std::array<nghttp2_nv, 2> trailers = {header("grpc-status", status), header("grpc-message", message)};
+      const std::array<nghttp2_nv, 2> trailers = {header("grpc-status", status),
+                                                  header("grpc-message", message)};
       nghttp2_submit_trailer(session, s->id, trailers.data(), trailers.size());
       return static_cast<ssize_t>(n);
     }
@@ -137,7 +165,8 @@ struct Callbacks {
   }
 };
 
-H2Connection::H2Connection(AsioLoop& loop, std::shared_ptr<Stream> stream, Side side) : loop_(loop), stream_(std::move(stream)), side_(side) {
+H2Connection::H2Connection(AsioLoop& loop, std::shared_ptr<Stream> stream, Side side)
+    : loop_(loop), stream_(std::move(stream)), side_(side) {
   nghttp2_session_callbacks* callbacks;
   nghttp2_session_callbacks_new(&callbacks);
   nghttp2_session_callbacks_set_on_begin_headers_callback(callbacks, &Callbacks::on_begin_headers);
@@ -148,12 +177,15 @@ H2Connection::H2Connection(AsioLoop& loop, std::shared_ptr<Stream> stream, Side 
   nghttp2_option* option;
   nghttp2_option_new(&option);
   nghttp2_option_set_no_auto_window_update(option, 1);
-  if (side == Side::kClient) nghttp2_session_client_new2(&session_, callbacks, this, option);
-  else nghttp2_session_server_new2(&session_, callbacks, this, option);
+  if (side == Side::kClient)
+    nghttp2_session_client_new2(&session_, callbacks, this, option);
+  else
+    nghttp2_session_server_new2(&session_, callbacks, this, option);
   nghttp2_option_del(option);
   nghttp2_session_callbacks_del(callbacks);
-  const std::array<nghttp2_settings_entry, 2> settings = {nghttp2_settings_entry{NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, 1000},
-                                                          nghttp2_settings_entry{NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, kStreamWindow}};
+  const std::array<nghttp2_settings_entry, 2> settings = {
+      nghttp2_settings_entry{NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, 1000},
+      nghttp2_settings_entry{NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, kStreamWindow}};
   nghttp2_submit_settings(session_, NGHTTP2_FLAG_NONE, settings.data(), settings.size());
   nghttp2_session_set_local_window_size(session_, NGHTTP2_FLAG_NONE, 0, kConnectionWindow);
 }
@@ -224,8 +256,12 @@ Result<std::shared_ptr<H2Stream>> H2Connection::open(const std::string& authorit
   if (closed_) return fail(Code::kUnavailable, "connection closed");
   auto s = std::make_shared<H2Stream>();
   s->path = path;
-  const std::array<nghttp2_nv, 6> headers = {header(":method", "POST"), header(":scheme", "https"), header(":path", path), header(":authority", authority),
-                                             header("content-type", "application/grpc"), header("te", "trailers")};
+  const std::array<nghttp2_nv, 6> headers = {header(":method", "POST"),
+                                             header(":scheme", "https"),
+                                             header(":path", path),
+                                             header(":authority", authority),
+                                             header("content-type", "application/grpc"),
+                                             header("te", "trailers")};
   nghttp2_data_provider provider{{.ptr = s.get()}, &Callbacks::read_out};
   s->id = nghttp2_submit_request(session_, nullptr, headers.data(), headers.size(), &provider, nullptr);
   if (s->id < 0) return fail(Code::kUnavailable, std::string("http2: ") + nghttp2_strerror(s->id));
@@ -236,7 +272,8 @@ Result<std::shared_ptr<H2Stream>> H2Connection::open(const std::string& authorit
 
 void H2Connection::start_response(H2Stream& s) {
   if (closed_ || s.closed) return;
-  const std::array<nghttp2_nv, 2> headers = {header(":status", "200"), header("content-type", "application/grpc")};
+  const std::array<nghttp2_nv, 2> headers = {header(":status", "200"),
+                                             header("content-type", "application/grpc")};
   nghttp2_data_provider provider{{.ptr = &s}, &Callbacks::read_out};
   nghttp2_submit_response(session_, s.id, headers.data(), headers.size(), &provider);
   pump();
@@ -256,8 +293,10 @@ Task<Result<std::optional<std::string>>> H2Connection::read(std::shared_ptr<H2St
       }
       co_return std::optional<std::string>(std::move(message));
     }
-    if (s->grpc_status > 0) co_return fail(code_of_grpc(s->grpc_status), s->grpc_message.empty() ? "rpc failed" : s->grpc_message);
-    if (s->grpc_status == 0 || (side_ == Side::kServer && s->remote_done && !s->closed)) co_return std::optional<std::string>();
+    if (s->grpc_status > 0)
+      co_return fail(code_of_grpc(s->grpc_status), s->grpc_message.empty() ? "rpc failed" : s->grpc_message);
+    if (s->grpc_status == 0 || (side_ == Side::kServer && s->remote_done && !s->closed))
+      co_return std::optional<std::string>();
     if (s->closed || closed_) co_return fail(Code::kUnavailable, "connection lost");
     (void)co_await s->event.wait(loop_);
   }
@@ -266,9 +305,11 @@ Task<Result<std::optional<std::string>>> H2Connection::read(std::shared_ptr<H2St
 Task<Result<>> H2Connection::write(std::shared_ptr<H2Stream> s, std::string message) {
   auto keep = shared_from_this();
   while (s->out.size() > kMaxQueued && !s->closed && !closed_) (void)co_await s->event.wait(loop_);
-  if (s->closed || closed_ || s->local_done || s->reply_status >= 0) co_return fail(Code::kUnavailable, "connection lost");
+  if (s->closed || closed_ || s->local_done || s->reply_status >= 0)
+    co_return fail(Code::kUnavailable, "connection lost");
   const size_t n = message.size();
-  const std::array<char, 5> head = {0, static_cast<char>(n >> 24), static_cast<char>(n >> 16), static_cast<char>(n >> 8), static_cast<char>(n)};
+  const std::array<char, 5> head = {0, static_cast<char>(n >> 24), static_cast<char>(n >> 16),
+                                    static_cast<char>(n >> 8), static_cast<char>(n)};
   s->out.append(head.data(), head.size());
   s->out += message;
   resume(*s);

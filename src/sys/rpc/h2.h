@@ -1,7 +1,9 @@
-// One HTTP/2 connection carrying gRPC calls, on nghttp2. Both sides. The connection runs until its stream fails or close().
+// One HTTP/2 connection carrying gRPC calls, on nghttp2. Both sides. The connection runs until its stream
+// fails or close().
 //
-// Owned through shared_ptr by whoever uses it (a pool entry, or the server) and by its own reader and writer. Limits: 1 MiB of unread
-// data per stream (HTTP/2 flow control holds the peer), 256 KiB queued for sending, messages up to 64 MiB, 1000 streams.
+// Owned through shared_ptr by whoever uses it (a pool entry, or the server) and by its own reader and writer.
+// Limits: 1 MiB of unread data per stream (HTTP/2 flow control holds the peer), 256 KiB queued for sending,
+// messages up to 64 MiB, 1000 streams.
 #pragma once
 #include <deque>
 #include <map>
@@ -20,14 +22,14 @@ constexpr size_t kMaxRpcMessage = 64 << 20;
 
 struct H2Stream {
   int32_t id = 0;
-  std::string path, out;          // out: framed bytes not yet taken by nghttp2
-  std::string partial;            // received bytes of an unfinished message
+  std::string path, out;  // out: framed bytes not yet taken by nghttp2
+  std::string partial;    // received bytes of an unfinished message
   std::deque<std::string> inbox;
-  size_t unconsumed = 0;          // bytes of inbox and partial that flow control still counts
+  size_t unconsumed = 0;  // bytes of inbox and partial that flow control still counts
   bool remote_done = false, local_done = false, closed = false, deferred = false;
-  int grpc_status = -1;           // of the peer's trailers
+  int grpc_status = -1;  // of the peer's trailers
   std::string grpc_message;
-  int reply_status = -1;          // server: trailers to send once `out` is empty
+  int reply_status = -1;  // server: trailers to send once `out` is empty
   std::string reply_message;
   Event event;
 };
@@ -48,8 +50,8 @@ class H2Connection : public std::enable_shared_from_this<H2Connection> {
   Result<std::shared_ptr<H2Stream>> open(const std::string& authority, const std::string& path);
   Task<Result<std::optional<std::string>>> read(std::shared_ptr<H2Stream> s);
   Task<Result<>> write(std::shared_ptr<H2Stream> s, std::string message);
-  void finish(H2Stream& s);                                        // client: half close
-  void reply(H2Stream& s, const Result<>& result);                 // server: trailers
+  void finish(H2Stream& s);                         // client: half close
+  void reply(H2Stream& s, const Result<>& result);  // server: trailers
   void cancel(H2Stream& s);
   void start_response(H2Stream& s);
 

@@ -36,7 +36,9 @@ std::string text_of(BIO* bio) {
   const long size = BIO_get_mem_data(bio, &data);
   return {data, static_cast<size_t>(size)};
 }
-Bio memory(const std::string& text) { return Bio(BIO_new_mem_buf(text.data(), static_cast<int>(text.size()))); }
+Bio memory(const std::string& text) {
+  return Bio(BIO_new_mem_buf(text.data(), static_cast<int>(text.size())));
+}
 
 Key new_key() { return Key(EVP_PKEY_Q_keygen(nullptr, nullptr, "EC", "P-256")); }
 std::string pem(EVP_PKEY* key) {
@@ -49,10 +51,13 @@ std::string pem(X509* certificate) {
   PEM_write_bio_X509(out.get(), certificate);
   return text_of(out.get());
 }
-Cert read_certificate(const std::string& text) { return Cert(PEM_read_bio_X509(memory(text).get(), nullptr, nullptr, nullptr)); }
+Cert read_certificate(const std::string& text) {
+  return Cert(PEM_read_bio_X509(memory(text).get(), nullptr, nullptr, nullptr));
+}
 
 void add_name(X509_NAME* name, const char* field, const std::string& value) {
-  X509_NAME_add_entry_by_txt(name, field, MBSTRING_UTF8, reinterpret_cast<const unsigned char*>(value.data()), static_cast<int>(value.size()), -1, 0);
+  X509_NAME_add_entry_by_txt(name, field, MBSTRING_UTF8, reinterpret_cast<const unsigned char*>(value.data()),
+                             static_cast<int>(value.size()), -1, 0);
 }
 void add_extension(X509* certificate, X509* issuer, int nid, const char* value) {
   X509V3_CTX context;
@@ -102,7 +107,9 @@ class OpensslCrypto final : public Crypto {
     return KeyPair{text_of(out.get()), pem(key.get())};
   }
 
-  Result<std::string> sign(const std::string& request_pem, const KeyPair& ca, const std::string& node_id, const std::string& role, const std::string& cluster, WallTime now, Duration validity) override {
+  Result<std::string> sign(const std::string& request_pem, const KeyPair& ca, const std::string& node_id,
+                           const std::string& role, const std::string& cluster, WallTime now,
+                           Duration validity) override {
     const Request request(PEM_read_bio_X509_REQ(memory(request_pem).get(), nullptr, nullptr, nullptr));
     if (!request) return broken("certificate request");
     EVP_PKEY* public_key = X509_REQ_get0_pubkey(request.get());
@@ -113,7 +120,8 @@ class OpensslCrypto final : public Crypto {
     if (!issuer || !issuer_key || !c) return broken("sign certificate");
     X509_set_version(c.get(), 2);
     set_serial(c.get());
-    time_t from = now.time_since_epoch() / 1s - kBackdated, until = now.time_since_epoch() / 1s + validity / 1s;
+    time_t from = now.time_since_epoch() / 1s - kBackdated,
+           until = now.time_since_epoch() / 1s + validity / 1s;
     X509_time_adj_ex(X509_getm_notBefore(c.get()), 0, 0, &from);
     X509_time_adj_ex(X509_getm_notAfter(c.get()), 0, 0, &until);
     X509_NAME* name = X509_get_subject_name(c.get());
@@ -125,7 +133,8 @@ class OpensslCrypto final : public Crypto {
     add_extension(c.get(), issuer.get(), NID_basic_constraints, "critical,CA:FALSE");
     add_extension(c.get(), issuer.get(), NID_key_usage, "critical,digitalSignature,keyEncipherment");
     add_extension(c.get(), issuer.get(), NID_ext_key_usage, "serverAuth,clientAuth");
-    add_extension(c.get(), issuer.get(), NID_subject_alt_name, ("DNS:" + node_id + ",DNS:swarm-" + role).c_str());
+    add_extension(c.get(), issuer.get(), NID_subject_alt_name,
+                  ("DNS:" + node_id + ",DNS:swarm-" + role).c_str());
     if (!X509_sign(c.get(), issuer_key.get(), EVP_sha256())) return broken("sign certificate");
     return pem(c.get());
   }
@@ -148,7 +157,8 @@ class OpensslCrypto final : public Crypto {
       return out;
     };
     unsigned char *subject = nullptr, *key = nullptr;
-    const int subject_size = i2d_X509_NAME(X509_get_subject_name(c.get()), &subject), key_size = i2d_X509_PUBKEY(X509_get_X509_PUBKEY(c.get()), &key);
+    const int subject_size = i2d_X509_NAME(X509_get_subject_name(c.get()), &subject),
+              key_size = i2d_X509_PUBKEY(X509_get_X509_PUBKEY(c.get()), &key);
     return Names{der(subject_size, subject), der(key_size, key)};
   }
 

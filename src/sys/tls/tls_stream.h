@@ -1,4 +1,5 @@
-// TLS 1.3 over a non-blocking socket. A context is built from PEM texts and shared by connections; replacing it affects new ones.
+// TLS 1.3 over a non-blocking socket. A context is built from PEM texts and shared by connections; replacing
+// it affects new ones.
 #pragma once
 #include <memory>
 
@@ -12,13 +13,17 @@ namespace panal {
 
 using TlsContext = std::shared_ptr<ssl_ctx_st>;
 
-/// Server: own certificate; peers may show one, checked against `ca`. Client: the same, and the server must be of the cluster.
-Result<TlsContext> make_tls_context(const std::string& certificate, const std::string& key, const std::string& ca);
+/// Server: own certificate; peers may show one, checked against `ca`. Client: the same, and the server must
+/// be of the cluster.
+Result<TlsContext> make_tls_context(const std::string& certificate, const std::string& key,
+                                    const std::string& ca);
 /// Client without identity that accepts any server (the caller checks what it presents).
 Result<TlsContext> make_anonymous_context();
 
-/// For the API, by files: `ca` empty means that clients need no certificate. TLS 1.2 and up, as Docker's clients speak it.
-Result<TlsContext> make_api_context(const std::string& certificate_file, const std::string& key_file, const std::string& ca_file);
+/// For the API, by files: `ca` empty means that clients need no certificate. TLS 1.2 and up, as Docker's
+/// clients speak it.
+Result<TlsContext> make_api_context(const std::string& certificate_file, const std::string& key_file,
+                                    const std::string& ca_file);
 
 class TlsStream final : public Stream {
  public:

@@ -73,7 +73,8 @@ std::pair<std::string, std::string> host_and_port(const DaemonAddress& address) 
 
 Result<Fd> dial(const std::string& name, const std::string& port) {
   addrinfo hints{.ai_socktype = SOCK_STREAM}, *found = nullptr;
-  if (const int error = ::getaddrinfo(name.c_str(), port.c_str(), &hints, &found)) return fail(Code::kUnavailable, "lookup " + name + ": " + ::gai_strerror(error));
+  if (const int error = ::getaddrinfo(name.c_str(), port.c_str(), &hints, &found))
+    return fail(Code::kUnavailable, "lookup " + name + ": " + ::gai_strerror(error));
   const std::unique_ptr<addrinfo, void (*)(addrinfo*)> owned(found, ::freeaddrinfo);
   int last = ECONNREFUSED;
   for (const addrinfo* a = found; a; a = a->ai_next) {
@@ -94,13 +95,16 @@ Result<std::unique_ptr<Wire>> secure(Fd fd, const DaemonAddress& address, const 
   };
   SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION);
   SSL_CTX_set_default_passwd_cb(context, [](char*, int, int, void*) { return 0; });
-  if (SSL_CTX_load_verify_locations(context, address.ca.c_str(), nullptr) != 1) return broken("could not read CA certificate \"" + address.ca + "\"");
-  if (SSL_CTX_use_certificate_chain_file(context, address.certificate.c_str()) != 1 || SSL_CTX_use_PrivateKey_file(context, address.key.c_str(), SSL_FILETYPE_PEM) != 1)
+  if (SSL_CTX_load_verify_locations(context, address.ca.c_str(), nullptr) != 1)
+    return broken("could not read CA certificate \"" + address.ca + "\"");
+  if (SSL_CTX_use_certificate_chain_file(context, address.certificate.c_str()) != 1 ||
+      SSL_CTX_use_PrivateKey_file(context, address.key.c_str(), SSL_FILETYPE_PEM) != 1)
     return broken("could not load X509 key pair " + address.certificate + ", " + address.key);
   SSL_CTX_set_verify(context, SSL_VERIFY_PEER, nullptr);
   ssl = SSL_new(context);
   X509_VERIFY_PARAM* rules = SSL_get0_param(ssl);
-  if (X509_VERIFY_PARAM_set1_ip_asc(rules, name.c_str()) != 1) X509_VERIFY_PARAM_set1_host(rules, name.c_str(), 0), SSL_set_tlsext_host_name(ssl, name.c_str());
+  if (X509_VERIFY_PARAM_set1_ip_asc(rules, name.c_str()) != 1)
+    X509_VERIFY_PARAM_set1_host(rules, name.c_str(), 0), SSL_set_tlsext_host_name(ssl, name.c_str());
   ERR_clear_error();
   SSL_set_fd(ssl, fd.get());
   if (SSL_connect(ssl) != 1) return broken("tls handshake with " + name);
@@ -118,7 +122,9 @@ Result<DaemonAddress> daemon_address(const std::string& host_flag) {
   DaemonAddress out;
   const std::string wanted = host_flag.empty() ? variable("DOCKER_HOST") : host_flag;
   if (!wanted.empty()) out.host = wanted;
-  if (!out.host.starts_with("unix:///") && !out.host.starts_with("tcp://")) return fail(Code::kUnsupported, "the daemon's address " + out.host + " is not supported: it must be unix:///path or tcp://name:port");
+  if (!out.host.starts_with("unix:///") && !out.host.starts_with("tcp://"))
+    return fail(Code::kUnsupported, "the daemon's address " + out.host +
+                                        " is not supported: it must be unix:///path or tcp://name:port");
   out.tls = out.host.starts_with("tcp://") && !variable("DOCKER_TLS_VERIFY").empty();
   std::string dir = variable("DOCKER_CERT_PATH");
   if (dir.empty()) dir = variable("HOME") + "/.docker";

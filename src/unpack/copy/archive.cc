@@ -21,7 +21,9 @@ static auto new_reader() {
 bool is_archive(int fd) {
   const auto reader = new_reader();
   archive_entry* entry = nullptr;
-  const int code = archive_read_open_fd(reader.get(), fd, 1 << 16) == ARCHIVE_OK ? archive_read_next_header(reader.get(), &entry) : ARCHIVE_FATAL;
+  const int code = archive_read_open_fd(reader.get(), fd, 1 << 16) == ARCHIVE_OK
+                       ? archive_read_next_header(reader.get(), &entry)
+                       : ARCHIVE_FATAL;
   ::lseek(fd, 0, SEEK_SET);
   return code == ARCHIVE_OK || code == ARCHIVE_WARN;
 }
@@ -45,14 +47,17 @@ Result<archive_entry*> ArchiveReader::next() {
   if (code != ARCHIVE_OK && code != ARCHIVE_WARN) return failed();
   const int64_t size = archive_entry_size(entry);
   if (++entries_ > kMaxEntries) return fail(Code::kInvalid, name_ + ": too many entries");
-  if (size < 0 || size > kMaxLayerBytes || (bytes_ += size) > kMaxLayerBytes) return fail(Code::kInvalid, name_ + ": larger than the limit");
-  if (bytes_ > kFreeExpansion && bytes_ / kMaxExpansion > packed_bytes_) return fail(Code::kInvalid, name_ + ": expands more than " + std::to_string(kMaxExpansion) + " times");
+  if (size < 0 || size > kMaxLayerBytes || (bytes_ += size) > kMaxLayerBytes)
+    return fail(Code::kInvalid, name_ + ": larger than the limit");
+  if (bytes_ > kFreeExpansion && bytes_ / kMaxExpansion > packed_bytes_)
+    return fail(Code::kInvalid, name_ + ": expands more than " + std::to_string(kMaxExpansion) + " times");
   return entry;
 }
 
 Result<> ArchiveReader::content(TarWriter& to, int64_t size) {
   while (size > 0) {
-    const la_ssize_t n = archive_read_data(reader_.get(), chunk_.data(), static_cast<size_t>(std::min(size, std::ssize(chunk_) + 0L)));
+    const la_ssize_t n = archive_read_data(reader_.get(), chunk_.data(),
+                                           static_cast<size_t>(std::min(size, std::ssize(chunk_) + 0L)));
     if (n < 0) return failed();
     if (n == 0) return to.zeros(size);
     size -= n;

@@ -10,7 +10,8 @@
 
 namespace panal {
 
-/// By content, as Docker does: it opens as a tar and has a first entry. The place in the file is the beginning, before and after.
+/// By content, as Docker does: it opens as a tar and has a first entry. The place in the file is the
+/// beginning, before and after.
 bool is_archive(int fd);
 
 /// Its entries, twice if need be: once for what is in it, once for the contents. The limits of unpack.h hold.

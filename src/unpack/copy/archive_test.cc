@@ -6,8 +6,13 @@ using namespace copy_test;
 
 TEST_CASE("copy: an archive is unpacked, in every packing") {
   Desk d;
-  const std::vector<Member> members{{"./", "", "", "", S_IFDIR | 0700}, {"dir/", "", "", "", S_IFDIR | 0711}, {"dir/f", "content"}, {"dir/hard", "", "", "dir/f"}, {"l", "", "dir/f"}};
-  for (const int filter : {ARCHIVE_FILTER_NONE, ARCHIVE_FILTER_GZIP, ARCHIVE_FILTER_BZIP2, ARCHIVE_FILTER_XZ, ARCHIVE_FILTER_ZSTD}) {
+  const std::vector<Member> members{{"./", "", "", "", S_IFDIR | 0700},
+                                    {"dir/", "", "", "", S_IFDIR | 0711},
+                                    {"dir/f", "content"},
+                                    {"dir/hard", "", "", "dir/f"},
+                                    {"l", "", "dir/f"}};
+  for (const int filter : {ARCHIVE_FILTER_NONE, ARCHIVE_FILTER_GZIP, ARCHIVE_FILTER_BZIP2, ARCHIVE_FILTER_XZ,
+                           ARCHIVE_FILTER_ZSTD}) {
     tar(d.at("src/x.bin"), members, filter);
     d.from({"x.bin"}, "/to"), d.job.sources[0].unpack = true;
     auto l = d.layer();
@@ -36,13 +41,18 @@ TEST_CASE("copy: an archive is unpacked, in every packing") {
 
 TEST_CASE("copy: archives overwrite, and reach nothing outside") {
   Desk d;
-  d.folder("base/to/isdir"), d.file("base/to/isfile"), d.folder("base/var/www"), d.link("/var/www", "base/to/www"), d.file("base/to/isdir/below");
+  d.folder("base/to/isdir"), d.file("base/to/isfile"), d.folder("base/var/www"),
+      d.link("/var/www", "base/to/www"), d.file("base/to/isdir/below");
   const auto unpack = [&](const std::vector<Member>& members, const std::string& to = "/to") -> Desk& {
     tar(d.at("src/x.tar"), members);
     d.from({"x.tar"}, to), d.job.sources[0].unpack = true;
     return d;
   };
-  auto l = unpack({{"isdir", "now a file"}, {"isfile/", "", "", "", S_IFDIR | 0755}, {"isfile/in", "1"}, {"www/index", "2"}}).layer();
+  auto l = unpack({{"isdir", "now a file"},
+                   {"isfile/", "", "", "", S_IFDIR | 0755},
+                   {"isfile/in", "1"},
+                   {"www/index", "2"}})
+               .layer();
   CHECK(S_ISREG(l["to/isdir"].mode));
   CHECK(S_ISDIR(l["to/isfile"].mode));
   CHECK(l["to/isfile/in"].content == "1");
@@ -57,7 +67,8 @@ TEST_CASE("copy: archives overwrite, and reach nothing outside") {
   CHECK(unpack({{"s", "", "/etc"}, {"s/passwd", "x"}}).error() == "x.tar: s/passwd is outside of /to");
   CHECK(unpack({{"s", "", "../.."}, {"s/passwd", "x"}}).error() == "x.tar: s/passwd is outside of /to");
   CHECK(unpack({{"s", "", "www"}, {"s/passwd", "x"}}).error() == "x.tar: s/passwd is outside of /to");
-  CHECK(unpack({{"s", "", "in/side"}, {"s/f", "x"}}).paths() == Paths{"to", "to/in", "to/in/side", "to/in/side/f", "to/s"});
+  CHECK(unpack({{"s", "", "in/side"}, {"s/f", "x"}}).paths() ==
+        Paths{"to", "to/in", "to/in/side", "to/in/side/f", "to/s"});
   CHECK(unpack({{"h", "", "", "../../etc/shadow"}}).error() == "x.tar: ../../etc/shadow is outside of /to");
   CHECK(unpack({{"h", "", "", "none"}}).error() == "x.tar: link none /to/h: no such file or directory");
   CHECK(unpack({{"a", "1"}, {"a/b", "2"}}).error() == "x.tar: cannot copy to non-directory: /to/a");

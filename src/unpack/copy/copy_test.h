@@ -54,7 +54,9 @@ struct Desk {
     const timespec times[2]{{seconds, 5}, {seconds, 5}};
     REQUIRE(::utimensat(AT_FDCWD, at(path).c_str(), times, AT_SYMLINK_NOFOLLOW) == 0);
   }
-  void link(const std::string& target, const std::string& path) { REQUIRE(::symlink(target.c_str(), at(path).c_str()) == 0); }
+  void link(const std::string& target, const std::string& path) {
+    REQUIRE(::symlink(target.c_str(), at(path).c_str()) == 0);
+  }
   Desk& from(std::vector<std::string> patterns, const std::string& destination) {
     job.sources.clear(), job.destination = destination;
     for (auto& p : patterns) job.sources.push_back({0, std::move(p)});
@@ -62,7 +64,9 @@ struct Desk {
   }
   std::vector<Fd> trees() const {
     std::vector<Fd> out;
-    for (size_t i = 0; i < job.trees.size(); ++i) out.emplace_back(::open(at(i ? "src" + std::to_string(i) : "src").c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    for (size_t i = 0; i < job.trees.size(); ++i)
+      out.emplace_back(
+          ::open(at(i ? "src" + std::to_string(i) : "src").c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     return out;
   }
   Result<> write(int to) const {
@@ -103,12 +107,14 @@ struct Desk {
       if (const char* link = archive_entry_symlink(e)) w.link = link;
       if (const char* hard = archive_entry_hardlink(e)) w.hard = hard;
       w.content.resize(static_cast<size_t>(archive_entry_size(e)));
-      if (w.hard.empty()) CHECK(archive_read_data(reader, w.content.data(), w.content.size()) == std::ssize(w.content));
+      if (w.hard.empty())
+        CHECK(archive_read_data(reader, w.content.data(), w.content.size()) == std::ssize(w.content));
       const char* key;
       const void* value;
       size_t size;
       archive_entry_xattr_reset(e);
-      while (archive_entry_xattr_next(e, &key, &value, &size) == ARCHIVE_OK) w.attributes[key] = {static_cast<const char*>(value), size};
+      while (archive_entry_xattr_next(e, &key, &value, &size) == ARCHIVE_OK)
+        w.attributes[key] = {static_cast<const char*>(value), size};
     }
     archive_read_free(reader);
     return out;
@@ -128,7 +134,8 @@ struct Member {
   mode_t mode = S_IFREG | 0640;
 };
 // A tar in the context, packed with `filter` (of libarchive).
-inline void tar(const std::string& file, const std::vector<Member>& members, int filter = ARCHIVE_FILTER_NONE) {
+inline void tar(const std::string& file, const std::vector<Member>& members,
+                int filter = ARCHIVE_FILTER_NONE) {
   archive* writer = archive_write_new();
   archive_write_set_format_pax_restricted(writer);
   archive_write_add_filter(writer, filter);
@@ -136,11 +143,13 @@ inline void tar(const std::string& file, const std::vector<Member>& members, int
   for (const auto& m : members) {
     const Entry entry = new_entry();
     struct stat info{};
-    info.st_mode = m.mode, info.st_uid = 7, info.st_gid = 8, info.st_size = std::ssize(m.content), info.st_mtim.tv_sec = 1'500'000'000;
+    info.st_mode = m.mode, info.st_uid = 7, info.st_gid = 8, info.st_size = std::ssize(m.content),
+    info.st_mtim.tv_sec = 1'500'000'000;
     if (!m.link.empty()) info.st_mode = S_IFLNK | 0777;
     set_entry(entry.get(), m.path, info);
     if (!m.link.empty()) archive_entry_set_symlink(entry.get(), m.link.c_str());
-    if (!m.hard.empty()) archive_entry_set_hardlink(entry.get(), m.hard.c_str()), archive_entry_unset_size(entry.get());
+    if (!m.hard.empty())
+      archive_entry_set_hardlink(entry.get(), m.hard.c_str()), archive_entry_unset_size(entry.get());
     REQUIRE(archive_write_header(writer, entry.get()) >= ARCHIVE_WARN);
     REQUIRE(archive_write_data(writer, m.content.data(), m.content.size()) >= 0);
   }

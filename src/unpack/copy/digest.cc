@@ -68,8 +68,11 @@ Result<> TreeDigest::add(const std::string& path, const CopyItem& item) {
     return fail(sys_error(errno, "stat", item.path));
   }
   const bool has_device = S_ISCHR(info.st_mode) || S_ISBLK(info.st_mode);
-  if (job_.trees[item.source].stage) add_words({"owner", std::to_string(info.st_uid), std::to_string(info.st_gid)});
-  add_words({"node", path, std::to_string(info.st_mode), item.link, std::to_string(has_device ? info.st_rdev : 0), std::to_string(S_ISREG(info.st_mode) ? info.st_size : 0)});
+  if (job_.trees[item.source].stage)
+    add_words({"owner", std::to_string(info.st_uid), std::to_string(info.st_gid)});
+  add_words({"node", path, std::to_string(info.st_mode), item.link,
+             std::to_string(has_device ? info.st_rdev : 0),
+             std::to_string(S_ISREG(info.st_mode) ? info.st_size : 0)});
   if (!file) return {};
   for (const auto& [name, value] : kept_attributes(file.get())) add_words({"attribute", name, value});
   return S_ISREG(info.st_mode) ? add_content(file.get(), info.st_size, item.path) : Result<>{};
@@ -90,11 +93,13 @@ Result<CopyDigestLine> digest_copy(const CopyJob& job, const std::vector<Fd>& tr
   TRY(CopyPlan plan, CopyPlan::make(job, trees, -1));
   TreeDigest digest(job, trees);
   for (const auto& t : taken) {
-    TRYV(t.kind == CopyTaken::Kind::kArchive ? digest.add_archive(t.nodes[0].place, t.from, t.nodes[0].path) : plan.add(t));
+    TRYV(t.kind == CopyTaken::Kind::kArchive ? digest.add_archive(t.nodes[0].place, t.from, t.nodes[0].path)
+                                             : plan.add(t));
   }
   for (const auto& [path, item] : plan.items())
     if (item.from != From::kMade) TRYV(digest.add(path, item));
-  const bool is_dir = taken.size() == 1 && (taken[0].kind == CopyTaken::Kind::kFolder || taken[0].kind == CopyTaken::Kind::kParents);
+  const bool is_dir = taken.size() == 1 && (taken[0].kind == CopyTaken::Kind::kFolder ||
+                                            taken[0].kind == CopyTaken::Kind::kParents);
   return CopyDigestLine{taken.size() != 1 ? "multi" : is_dir ? "dir" : "file", digest.text()};
 }
 

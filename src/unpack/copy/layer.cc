@@ -1,4 +1,5 @@
-// What a copy takes, as the layer that it adds: first all that is in no archive, sorted, then the archives' entries in their order.
+// What a copy takes, as the layer that it adds: first all that is in no archive, sorted, then the archives'
+// entries in their order.
 #include <fcntl.h>
 
 #include <algorithm>
@@ -6,8 +7,8 @@
 #include <tuple>
 
 #include "base/text.h"
-#include "unpack/copy/copy.h"
 #include "unpack/copy/archive.h"
+#include "unpack/copy/copy.h"
 #include "unpack/copy/plan.h"
 #include "unpack/tar_writer.h"
 #include "unpack/tree_walk.h"
@@ -19,7 +20,8 @@ using From = CopyItem::From;
 
 class LayerWriter {
  public:
-  LayerWriter(const CopyJob& job, const std::vector<Fd>& trees, int base, const CopyPlan& plan) : job_(job), trees_(trees), base_(base), plan_(plan) {}
+  LayerWriter(const CopyJob& job, const std::vector<Fd>& trees, int base, const CopyPlan& plan)
+      : job_(job), trees_(trees), base_(base), plan_(plan) {}
   Result<> write(int fd);
 
  private:
@@ -27,9 +29,12 @@ class LayerWriter {
   Result<> put_node(const std::string& path, const CopyItem& item);
   Result<> put_text(const std::string& path, const CopyItem& item);
   Result<> put_archive(size_t archive);
-  Result<> put_entry(ArchiveReader& reader, archive_entry* from, const std::vector<const std::string*>& paths);
+  Result<> put_entry(ArchiveReader& reader, archive_entry* from,
+                     const std::vector<const std::string*>& paths);
   void set_mode(struct stat& info) const;
-  void set_time(struct stat& info, int64_t seconds) const { info.st_mtim.tv_sec = job_.epoch ? std::min(seconds, *job_.epoch) : seconds; }
+  void set_time(struct stat& info, int64_t seconds) const {
+    info.st_mtim.tv_sec = job_.epoch ? std::min(seconds, *job_.epoch) : seconds;
+  }
   struct stat fresh(mode_t mode, int64_t size = 0) const;
 
   const CopyJob& job_;
@@ -42,7 +47,8 @@ class LayerWriter {
 };
 
 void LayerWriter::set_mode(struct stat& info) const {
-  if (job_.mode && !S_ISLNK(info.st_mode)) info.st_mode = (info.st_mode & S_IFMT) | (static_cast<mode_t>(*job_.mode) & 07777);
+  if (job_.mode && !S_ISLNK(info.st_mode))
+    info.st_mode = (info.st_mode & S_IFMT) | (static_cast<mode_t>(*job_.mode) & 07777);
 }
 
 /// Of what is in no tree.
@@ -81,7 +87,8 @@ Result<> LayerWriter::put_node(const std::string& path, const CopyItem& item) {
     file = open_plain(root, at, O_RDONLY | (S_ISDIR(item.kind) ? O_DIRECTORY : 0));
     if (!file && (errno == ENOENT || errno == ELOOP || errno == ENOTDIR)) return {};
     if (!file || ::fstat(file.get(), &info) != 0) return fail(sys_error(errno, "open", at));
-    for (const auto& [name, value] : kept_attributes(file.get())) archive_entry_xattr_add_entry(entry_.get(), name.c_str(), value.data(), value.size());
+    for (const auto& [name, value] : kept_attributes(file.get()))
+      archive_entry_xattr_add_entry(entry_.get(), name.c_str(), value.data(), value.size());
   } else if (::fstatat(root, at.c_str(), &info, AT_SYMLINK_NOFOLLOW) != 0) {
     return {};
   }
@@ -101,10 +108,13 @@ Result<> LayerWriter::put_node(const std::string& path, const CopyItem& item) {
   return S_ISREG(item.kind) ? tar_.content(file.get(), info.st_size, at) : Result<>{};
 }
 
-Result<> LayerWriter::put_entry(ArchiveReader& reader, archive_entry* from, const std::vector<const std::string*>& paths) {
+Result<> LayerWriter::put_entry(ArchiveReader& reader, archive_entry* from,
+                                const std::vector<const std::string*>& paths) {
   struct stat info{};
-  info.st_mode = static_cast<mode_t>(archive_entry_filetype(from)) | archive_entry_perm(from), info.st_rdev = archive_entry_rdev(from), info.st_size = archive_entry_size(from);
-  info.st_uid = job_.owned ? job_.uid : static_cast<uid_t>(archive_entry_uid(from)), info.st_gid = job_.owned ? job_.gid : static_cast<gid_t>(archive_entry_gid(from));
+  info.st_mode = static_cast<mode_t>(archive_entry_filetype(from)) | archive_entry_perm(from),
+  info.st_rdev = archive_entry_rdev(from), info.st_size = archive_entry_size(from);
+  info.st_uid = job_.owned ? job_.uid : static_cast<uid_t>(archive_entry_uid(from)),
+  info.st_gid = job_.owned ? job_.gid : static_cast<gid_t>(archive_entry_gid(from));
   set_time(info, archive_entry_mtime(from));
   for (const auto* path : paths) {
     archive_entry_clear(entry_.get());
@@ -134,7 +144,8 @@ Result<> LayerWriter::put_archive(size_t archive) {
   TRYV(reader.open(plan_.archives()[archive].file.get(), plan_.archives()[archive].name));
   for (int64_t number = 0; !wanted.empty(); ++number) {
     TRY(archive_entry* const entry, reader.next());
-    if (!entry) return fail(Code::kInternal, plan_.archives()[archive].name + ": has changed while it was read");
+    if (!entry)
+      return fail(Code::kInternal, plan_.archives()[archive].name + ": has changed while it was read");
     const auto it = wanted.find(number);
     if (it == wanted.end()) continue;
     TRYV(put_entry(reader, entry, it->second));
@@ -148,7 +159,9 @@ Result<> LayerWriter::write(int fd) {
   for (const auto& [path, item] : plan_.items()) {
     archive_entry_clear(entry_.get());
     if (item.from == From::kArchive) continue;
-    TRYV(item.from == From::kMade ? put_made(path, item) : item.from == From::kText ? put_text(path, item) : put_node(path, item));
+    TRYV(item.from == From::kMade   ? put_made(path, item)
+         : item.from == From::kText ? put_text(path, item)
+                                    : put_node(path, item));
   }
   for (size_t i = 0; i < plan_.archives().size(); ++i) TRYV(put_archive(i));
   return tar_.close();

@@ -34,7 +34,8 @@ TEST_CASE("copy: a file goes to a name or into a folder, and belongs to root") {
 
 TEST_CASE("copy: a folder's content is copied, not the folder") {
   Desk d;
-  d.file("src/app/x/deep", "1"), d.file("src/app/y", "2"), d.folder("src/app/x", 0700, 9), d.folder("src/app", 0700), d.folder("src/app/empty");
+  d.file("src/app/x/deep", "1"), d.file("src/app/y", "2"), d.folder("src/app/x", 0700, 9),
+      d.folder("src/app", 0700), d.folder("src/app/empty");
   d.time("src/app/x", 1'400'000'000);
   auto l = d.from({"app"}, "/srv/app").layer();
   CHECK(d.order == Paths{"srv/", "srv/app/", "srv/app/empty/", "srv/app/x/", "srv/app/x/deep", "srv/app/y"});
@@ -43,10 +44,12 @@ TEST_CASE("copy: a folder's content is copied, not the folder") {
   CHECK(l["srv/app/x"].uid == 0);
   CHECK(l["srv/app/x"].mtime == 1'400'000'000);
   CHECK(d.from({"."}, "/").paths() == Paths{"app", "app/empty", "app/x", "app/x/deep", "app/y"});
-  CHECK(d.from({"/"}, "/c/").paths() == Paths{"c", "c/app", "c/app/empty", "c/app/x", "c/app/x/deep", "c/app/y"});
+  CHECK(d.from({"/"}, "/c/").paths() ==
+        Paths{"c", "c/app", "c/app/empty", "c/app/x", "c/app/x/deep", "c/app/y"});
   d.folder("base/srv/app/x", 0111, 3);
   l = d.from({"app"}, "/srv/app").layer();
-  CHECK(l["srv/app/x"].mode == (S_IFDIR | 0700));  // a folder that is copied over one that exists brings its mode, as in Docker
+  CHECK(l["srv/app/x"].mode ==
+        (S_IFDIR | 0700));  // a folder that is copied over one that exists brings its mode, as in Docker
   d.folder("src/none"), d.folder("base/some");
   CHECK(d.from({"none"}, "/some").layer().empty());
   CHECK(d.stream.empty());
@@ -55,7 +58,8 @@ TEST_CASE("copy: a folder's content is copied, not the folder") {
 TEST_CASE("copy: several sources need a folder, and the last one wins") {
   Desk d;
   d.file("src/a", "1"), d.file("src/b", "2"), d.file("src/dir/a", "3");
-  const std::string text = "When using COPY with more than one source file, the destination must be a directory and end with a /";
+  const std::string text =
+      "When using COPY with more than one source file, the destination must be a directory and end with a /";
   CHECK(d.from({"a", "b"}, "/x").error() == text);
   CHECK(d.from({"*"}, "/x").error() == text);
   CHECK(!d.digest());
@@ -71,7 +75,8 @@ TEST_CASE("copy: several sources need a folder, and the last one wins") {
 
 TEST_CASE("copy: what stands in the way") {
   Desk d;
-  d.file("src/a", "1"), d.file("src/dir/sub/f"), d.file("base/file", "old"), d.file("base/d/sub", "old"), d.folder("base/e/a");
+  d.file("src/a", "1"), d.file("src/dir/sub/f"), d.file("base/file", "old"), d.file("base/d/sub", "old"),
+      d.folder("base/e/a");
   CHECK(d.from({"dir"}, "/file").error() == "cannot copy to non-directory: /file");
   CHECK(d.from({"a"}, "/file/").error() == "cannot copy to non-directory: /file");
   CHECK(d.from({"a"}, "/file/below/it").error() == "cannot copy to non-directory: /file");
@@ -85,7 +90,8 @@ TEST_CASE("copy: what stands in the way") {
 TEST_CASE("copy: symlinks of the root below") {
   Desk d;
   d.file("src/a", "1"), d.file("src/dir/sub/x"), d.folder("base/usr/lib"), d.folder("base/d");
-  d.link("usr/lib", "base/lib"), d.link("/opt/../var/new", "base/later"), d.link("../../../../etc", "base/usr/up"), d.link("/usr", "base/d/sub");
+  d.link("usr/lib", "base/lib"), d.link("/opt/../var/new", "base/later"),
+      d.link("../../../../etc", "base/usr/up"), d.link("/usr", "base/d/sub");
   CHECK(d.from({"a"}, "/lib").paths() == Paths{"usr", "usr/lib", "usr/lib/a"});
   CHECK(d.from({"a"}, "/lib/x/").paths() == Paths{"usr", "usr/lib", "usr/lib/x", "usr/lib/x/a"});
   CHECK(d.from({"a"}, "/later").paths() == Paths{"var", "var/new"});
@@ -170,7 +176,8 @@ TEST_CASE("copy: the same content gives the same bytes") {
 TEST_CASE("copy: locked in, nothing but the trees is seen") {
   if (::geteuid() != 0) return;
   Desk d;
-  d.file("src/f", "1"), d.link("/base/hidden", "src/other"), d.file("base/hidden", "2"), d.link("/../../src0/f", "src/round");
+  d.file("src/f", "1"), d.link("/base/hidden", "src/other"), d.file("base/hidden", "2"),
+      d.link("/../../src0/f", "src/round");
   TreeJob tree;
   tree.read_only = true, tree.binds = {{d.at("src"), copy_tree_at(0), true}, {d.at("base"), kCopyBase, true}};
   const auto run = [&](std::vector<std::string> patterns) {

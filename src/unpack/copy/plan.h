@@ -1,8 +1,9 @@
-// What a copy makes of the root file system below it: every path that its layer holds, before a byte is read. What comes later wins; a
-// folder does not become a file, nor a file a folder, but by an archive.
+// What a copy makes of the root file system below it: every path that its layer holds, before a byte is read.
+// What comes later wins; a folder does not become a file, nor a file a folder, but by an archive.
 //
-// Symlinks of the root are followed in the destination and in the paths of archives' entries, as a process with this root would follow
-// them; links that an archive brings itself, only as far as they stay inside the destination.
+// Symlinks of the root are followed in the destination and in the paths of archives' entries, as a process
+// with this root would follow them; links that an archive brings itself, only as far as they stay inside the
+// destination.
 #pragma once
 #include <map>
 #include <optional>
@@ -19,13 +20,13 @@ namespace panal {
 struct CopyItem {
   enum class From { kBase, kMade, kTree, kText, kArchive };
   From from = From::kMade;
-  size_t source = 0;     // which tree, text or archive
-  std::string path;      // kTree: in there
-  int64_t entry = 0;     // kArchive: which one of its entries; several items of one are hard links
+  size_t source = 0;  // which tree, text or archive
+  std::string path;   // kTree: in there
+  int64_t entry = 0;  // kArchive: which one of its entries; several items of one are hard links
   mode_t kind = S_IFDIR;
-  std::string link;      // where a symlink leads
-  bool shows_base = false;   // a folder: what the root has in it is still there
-  bool has_mode = false;     // a folder that is made: `mode` is meant for it
+  std::string link;         // where a symlink leads
+  bool shows_base = false;  // a folder: what the root has in it is still there
+  bool has_mode = false;    // a folder that is made: `mode` is meant for it
 };
 
 class CopyPlan {

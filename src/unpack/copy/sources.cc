@@ -22,17 +22,19 @@ using Parts = std::vector<std::string>;
 
 bool has_wildcard(const std::string& text) {
   for (size_t i = 0; i < text.size(); ++i)
-    if (text[i] == '\\') ++i;
-    else if (text[i] == '*' || text[i] == '?' || text[i] == '[') return true;
+    if (text[i] == '\\')
+      ++i;
+    else if (text[i] == '*' || text[i] == '?' || text[i] == '[')
+      return true;
   return false;
 }
 
 std::string unescaped(const std::string& pattern) {
   std::string out;
-  for (size_t i = 0; i < pattern.size(); ++i) out += pattern[i] == '\\' && i + 1 < pattern.size() ? pattern[++i] : pattern[i];
+  for (size_t i = 0; i < pattern.size(); ++i)
+    out += pattern[i] == '\\' && i + 1 < pattern.size() ? pattern[++i] : pattern[i];
   return out;
 }
-
 
 bool lies_in(const std::string& path, const std::set<std::string>& folders) {
   for (size_t slash = path.find('/'); slash != std::string::npos; slash = path.find('/', slash + 1))
@@ -58,13 +60,18 @@ class Taker {
   Result<> take_source(const CopyJobSource& source);
   Result<bool> take_one(const CopyJobSource& source, const std::string& path);
   Result<> take_parents(const CopyJobSource& source);
-  Result<> keep_parents(size_t tree, const std::string& root, const std::string& pattern, std::vector<CopyNode>& nodes);
+  Result<> keep_parents(size_t tree, const std::string& root, const std::string& pattern,
+                        std::vector<CopyNode>& nodes);
   Result<std::vector<std::string>> matches(size_t tree, const std::string& pattern);
   Result<std::optional<Found>> follow(size_t tree, const std::string& path);
-  Result<> expand(size_t tree, const std::string& dir, const Parts& pattern, size_t at, bool deep, std::set<std::string>& out);
+  Result<> expand(size_t tree, const std::string& dir, const Parts& pattern, size_t at, bool deep,
+                  std::set<std::string>& out);
   Result<> walk(const Walk& w, int dir, const CopyNode& folder, const std::string& relative, int depth);
-  Result<> walk_from(size_t tree, const CopyNode& folder, const std::string& relative, std::vector<CopyNode>& nodes);
-  bool hidden(size_t tree, const std::string& path) const { return !path.empty() && !ignore_[tree].empty() && ignore_[tree].match(path); }
+  Result<> walk_from(size_t tree, const CopyNode& folder, const std::string& relative,
+                     std::vector<CopyNode>& nodes);
+  bool hidden(size_t tree, const std::string& path) const {
+    return !path.empty() && !ignore_[tree].empty() && ignore_[tree].match(path);
+  }
   std::unexpected<Error> not_found(size_t tree, const std::string& path) const;
 
   const CopyJob& job_;
@@ -77,12 +84,17 @@ class Taker {
 };
 
 std::unexpected<Error> Taker::not_found(size_t tree, const std::string& path) const {
-  return fail(Code::kInvalid, std::string(job_.trees[tree].stage ? "" : "file not found in build context or excluded by .dockerignore: ") + "stat " + path + ": file does not exist");
+  return fail(
+      Code::kInvalid,
+      std::string(job_.trees[tree].stage ? ""
+                                         : "file not found in build context or excluded by .dockerignore: ") +
+          "stat " + path + ": file does not exist");
 }
 
 Result<mode_t> kind_at(int root, const std::string& path) {
   struct stat info;
-  if (::fstatat(root, path.c_str(), &info, path.empty() ? AT_EMPTY_PATH : AT_SYMLINK_NOFOLLOW) == 0) return info.st_mode & S_IFMT;
+  if (::fstatat(root, path.c_str(), &info, path.empty() ? AT_EMPTY_PATH : AT_SYMLINK_NOFOLLOW) == 0)
+    return info.st_mode & S_IFMT;
   if (errno == ENOENT || errno == ENOTDIR) return 0;
   return fail(sys_error(errno, "stat", path));
 }
@@ -100,8 +112,10 @@ Result<std::optional<Taker::Found>> Taker::follow(size_t tree, const std::string
   return Found{real, kind};
 }
 
-/// Paths below the folder `dir` that match the components of `pattern` from `at` on. `deep`: ** is any number of folders. Follows no links.
-Result<> Taker::expand(size_t tree, const std::string& dir, const Parts& pattern, size_t at, bool deep, std::set<std::string>& out) {
+/// Paths below the folder `dir` that match the components of `pattern` from `at` on. `deep`: ** is any number
+/// of folders. Follows no links.
+Result<> Taker::expand(size_t tree, const std::string& dir, const Parts& pattern, size_t at, bool deep,
+                       std::set<std::string>& out) {
   const bool last = at + 1 == pattern.size(), any = deep && pattern[at] == "**";
   if (deep && !expanded_.emplace(dir, at).second) return {};
   if (++files_ > kMaxEntries) return fail(Code::kInvalid, "too many files to copy");
@@ -131,7 +145,8 @@ Result<std::vector<std::string>> Taker::matches(size_t tree, const std::string& 
   const auto first = std::ranges::find_if(parts, has_wildcard);
   TRY(const auto start, follow(tree, join(Parts(parts.begin(), first), "/")));
   std::set<std::string> out;
-  if (start && start->kind == S_IFDIR) TRYV(expand(tree, start->path, Parts(first, parts.end()), 0, false, out));
+  if (start && start->kind == S_IFDIR)
+    TRYV(expand(tree, start->path, Parts(first, parts.end()), 0, false, out));
   return std::vector<std::string>(out.begin(), out.end());
 }
 
@@ -148,8 +163,10 @@ Result<> Taker::walk(const Walk& w, int dir, const CopyNode& folder, const std::
     }
     node.kind = info.st_mode & S_IFMT;
     const std::string inside = below(relative, name);
-    const bool ignored = !w.ignore.empty() && w.ignore.match(node.path), excluded = !exclude_.empty() && exclude_.match(inside);
-    const bool maybe = node.kind == S_IFDIR && (!ignored || w.ignore.may_except_below(node.path)) && (!excluded || exclude_.may_except_below(inside));
+    const bool ignored = !w.ignore.empty() && w.ignore.match(node.path),
+               excluded = !exclude_.empty() && exclude_.match(inside);
+    const bool maybe = node.kind == S_IFDIR && (!ignored || w.ignore.may_except_below(node.path)) &&
+                       (!excluded || exclude_.may_except_below(inside));
     if (node.kind == S_IFSOCK || ((ignored || excluded) && !maybe)) continue;
     if (++files_ > kMaxEntries) return fail(Code::kInvalid, "too many files to copy");
     const size_t mark = w.nodes.size();
@@ -162,7 +179,8 @@ Result<> Taker::walk(const Walk& w, int dir, const CopyNode& folder, const std::
   return {};
 }
 
-Result<> Taker::walk_from(size_t tree, const CopyNode& folder, const std::string& relative, std::vector<CopyNode>& nodes) {
+Result<> Taker::walk_from(size_t tree, const CopyNode& folder, const std::string& relative,
+                          std::vector<CopyNode>& nodes) {
   const Fd dir = open_plain(trees_[tree].get(), folder.path, O_RDONLY | O_DIRECTORY);
   if (!dir) return fail(sys_error(errno, "open", folder.path));
   return walk({ignore_[tree], nodes}, dir.get(), folder, relative, 0);
@@ -193,7 +211,8 @@ Result<bool> Taker::take_one(const CopyJobSource& source, const std::string& pat
 }
 
 Result<> Taker::take_source(const CopyJobSource& source) {
-  if (source.tree < 0 || source.tree >= std::ssize(trees_)) return fail(Code::kInternal, "a source of a tree that is not there");
+  if (source.tree < 0 || source.tree >= std::ssize(trees_))
+    return fail(Code::kInternal, "a source of a tree that is not there");
   if (job_.parents) return take_parents(source);
   const auto tree = static_cast<size_t>(source.tree);
   const std::string path = clean_path(source.pattern);
@@ -218,7 +237,8 @@ Result<> Taker::take_parents(const CopyJobSource& source) {
   const auto tree = static_cast<size_t>(source.tree);
   const size_t pivot = source.pattern.find("/./");
   const std::string before = pivot == std::string::npos ? "" : clean_path(source.pattern.substr(0, pivot));
-  const std::string after = clean_path(pivot == std::string::npos ? source.pattern : source.pattern.substr(pivot + 3));
+  const std::string after =
+      clean_path(pivot == std::string::npos ? source.pattern : source.pattern.substr(pivot + 3));
   std::vector<std::string> roots{before};
   if (has_wildcard(before)) {
     TRY(roots, matches(tree, before));
@@ -228,12 +248,15 @@ Result<> Taker::take_parents(const CopyJobSource& source) {
     TRY(const auto found, follow(tree, root));
     if (found && found->kind == S_IFDIR) TRYV(keep_parents(tree, found->path, after, taken.nodes));
   }
-  if (!taken.nodes.empty()) taken_.push_back(std::move(taken));
-  else if (!has_wildcard(before) && !has_wildcard(after)) return not_found(tree, below(before, after));
+  if (!taken.nodes.empty())
+    taken_.push_back(std::move(taken));
+  else if (!has_wildcard(before) && !has_wildcard(after))
+    return not_found(tree, below(before, after));
   return {};
 }
 
-Result<> Taker::keep_parents(size_t tree, const std::string& root, const std::string& pattern, std::vector<CopyNode>& nodes) {
+Result<> Taker::keep_parents(size_t tree, const std::string& root, const std::string& pattern,
+                             std::vector<CopyNode>& nodes) {
   if (pattern.empty()) return walk_from(tree, {root, "", S_IFDIR}, "", nodes);
   std::set<std::string> found, implied, whole;
   expanded_.clear();
@@ -246,7 +269,8 @@ Result<> Taker::keep_parents(size_t tree, const std::string& root, const std::st
     const bool out = hidden(tree, path) || exclude_.match(relative);
     if (node.kind == S_IFSOCK || (out && node.kind != S_IFDIR)) continue;
     const size_t mark = nodes.size();
-    for (size_t slash = relative.find('/'); slash != std::string::npos; slash = relative.find('/', slash + 1)) {
+    for (size_t slash = relative.find('/'); slash != std::string::npos;
+         slash = relative.find('/', slash + 1)) {
       const std::string above = relative.substr(0, slash);
       if (!implied.contains(above)) nodes.push_back({below(root, above), above, S_IFDIR, true});
     }
@@ -280,23 +304,29 @@ Result<std::vector<CopyTaken>> Taker::take() {
   for (const auto& source : job_.sources) TRYV(take_source(source));
   for (size_t i = 0; i < job_.texts.size(); ++i) {
     const std::string& name = job_.texts[i].name;
-    if (name.empty() || name == "." || name == ".." || name.find('/') != std::string::npos) return fail(Code::kInvalid, "invalid name of a here-document: " + name);
+    if (name.empty() || name == "." || name == ".." || name.find('/') != std::string::npos)
+      return fail(Code::kInvalid, "invalid name of a here-document: " + name);
     taken_.push_back({CopyTaken::Kind::kText, i, {{"", name, S_IFREG}}});
   }
   if (taken_.empty() && !job_.sources.empty()) return fail(Code::kInvalid, "no source files were specified");
-  if (taken_.size() > 1 && !job_.parents && !job_.destination.ends_with('/') && base_name(job_.destination) != ".")
-    return fail(Code::kInvalid, "When using COPY with more than one source file, the destination must be a directory and end with a /");
+  if (taken_.size() > 1 && !job_.parents && !job_.destination.ends_with('/') &&
+      base_name(job_.destination) != ".")
+    return fail(Code::kInvalid,
+                "When using COPY with more than one source file, the destination must be a directory and end "
+                "with a /");
   return std::move(taken_);
 }
 
 }  // namespace
 
 Fd open_plain(int root, const std::string& path, uint64_t flags) {
-  return open_resolved(root, path, flags | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS);
+  return open_resolved(root, path, flags | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY,
+                       RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS);
 }
 
 Result<std::vector<CopyTaken>> take_sources(const CopyJob& job, const std::vector<Fd>& trees) {
-  if (job.trees.size() != trees.size()) return fail(Code::kInternal, "as many trees as the job names are needed");
+  if (job.trees.size() != trees.size())
+    return fail(Code::kInternal, "as many trees as the job names are needed");
   return Taker(job, trees).take();
 }
 

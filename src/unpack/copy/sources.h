@@ -1,5 +1,6 @@
-// Which files of its trees a COPY or ADD takes (Dockerfile reference, "COPY"). A symlink that is named as a source, or matches a wildcard,
-// stands for what it leads to; links below a folder, and below what --parents keeps, are links.
+// Which files of its trees a COPY or ADD takes (Dockerfile reference, "COPY"). A symlink that is named as a
+// source, or matches a wildcard, stands for what it leads to; links below a folder, and below what --parents
+// keeps, are links.
 #pragma once
 #include <sys/stat.h>
 

@@ -6,7 +6,8 @@ using namespace copy_test;
 
 TEST_CASE("copy: names that are not there") {
   Desk d;
-  d.file("src/a"), d.file("src/left.out"), d.file("src/logs/x"), d.file("src/logs/keep/y"), d.file("src/logs/keep/z.tmp");
+  d.file("src/a"), d.file("src/left.out"), d.file("src/logs/x"), d.file("src/logs/keep/y"),
+      d.file("src/logs/keep/z.tmp");
   d.job.trees[0].ignore = {"# comment", "left.*", "logs", "!logs/keep", "**/*.tmp"};
   const std::string stat = "file not found in build context or excluded by .dockerignore: stat ";
   CHECK(d.from({"./sub//none"}, "/x").error() == stat + "sub/none: file does not exist");
@@ -29,13 +30,16 @@ TEST_CASE("copy: names that are not there") {
 
 TEST_CASE("copy: wildcards") {
   Desk d;
-  d.file("src/home.txt"), d.file("src/hom.md"), d.file("src/sub/one/x.js"), d.file("src/sub/two/x.js"), d.file("src/arr[0].txt"), d.file("src/sub/top.js");
+  d.file("src/home.txt"), d.file("src/hom.md"), d.file("src/sub/one/x.js"), d.file("src/sub/two/x.js"),
+      d.file("src/arr[0].txt"), d.file("src/sub/top.js");
   CHECK(d.from({"hom*"}, "/d/").paths() == Paths{"d", "d/hom.md", "d/home.txt"});
   CHECK(d.from({"home?txt"}, "/d").paths() == Paths{"d"});
   CHECK(d.from({"arr[[]0].txt"}, "/d/").paths() == Paths{"d", "d/arr[0].txt"});
   CHECK(d.from({"sub/*/x.js"}, "/d/").paths() == Paths{"d", "d/x.js"});
-  CHECK(d.from({"s*"}, "/d/").paths() == Paths{"d", "d/one", "d/one/x.js", "d/top.js", "d/two", "d/two/x.js"});
-  CHECK(d.from({"**/top.js"}, "/d/").paths() == Paths{"d", "d/top.js"});  // ** is * but for --parents, as in Docker
+  CHECK(d.from({"s*"}, "/d/").paths() ==
+        Paths{"d", "d/one", "d/one/x.js", "d/top.js", "d/two", "d/two/x.js"});
+  CHECK(d.from({"**/top.js"}, "/d/").paths() ==
+        Paths{"d", "d/top.js"});  // ** is * but for --parents, as in Docker
   CHECK(d.from({"**/x.js"}, "/d/").error() == "no source files were specified");
   d.file("src/back\\slash");
   CHECK(d.from({"arr\\[0].txt"}, "/d/").paths() == Paths{"d", "d/arr[0].txt"});
@@ -48,16 +52,21 @@ TEST_CASE("copy: wildcards") {
 
 TEST_CASE("copy: parents are kept") {
   Desk d;
-  d.file("src/x/a.txt"), d.file("src/y/a.txt"), d.file("src/x/y/b.txt"), d.file("src/x/y/z/c.js"), d.folder("src/x/y", 0711);
+  d.file("src/x/a.txt"), d.file("src/y/a.txt"), d.file("src/x/y/b.txt"), d.file("src/x/y/z/c.js"),
+      d.folder("src/x/y", 0711);
   d.job.parents = true;
-  CHECK(d.from({"./x/a.txt", "./y/a.txt"}, "/p/").paths() == Paths{"p", "p/x", "p/x/a.txt", "p/y", "p/y/a.txt"});
+  CHECK(d.from({"./x/a.txt", "./y/a.txt"}, "/p/").paths() ==
+        Paths{"p", "p/x", "p/x/a.txt", "p/y", "p/y/a.txt"});
   CHECK(d.from({"./x/./y/*.txt"}, "/p").paths() == Paths{"p", "p/y", "p/y/b.txt"});
   CHECK(d.layer()["p/y"].mode == (S_IFDIR | 0711));
   CHECK(d.from({"./x/./y"}, "/p").paths() == Paths{"p", "p/y", "p/y/b.txt", "p/y/z", "p/y/z/c.js"});
-  CHECK(d.from({"**/*.txt"}, "/p").paths() == Paths{"p", "p/x", "p/x/a.txt", "p/x/y", "p/x/y/b.txt", "p/y", "p/y/a.txt"});
-  CHECK(d.from({"x/**"}, "/p").paths() == Paths{"p", "p/x", "p/x/a.txt", "p/x/y", "p/x/y/b.txt", "p/x/y/z", "p/x/y/z/c.js"});
+  CHECK(d.from({"**/*.txt"}, "/p").paths() ==
+        Paths{"p", "p/x", "p/x/a.txt", "p/x/y", "p/x/y/b.txt", "p/y", "p/y/a.txt"});
+  CHECK(d.from({"x/**"}, "/p").paths() ==
+        Paths{"p", "p/x", "p/x/a.txt", "p/x/y", "p/x/y/b.txt", "p/x/y/z", "p/x/y/z/c.js"});
   CHECK(d.from({"none/*.txt"}, "/p").error() == "no source files were specified");
-  CHECK(d.from({"x/./none"}, "/p").error() == "file not found in build context or excluded by .dockerignore: stat x/none: file does not exist");
+  CHECK(d.from({"x/./none"}, "/p").error() ==
+        "file not found in build context or excluded by .dockerignore: stat x/none: file does not exist");
   d.folder("base/p/x", 0500, 4);
   CHECK(d.from({"x/a.txt"}, "/p").layer()["p/x"].uid == 4);
   d.job.exclude = {"x/y"};
@@ -67,19 +76,23 @@ TEST_CASE("copy: parents are kept") {
 TEST_CASE("copy: symlinks of the sources") {
   Desk d;
   d.file("src/real/f", "1"), d.file("secret", "no"), d.file("src/etc/passwd", "context's");
-  d.link("real", "src/link"), d.link("real/f", "src/flink"), d.link("../../secret", "src/real/out"), d.link("/etc/passwd", "src/abs"), d.link("nowhere", "src/dangling"), d.link("loop", "src/loop");
+  d.link("real", "src/link"), d.link("real/f", "src/flink"), d.link("../../secret", "src/real/out"),
+      d.link("/etc/passwd", "src/abs"), d.link("nowhere", "src/dangling"), d.link("loop", "src/loop");
   CHECK(d.from({"link"}, "/d").paths() == Paths{"d", "d/f", "d/out"});
   CHECK(d.layer()["d/out"].link == "../../secret");
   auto l = d.from({"flink"}, "/d/").layer();
   CHECK(l["d/flink"].content == "1");
   CHECK(l["d/flink"].mode == (S_IFREG | 0644));
   CHECK(d.from({"abs"}, "/d").layer()["d"].content == "context's");
-  CHECK(d.from({"real/out"}, "/d").error() == "file not found in build context or excluded by .dockerignore: stat real/out: file does not exist");
-  CHECK(d.from({"dangling"}, "/d").error() == "file not found in build context or excluded by .dockerignore: stat dangling: file does not exist");
+  CHECK(d.from({"real/out"}, "/d").error() ==
+        "file not found in build context or excluded by .dockerignore: stat real/out: file does not exist");
+  CHECK(d.from({"dangling"}, "/d").error() ==
+        "file not found in build context or excluded by .dockerignore: stat dangling: file does not exist");
   CHECK(d.from({"loop"}, "/d").error() == "too many links in loop");
   CHECK(d.from({"."}, "/d").layer()["d/loop"].link == "loop");
   d.job.trees[0].ignore = {"real/f"};
-  CHECK(d.from({"flink"}, "/d").error() == "file not found in build context or excluded by .dockerignore: stat flink: file does not exist");
+  CHECK(d.from({"flink"}, "/d").error() ==
+        "file not found in build context or excluded by .dockerignore: stat flink: file does not exist");
 }
 
 TEST_CASE("copy: the digest is of what is taken, not of when and whose") {
