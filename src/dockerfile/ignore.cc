@@ -7,7 +7,7 @@
 
 namespace panal {
 
-static constexpr size_t kMostPatterns = 10'000, kLongestPattern = 4096, kMostParts = 256;
+static constexpr size_t kMostPatterns = 10'000, kLongestPattern = 4096, kMostParts = 256, kMostMixed = 8;
 
 // "[a-z]" at `p`: whether `c` is in it; moves behind it. No value: the class is never closed, or a range has
 // no end.
@@ -141,6 +141,12 @@ Result<> PathPatterns::add(std::string text) {
   if (cleaned.empty()) return {};  // "." and "/" name the context itself
   out.parts = split(cleaned, '/');
   if (out.parts.size() > kMostParts) return fail(Code::kInvalid, "too many patterns");
+  size_t mixed = 0;  // each doubles what add_plain() makes of it
+  for (const auto& part : out.parts)
+    for (size_t at = part == "**" ? std::string::npos : part.find("**"); at != std::string::npos;
+         at = part.find("**", at + 2))
+      ++mixed;
+  if (mixed > kMostMixed) return fail(Code::kInvalid, "too many patterns");
   for (const auto& part : out.parts)
     if (!check_component(part))
       return fail(Code::kInvalid,

@@ -74,6 +74,8 @@ TEST_CASE("patterns that are none") {
   CHECK(!PathPatterns::parse("a\\"));
   CHECK(!PathPatterns::parse("[]a]x["));
   CHECK(!PathPatterns::parse(std::string(5000, 'a')));
+  CHECK(PathPatterns::parse("a**b**c**d**e**f**g**h**i"));
+  CHECK(PathPatterns::parse("a**b**c**d**e**f**g**h**i**j").error().message == "too many patterns");
 }
 
 TEST_CASE("stars never take exponential time") {
