@@ -13,13 +13,11 @@
 #include "base/fd.h"
 #include "base/json.h"
 #include "base/text.h"
-#include "unpack/archive_error.h"
+#include "unpack/archive_reader.h"
 #include "unpack/digest.h"
 #include "unpack/unpack.h"
 
 namespace panal {
-
-using Reader = std::unique_ptr<archive, decltype(&archive_read_free)>;
 
 static std::string normal(std::string_view path) {
   std::vector<std::string> parts;
@@ -77,9 +75,7 @@ static Result<std::pair<std::string, int64_t>> save_entry(archive* reader, const
 
 Result<> unpack_archive(const std::string& dir) {
   TRYV(lock_in({.root = dir}));
-  Reader reader(archive_read_new(), archive_read_free);
-  archive_read_support_filter_all(reader.get());
-  archive_read_support_format_tar(reader.get());
+  Reader reader = tar_reader();
   archive_read_support_format_empty(reader.get());
   if (archive_read_open_fd(reader.get(), 0, 1 << 18) != ARCHIVE_OK)
     return fail(Code::kInvalid, std::string("archive/tar: invalid tar header: ") + error_of(reader.get()));

@@ -6,7 +6,7 @@
 
 #include <cerrno>
 
-#include "unpack/archive_error.h"
+#include "unpack/archive_reader.h"
 #include "unpack/unpack.h"
 
 namespace panal {

@@ -19,7 +19,7 @@
 #include "base/fd.h"
 #include "base/json.h"
 #include "base/text.h"
-#include "unpack/archive_error.h"
+#include "unpack/archive_reader.h"
 #include "unpack/content.h"
 #include "unpack/digest.h"
 #include "unpack/unpack.h"
@@ -27,14 +27,12 @@
 namespace panal {
 namespace {
 
-using Reader = std::unique_ptr<archive, decltype(&archive_read_free)>;
-
 // Two readers in a row: the first only decompresses ("raw" format), the second sees the plain tar through
 // these callbacks.
 struct Pump {
   Fd blob;
   Digest packed, plain;
-  Reader decompress{archive_read_new(), archive_read_free};
+  Reader decompress = unpacking_reader();
   int64_t packed_bytes = 0, plain_bytes = 0;
   std::string in = std::string(1 << 18, '\0'), out = std::string(1 << 18, '\0');
   bool raw_end = false;
@@ -238,7 +236,6 @@ Result<> unpack_layer(const std::string& blob, const std::string& digest, const 
   pump.blob = Fd(::open(blob.c_str(), O_RDONLY | O_CLOEXEC));
   if (!pump.blob) return fail(sys_error(errno, "open", blob));
   TRYV(lock_in({.root = dir}, Attributes::kTrusted));
-  archive_read_support_filter_all(pump.decompress.get());
   archive_read_support_format_raw(pump.decompress.get());
   archive_read_support_format_empty(pump.decompress.get());
   Extractor extractor;

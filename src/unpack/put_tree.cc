@@ -20,7 +20,7 @@
 #include "base/in_root.h"
 #include "base/json.h"
 #include "base/text.h"
-#include "unpack/archive_error.h"
+#include "unpack/archive_reader.h"
 #include "unpack/content.h"
 #include "unpack/paths.h"
 #include "unpack/tree_walk.h"
@@ -29,7 +29,6 @@
 namespace panal {
 namespace {
 
-using Reader = std::unique_ptr<archive, decltype(&archive_read_free)>;
 using Times = std::array<timespec, 2>;
 
 std::string quoted(const std::string& text) { return dump(Json(to_utf8(text))); }
@@ -247,10 +246,8 @@ Result<> put_path(const TreeJob& job, const std::string& asked) {
   TRYV(lock_in(job));
   const std::string path = absolute_path(asked);
   TRY(Fd folder, open_target(job, path));
-  Reader reader(archive_read_new(), archive_read_free);
-  archive_read_support_filter_gzip(reader.get()), archive_read_support_filter_bzip2(reader.get());
-  archive_read_support_filter_xz(reader.get()), archive_read_support_filter_zstd(reader.get());
-  archive_read_support_format_tar(reader.get()), archive_read_support_format_empty(reader.get());
+  Reader reader = tar_reader();
+  archive_read_support_format_empty(reader.get());
   if (archive_read_open_fd(reader.get(), 0, 1 << 18) != ARCHIVE_OK) return fail(bad_tar(reader.get()));
   Placer placer(std::move(folder), "/" + inside_path(path).value_or(""), job);
   for (int64_t n = 0;; ++n) {

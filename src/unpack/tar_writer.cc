@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <cerrno>
 
-#include "unpack/archive_error.h"
+#include "unpack/archive_reader.h"
 #include "unpack/unpack.h"
 
 namespace panal {

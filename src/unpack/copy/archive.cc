@@ -5,21 +5,12 @@
 #include <algorithm>
 #include <cerrno>
 
-#include "unpack/archive_error.h"
 #include "unpack/unpack.h"
 
 namespace panal {
 
-static auto new_reader() {
-  std::unique_ptr<archive, decltype(&archive_read_free)> reader(archive_read_new(), archive_read_free);
-  archive_read_support_filter_gzip(reader.get()), archive_read_support_filter_bzip2(reader.get());
-  archive_read_support_filter_xz(reader.get()), archive_read_support_filter_zstd(reader.get());
-  archive_read_support_format_tar(reader.get());
-  return reader;
-}
-
 bool is_archive(int fd) {
-  const auto reader = new_reader();
+  const auto reader = tar_reader();
   archive_entry* entry = nullptr;
   const int code = archive_read_open_fd(reader.get(), fd, 1 << 16) == ARCHIVE_OK
                        ? archive_read_next_header(reader.get(), &entry)
@@ -31,7 +22,7 @@ bool is_archive(int fd) {
 std::unexpected<Error> ArchiveReader::failed() { return fail(wrap(name_, bad_tar(reader_.get()))); }
 
 Result<> ArchiveReader::open(int fd, const std::string& name) {
-  reader_ = new_reader(), name_ = name, entries_ = 0, bytes_ = 0;
+  reader_ = tar_reader(), name_ = name, entries_ = 0, bytes_ = 0;
   struct stat info;
   if (::fstat(fd, &info) != 0 || ::lseek(fd, 0, SEEK_SET) != 0) return fail(sys_error(errno, "lseek", name));
   packed_bytes_ = info.st_size;

@@ -1,11 +1,9 @@
 // A local archive that ADD unpacks: a tar, plain or packed with gzip, bzip2, xz or zstd.
 #pragma once
-#include <archive.h>
 #include <archive_entry.h>
 
-#include <memory>
-
 #include "base/result.h"
+#include "unpack/archive_reader.h"
 #include "unpack/tar_writer.h"
 
 namespace panal {
@@ -26,7 +24,7 @@ class ArchiveReader {
  private:
   std::unexpected<Error> failed();
 
-  std::unique_ptr<archive, decltype(&archive_read_free)> reader_{nullptr, archive_read_free};
+  Reader reader_{nullptr, archive_read_free};
   std::string name_, chunk_ = std::string(1 << 18, '\0');
   int64_t packed_bytes_ = 0, entries_ = 0, bytes_ = 0;  // bytes_: of all entries so far, as they say
 };

@@ -11,8 +11,9 @@ TEST_CASE("copy: an archive is unpacked, in every packing") {
                                     {"dir/f", "content"},
                                     {"dir/hard", "", "", "dir/f"},
                                     {"l", "", "dir/f"}};
-  for (const int filter : {ARCHIVE_FILTER_NONE, ARCHIVE_FILTER_GZIP, ARCHIVE_FILTER_BZIP2, ARCHIVE_FILTER_XZ,
-                           ARCHIVE_FILTER_ZSTD}) {
+  for (const auto filter :
+       {archive_write_add_filter_none, archive_write_add_filter_gzip, archive_write_add_filter_bzip2,
+        archive_write_add_filter_xz, archive_write_add_filter_zstd}) {
     tar(d.at("src/x.bin"), members, filter);
     d.from({"x.bin"}, "/to"), d.job.sources[0].unpack = true;
     auto l = d.layer();
@@ -79,7 +80,7 @@ TEST_CASE("copy: archives overwrite, and reach nothing outside") {
 
 TEST_CASE("copy: a bomb is refused before it is written") {
   Desk d;
-  tar(d.at("src/x.tar"), {{"zeros", std::string(80 << 20, '\0')}}, ARCHIVE_FILTER_BZIP2);
+  tar(d.at("src/x.tar"), {{"zeros", std::string(80 << 20, '\0')}}, archive_write_add_filter_bzip2);
   d.from({"x.tar"}, "/to"), d.job.sources[0].unpack = true;
   CHECK(d.error() == "x.tar: expands more than 2000 times");
 }

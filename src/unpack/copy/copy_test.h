@@ -133,12 +133,12 @@ struct Member {
   std::string path, content, link, hard;
   mode_t mode = S_IFREG | 0640;
 };
-// A tar in the context, packed with `filter` (of libarchive).
+// A tar in the context, packed by `filter` (libarchive's archive_write_add_filter_...).
 inline void tar(const std::string& file, const std::vector<Member>& members,
-                int filter = ARCHIVE_FILTER_NONE) {
+                int (*filter)(archive*) = archive_write_add_filter_none) {
   archive* writer = archive_write_new();
   archive_write_set_format_pax_restricted(writer);
-  archive_write_add_filter(writer, filter);
+  filter(writer);
   REQUIRE(archive_write_open_filename(writer, file.c_str()) == ARCHIVE_OK);
   for (const auto& m : members) {
     const Entry entry = new_entry();
