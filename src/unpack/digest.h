@@ -1,23 +1,23 @@
 // SHA-256 over a stream.
 #pragma once
+#include <openssl/sha.h>
+
 #include <string>
 #include <string_view>
 
-struct evp_md_ctx_st;
-
 namespace panal {
 
+/// OpenSSL's SHA-256 itself, not by EVP: it needs no providers, so nothing else of OpenSSL is linked and
+/// loaded.
 class Digest {
  public:
-  Digest();
-  ~Digest();
-  Digest(const Digest&) = delete;
-  void add(std::string_view data);
+  Digest() { ::SHA256_Init(&context_); }
+  void add(std::string_view data) { ::SHA256_Update(&context_, data.data(), data.size()); }
   /// "sha256:<hex>", once.
   std::string text();
 
  private:
-  evp_md_ctx_st* context_;
+  SHA256_CTX context_;
 };
 
 }  // namespace panal
