@@ -79,7 +79,7 @@ CrunRuntime::~CrunRuntime() = default;
 
 // Without a locale conmon refuses arguments that are not ASCII, and keeps 0.4 MB more in memory (of files,
 // which all of them share).
-static constexpr const char* kLocale = "LC_ALL=C.UTF-8";
+static constexpr const char* kLocale = "LC_CTYPE=C.UTF-8";
 
 static void add_runtime_args(std::vector<std::string>& argv, const CrunPaths& paths) {
   for (const std::string& word : {"--root=" + paths.state, std::string("--cgroup-manager=cgroupfs")})
