@@ -73,10 +73,7 @@ class Expander {
         TRYV(dollar(false));
       } else if (c == escape_ &&
                  (quotes_ || (i_ + 1 < text_.size() && (text_[i_ + 1] == '$' || text_[i_ + 1] == escape_)))) {
-        if (++i_ < text_.size())
-          put(text_[i_++]);
-        else
-          put(escape_);  // the last character
+        if (++i_ < text_.size()) put(text_[i_++]);  // as the last character it is dropped
       } else {
         split_or_put(c);
         ++i_;
@@ -144,9 +141,13 @@ class Expander {
   }
   std::string name() {
     size_t end = i_;
-    if (end < text_.size() && (std::isdigit(static_cast<unsigned char>(text_[end])) ||
-                               std::string_view("@*#").contains(text_[end])))
-      ++end;  // $1, $@: the shell's, never set here
+    const auto digit = [&] {
+      return end < text_.size() && std::isdigit(static_cast<unsigned char>(text_[end]));
+    };
+    if (end < text_.size() && std::string_view("@*#?-$!").contains(text_[end]))
+      ++end;  // the shell's, as $1: never set here
+    else if (digit())
+      while (digit()) ++end;
     else
       while (end < text_.size() && name_char(text_[end], end == i_)) ++end;
     std::string out(text_.substr(i_, end - i_));

@@ -31,7 +31,10 @@ TEST_CASE("variables in a word") {
         Row{"\"a\\b\"", "a\\b"},
         Row{"a\\ b", "a b"},
         Row{"$", "$"},
-        Row{"$-", "$-"},
+        Row{"$-", ""},
+        Row{"$?x", "x"},
+        Row{"$$", ""},
+        Row{"$.", "$."},
         Row{"a$", "a$"},
         Row{"${none:-d}", "d"},
         Row{"${empty:-d}", "d"},
@@ -62,7 +65,10 @@ TEST_CASE("variables in a word") {
         Row{"'a", "error: unexpected end of statement while looking for matching single-quote"},
         Row{"\"a", "error: unexpected end of statement while looking for matching double-quote"},
         Row{"$1x", "x"},
-        Row{"a\\", "a\\"},
+        Row{"$12x", "x"},
+        Row{"${12:-b}x", "bx"},
+        Row{"${!:-b}", "b"},
+        Row{"a\\", "a"},
         Row{"'a'\"b\"c", "abc"}})
     CHECK_MESSAGE(expanded(text) == out, std::string(text));
 }
