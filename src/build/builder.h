@@ -95,7 +95,7 @@ class Build {
   Task<Result<>> take_remote();
   Task<Result<>> unpack(Source tar);
   /// The folder of a repository's files; `remote` may end in "#ref:folder".
-  Task<Result<std::string>> check_out(std::string remote, bool keep_git_dir);
+  Task<Result<std::string>> check_out(std::string remote, bool keep_git_dir, std::string commit = {});
   Result<> read_dockerfile();
   Result<> take_globals();
   std::optional<std::string> global(const std::string& name) const;

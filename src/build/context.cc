@@ -18,12 +18,12 @@ bool is_repository(const std::string& remote) {
 }
 
 // "URL#ref:folder" (the reference's "Git repositories").
-Task<Result<std::string>> Build::check_out(std::string remote, bool keep_git_dir) {
+Task<Result<std::string>> Build::check_out(std::string remote, bool keep_git_dir, std::string commit) {
   const size_t hash = remote.find('#');
   const std::string fragment = hash == std::string::npos ? "" : remote.substr(hash + 1);
   RepositoryWish wish;
   wish.url = remote.substr(0, hash), wish.ref = fragment.substr(0, fragment.find(':')),
-  wish.dir = new_path("repository"), wish.keep_git_dir = keep_git_dir;
+  wish.dir = new_path("repository"), wish.keep_git_dir = keep_git_dir, wish.commit = std::move(commit);
   if (wish.url.starts_with("github.com/")) wish.url = "https://" + wish.url;
   CO_TRYV(make_dirs(wish.dir, 0755));
   const std::string dir = wish.dir, folder = fragment.find(':') == std::string::npos

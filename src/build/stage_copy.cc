@@ -153,18 +153,24 @@ Task<Result<>> StageRun::copy(const Instruction& in) {
     CO_TRY(identity, co_await source_of(from));
     wish.trees.push_back({"", {}, true});  // mounted when it is needed
   }
-  bool urls = false;
+  bool sums = false;  // whether anything has one
   for (auto& source : wish.sources) {
     if (in.word != Word::kAdd) break;
     if (is_repository(source.pattern)) {
+      sums = true;
+      CO_TRY(std::string commit, expand_word(in.flag("checksum"), build_.file_.escape, variables()));
+      if (!commit.empty() &&
+          (commit.size() < 7 || commit.find_first_not_of("0123456789abcdef") != std::string::npos))
+        co_return fail(Code::kInvalid,
+                       "invalid checksum \"" + commit.substr(0, 100) + "\": a git commit is wanted");
       CO_TRY(const std::string dir,
-             co_await build_.check_out(source.pattern, in.flag("keep-git-dir") == "true"));
+             co_await build_.check_out(source.pattern, in.flag("keep-git-dir") == "true", std::move(commit)));
       wish.trees.push_back({dir, {}});
       source = {wish.trees.size() - 1, "/", false};
       continue;
     }
     if (!is_url(source.pattern)) continue;
-    urls = true;
+    sums = true;
     CO_TRYV(co_await download(in, source.pattern, wish));
     source.tree = wish.trees.size() - 1, source.pattern = list_dir(wish.trees.back().root).at(0);
     for (const char c : std::exchange(source.pattern, "")) {  // it is a name, no pattern
@@ -173,8 +179,8 @@ Task<Result<>> StageRun::copy(const Instruction& in) {
     }
   }
   if (wish.trees.size() > 1) identity.clear();
-  if (!in.flag("checksum").empty() && !urls)
-    co_return fail(Code::kInvalid, "checksum is only supported for HTTP(S) sources");
+  if (!in.flag("checksum").empty() && !sums)
+    co_return fail(Code::kInvalid, "checksum is only supported for HTTP(S) and git sources");
   const std::string image = from.empty() ? "" : identity;
   auto done = co_await copy_with(in, wish, image, identity);
   if (!image.empty() && !wish.trees[0].root.empty())

@@ -22,6 +22,29 @@ static Result<size_t> find_target(const Dockerfile& file, const std::string& tar
   return fail(Code::kInvalid, "failed to reach build target " + target.substr(0, 128) + " in Dockerfile");
 }
 
+// What a step takes files from: names or numbers of stages, images; "" is the context.
+static Result<std::vector<std::string>> sources_of(const Instruction& step) {
+  std::vector<std::string> out;
+  if (step.word == Word::kCopy) {
+    out.push_back(step.flag("from"));
+    if (out.back().contains('$'))
+      return fail(Code::kInvalid,
+                  "variable expansion is not supported for --from, define a new stage with FROM using ARG "
+                  "from global scope as a workaround");
+  }
+  if (step.word != Word::kRun) return out;
+  for (const auto& [flag, value] : step.flags) {
+    if (flag != "mount") continue;
+    auto mount = parse_run_mount(value);
+    if (!mount && value.contains('$')) continue;  // it may be right when it is expanded
+    if (!mount) return fail(mount.error());
+    if (mount->from.contains('$'))
+      return fail(Code::kInvalid, "'from' doesn't support variable expansion, define alias stage instead");
+    out.push_back(mount->from);
+  }
+  return out;
+}
+
 static void need(StagePlan& plan, std::optional<size_t> stage) {
   if (stage && std::ranges::find(plan.needs, *stage) == plan.needs.end()) plan.needs.push_back(*stage);
 }
@@ -49,12 +72,17 @@ Result<BuildPlan> plan_build(const Dockerfile& file, const std::string& target, 
     for (size_t i = at; i-- > 0 && !plan.base_stage;)  // by name alone: "FROM 0" is an image
       if (!file.stages[i].name.empty() && file.stages[i].name == lower(plan.base)) plan.base_stage = i;
     need(plan, plan.base_stage);
-    for (const auto& step : stage.steps) {
-      if (step.word == Word::kCopy) need(plan, stage_named(file, step.flag("from"), at));
-      if (step.word != Word::kRun) continue;
-      for (const auto& [flag, value] : step.flags)
-        if (const auto mount = parse_run_mount(value); flag == "mount" && mount)
-          need(plan, stage_named(file, mount->from, at));
+    std::vector<Instruction> steps = stage.steps;
+    for (const auto& step :
+         plan.base_stage ? file.stages[*plan.base_stage].steps : std::vector<Instruction>{})
+      if (step.word == Word::kOnbuild) {
+        TRY(Instruction trigger, parse_instruction({step.line, step.rest, step.heredocs}, file.escape, name));
+        steps.push_back(std::move(trigger));
+      }
+    for (const auto& step : steps) {
+      auto sources = sources_of(step);
+      if (!sources) return fail(wrap(std::string(name) + ":" + std::to_string(step.line), sources.error()));
+      for (const auto& source : *sources) need(plan, stage_named(file, source, at));
     }
     open.insert(open.end(), plan.needs.begin(), plan.needs.end());
   }

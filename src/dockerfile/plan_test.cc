@@ -45,6 +45,26 @@ TEST_CASE("a stage's name is an image's outside of what comes before it") {
   CHECK(plan("FROM $NOT\n").error().message == "Dockerfile:1: base name ($NOT) should not be blank");
 }
 
+TEST_CASE("what a stage's ONBUILD copies from is built for those that begin with it") {
+  const auto p = plan(
+      "FROM b AS src\nRUN a\nFROM b AS base\nONBUILD COPY --from=src /x /\nFROM base AS mid\nFROM scratch\n"
+      "COPY --from=mid /x /\n");
+  REQUIRE(p.has_value());
+  CHECK(p->stages[2].needs == std::vector<size_t>{1, 0});
+}
+
+TEST_CASE("where files come from is said without variables, and mounts are read before anything is built") {
+  CHECK(
+      plan("FROM b\nCOPY --from=$V /x /\n").error().message ==
+      "Dockerfile:2: variable expansion is not supported for --from, define a new stage with FROM using ARG "
+      "from global scope as a workaround");
+  CHECK(plan("FROM b\nRUN --mount=from=$V,target=/m d\n").error().message ==
+        "Dockerfile:2: 'from' doesn't support variable expansion, define alias stage instead");
+  CHECK(plan("FROM b\nRUN --mount=typ=tmpfs d\n").error().message ==
+        "Dockerfile:2: unexpected key 'typ' in 'typ=tmpfs'");
+  CHECK(plan("FROM b\nRUN --mount=target=$V d\n").has_value());
+}
+
 TEST_CASE("RUN --mount") {
   const auto bind = parse_run_mount("target=/src,from=base,source=/a");
   REQUIRE(bind.has_value());

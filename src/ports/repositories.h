@@ -9,6 +9,7 @@ namespace panal {
 
 struct RepositoryWish {
   std::string url, ref;  // ref: a branch, a tag or a commit; "" for what the repository calls HEAD
+  std::string commit;    // what it must be, or how its name begins; "": any
   std::string dir;       // an empty folder for the files
   bool keep_git_dir = false;
 };

@@ -6,7 +6,7 @@
 
 namespace panal {
 
-static Task<Result<>> git(AsioLoop& loop, std::string dir, std::vector<std::string> words) {
+static Task<Result<std::string>> git(AsioLoop& loop, std::string dir, std::vector<std::string> words) {
   std::vector<std::string> argv = {"env",
                                    "GIT_TERMINAL_PROMPT=0",
                                    "GIT_CONFIG_NOSYSTEM=1",
@@ -31,7 +31,7 @@ static Task<Result<>> git(AsioLoop& loop, std::string dir, std::vector<std::stri
     co_return fail(Code::kInvalid, "a git repository needs the program git on this machine");
   if (done.status != 0)
     co_return fail(Code::kInvalid, "git " + words[0] + ": " + std::string(trim(done.err)).substr(0, 1000));
-  co_return Result<>{};
+  co_return std::string(trim(done.out));
 }
 
 Task<Result<>> GitProgram::check_out(RepositoryWish wish) {
@@ -47,11 +47,16 @@ Task<Result<>> GitProgram::check_out(RepositoryWish wish) {
   if (!fetched && !wish.ref.empty()) {  // a commit that the server gives only with its history
     if (!co_await run({"fetch", "-q", "--no-tags", wish.url, "+refs/heads/*:refs/remotes/origin/*",
                        "+refs/tags/*:refs/tags/*"}))
-      co_return fetched;
-    what = ref, fetched = {};
+      co_return fail(fetched.error());
+    what = ref, fetched = "";
   }
   CO_TRYV(fetched);
   CO_TRYV(co_await run({"checkout", "-q", "--force", what}));
+  if (!wish.commit.empty()) {
+    CO_TRY(const std::string commit, co_await run({"rev-parse", "HEAD"}));
+    if (!commit.starts_with(wish.commit))
+      co_return fail(Code::kInvalid, "expected checksum to match " + wish.commit + ", got " + commit);
+  }
   if (exists(wish.dir + "/.gitmodules")) {
     CO_TRYV(co_await run({"remote", "add", "origin", wish.url}));
     CO_TRYV(co_await run({"submodule", "update", "-q", "--init", "--recursive", "--depth", "1"}));
