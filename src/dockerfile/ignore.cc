@@ -140,6 +140,9 @@ Result<> PathPatterns::add(std::string text) {
   const std::string cleaned = clean_path(rest);
   if (cleaned.empty()) return {};  // "." and "/" name the context itself
   out.parts = split(cleaned, '/');
+  if (out.parts.back() == "**" &&
+      std::ranges::any_of(out.parts, [](const auto& part) { return part != "**"; }))
+    out.parts.emplace_back("*");  // "a/**": all that is in it, not the folder
   if (out.parts.size() > kMostParts) return fail(Code::kInvalid, "too many patterns");
   size_t mixed = 0;  // each doubles what add_plain() makes of it
   for (const auto& part : out.parts)
