@@ -89,6 +89,10 @@ static int version_number(const std::string& text) {
   return major && minor && *minor < 1000 ? static_cast<int>(*major * 1000 + *minor) : 0;
 }
 
+int api_minor(const HttpRequest& request) {
+  return version_number(request.api_version.empty() ? kApiVersion : request.api_version) % 1000;
+}
+
 Task<void> Api::handle(HttpExchange& http) {
   const HttpRequest& request = http.request();
   log::debug("msg=\"calling\" method={} path=\"{}\" version={} remote={}", request.method, request.path,
@@ -111,7 +115,9 @@ Task<void> Api::handle(HttpExchange& http) {
   bool other_method = false;
   const Route* route = match(request.method, request.path, call.args, other_method);
   if (!route) {
-    if (other_method)
+    if (request.method == "OPTIONS")
+      co_await http.reply(200, "");
+    else if (other_method)
       co_await http.reply(405, error_json("method not allowed"));
     else
       co_await http.reply(404, error_json("page not found"));

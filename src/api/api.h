@@ -56,6 +56,8 @@ struct ApiParts {
 };
 
 constexpr const char* kApiVersion = "1.51";
+/// The 41 of "v1.41" in the request's path; without one, the newest.
+int api_minor(const HttpRequest& request);
 constexpr const char* kMinApiVersion = "1.24";
 constexpr size_t kMaxJsonBody = 4 << 20;
 

@@ -8,6 +8,12 @@ namespace panal {
 /// The body as a JSON object; an empty body is {}.
 Task<Result<Json>> read_json(Call& call);
 
+struct TerminalSize {
+  int rows = 0, columns = 0;
+};
+/// Of a resize: the parameters h and w.
+Result<TerminalSize> terminal_size(const HttpRequest& request);
+
 /// What docker build keeps, for GET /system/df.
 Task<Json> build_cache_usages(ApiParts& p);
 

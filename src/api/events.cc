@@ -62,14 +62,14 @@ static Task<Result<>> events(Api& api, Call& call) {
     if (text.empty()) continue;
     CO_TRY(*into, parse_moment(text, now));
   }
-  uint64_t at = since ? p.events.oldest() : p.events.next();
+  uint64_t at = since || until ? p.events.oldest() : p.events.next();
   if (since && until && *since > *until)
     co_return fail(Code::kInvalid, "`since` time (" + call.request().param("since") +
                                        ") cannot be after `until` time (" + call.request().param("until") +
                                        ")");
   const Events::Listening listening(p.events);
-  CO_TRYV(co_await call.http.begin(200, "application/json"));
   call.http.on_close([&p] { p.events.changed().notify(p.loop); });
+  CO_TRYV(co_await call.http.begin(200, "application/json"));
   while (!call.http.closed()) {
     if (at < p.events.oldest())
       co_return fail(Code::kCancelled,

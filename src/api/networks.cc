@@ -87,7 +87,9 @@ static Task<Result<>> list(Api& api, Call& call) {
 static Result<Network> find(ApiParts& p, const std::string& name, const std::string& scope) {
   const auto all = everything(p);
   for (const auto& n : all)
-    if ((n.id == name || n.name == name) && (scope.empty() || n.scope == scope)) return n;
+    if (n.id == name && (scope.empty() || n.scope == scope)) return n;
+  for (const auto& n : all)
+    if (n.name == name && (scope.empty() || n.scope == scope)) return n;
   for (const auto& n : all)
     if (n.id.starts_with(name) && (scope.empty() || n.scope == scope)) return n;
   return fail(Code::kNotFound, "network " + name + " not found");
@@ -188,7 +190,8 @@ static Task<Result<>> prune(Api& api, Call& call) {
 }
 
 void add_network_routes(Api& api) {
-  api.route("GET", "/networks", [&api](Call& c) { return list(api, c); });
+  for (const char* path : {"/networks", "/networks/"})
+    api.route("GET", path, [&api](Call& c) { return list(api, c); });
   api.route("POST", "/networks/create", [&api](Call& c) { return create(api, c); });
   api.route("POST", "/networks/prune", [&api](Call& c) { return prune(api, c); });
   api.route("POST", "/networks/{}/connect", [&api](Call& c) { return connect(api, c); });

@@ -158,6 +158,10 @@ static Task<Result<>> info(Api& api, Call& call) {
     if (c.name != "conmon")
       out[c.name == "tini" ? "InitCommit" : "RuncCommit"] =
           JsonObject{{"ID", c.commit.empty() ? c.version : c.commit}};
+  if (api_minor(call.request()) < 49)
+    for (const char* name : {"ContainerdCommit", "RuncCommit", "InitCommit"})
+      if (Json* commit = out.if_contains(name)) commit->get_object()["Expected"] = commit->get_object()["ID"];
+  if (api_minor(call.request()) < 50) out["BridgeNfIptables"] = false, out["BridgeNfIp6tables"] = false;
   if (!f.address_pools.empty()) {
     JsonArray pools;
     for (const auto& [base, size] : f.address_pools)

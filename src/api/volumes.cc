@@ -72,9 +72,7 @@ static Task<Result<>> remove(Api& api, Call& call) {
 static Task<Result<>> prune(Api& api, Call& call) {
   ApiParts& p = api.parts();
   CO_TRY(const Filters f, Filters::parse(call.request(), {"all", "label", "label!"}));
-  const std::string version = call.request().api_version;
-  const bool old = !version.empty() && parse_int(version.substr(version.find('.') + 1)).value_or(99) <
-                                           42;  // those knew no "all" and removed all
+  const bool old = api_minor(call.request()) < 42;  // those knew no "all" and removed all
   const bool all = f.has("all") ? f.get("all")[0] == "true" || f.get("all")[0] == "1" : old;
   std::vector<Volume> victims;
   for (const auto& [name, v] : p.volumes.all())

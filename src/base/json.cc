@@ -9,6 +9,8 @@ Result<Json> parse_json(std::string_view text) {
   options.max_depth = 64;
   boost::system::error_code error;
   Json value = boost::json::parse(boost::json::string_view(text.data(), text.size()), error, {}, options);
+  if (error == boost::json::error::extra_data)
+    return fail(Code::kInvalid, "invalid JSON: unexpected content after JSON");
   if (error) return fail(Code::kInvalid, "invalid JSON: " + error.message());
   return value;
 }

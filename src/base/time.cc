@@ -115,8 +115,27 @@ std::optional<Duration> parse_duration(std::string_view text) {
   return Duration(static_cast<int64_t>(negative ? -total : total));
 }
 
+// "2026-11-22", "2026-11-22T10", "2026-11-22T10:30", each also with a zone; without one it is this machine's.
+static std::optional<WallTime> parse_partial_date(std::string_view text) {
+  if (text.size() < 10 || text.size() > 40 || text[4] != '-' || text[7] != '-') return std::nullopt;
+  const size_t zone_at = text.find_first_of("Z+-", 10);
+  std::string time(text.substr(0, zone_at));
+  static constexpr std::string_view kRest = "T00:00:00";
+  if (time.size() != 10 && time.size() != 13 && time.size() != 16 && time.size() != 19) return std::nullopt;
+  time += kRest.substr(time.size() - 10);
+  if (zone_at != std::string_view::npos) return parse_rfc3339(time + std::string(text.substr(zone_at)));
+  const auto utc = parse_rfc3339(time + "Z");
+  if (!utc) return std::nullopt;
+  const time_t seconds = utc->time_since_epoch() / 1s;
+  tm local{};
+  ::gmtime_r(&seconds, &local);
+  local.tm_isdst = -1;
+  return WallTime(std::chrono::seconds(::mktime(&local)));
+}
+
 std::optional<WallTime> parse_timestamp(std::string_view text, WallTime now) {
   if (auto time = parse_rfc3339(text)) return time;
+  if (auto time = parse_partial_date(text)) return time;
   const size_t dot = text.find('.');
   int64_t seconds = 0;
   const std::string_view whole = text.substr(0, dot);

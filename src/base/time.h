@@ -26,7 +26,8 @@ std::string rfc3339(WallTime time);
 std::string rfc3339_nano(WallTime time);
 /// RFC 3339 with any number of fraction digits and Z or an offset.
 std::optional<WallTime> parse_rfc3339(std::string_view text);
-/// A Docker "since/until" value: seconds[.fraction] since the epoch, RFC 3339, or a Go duration before `now`.
+/// A Docker "since/until" value: seconds[.fraction] since the epoch, RFC 3339 or only the beginning of it
+/// ("2026-11-22", "2026-11-22T10:30Z"; without a zone in this machine's), or a Go duration before `now`.
 std::optional<WallTime> parse_timestamp(std::string_view text, WallTime now);
 /// "About a minute", "2 hours": as docker's units.HumanDuration.
 std::string human_duration(Duration d);

@@ -43,6 +43,13 @@ TEST_CASE("since and until") {
   CHECK(parse_timestamp("1700000000.5", now) == WallTime(1'700'000'000s + 500ms));
   CHECK(parse_timestamp("10m", now) == now - 10min);
   CHECK(parse_timestamp("2026-11-20T16:00:00Z", now) == now - 1h);
+  CHECK(parse_timestamp("2026-11-20T16Z", now) == now - 1h);
+  CHECK(parse_timestamp("2026-11-20T16:30+00:00", now) == now - 30min);
+  CHECK(parse_timestamp("2026-11-20Z", now) == now - 17h);
+  CHECK(parse_timestamp("2026-11-20", now).has_value());
+  CHECK(parse_timestamp("2026-11-20T16:00:00", now).has_value());
+  CHECK(!parse_timestamp("2026-11-2", now));
+  CHECK(!parse_timestamp("2026-11-20T1", now));
   CHECK(!parse_timestamp("yesterday", now));
   CHECK(!parse_timestamp("", now));
   CHECK(!parse_timestamp("1.x", now));

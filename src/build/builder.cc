@@ -206,7 +206,7 @@ Task<void> Build::run_stage(size_t at, Transcript& transcript) {
   }
   result.ended = true;
   stage_ended_.notify(parts_.loop);
-  transcript.end(at);
+  transcript.end(at, failure_ ? "" : result.image_id);
 }
 
 Task<Result<std::string>> Build::run(Transcript& transcript) {

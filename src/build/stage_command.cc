@@ -151,12 +151,11 @@ Task<Result<>> StageRun::run_command(const Instruction& in) {
     words.push_back(script_of(in));
   std::vector<std::string> given;  // build arguments that count
   for (const auto& [name, value] : args_) {
-    if (value && !env_value(draft_.config.env, name) && !is_proxy_arg(name))
-      given.push_back(name + "=" + *value);
+    if (value && !env_value(draft_.config.env, name)) given.push_back(name + "=" + *value);
   }
   config.env = given;
   for (const auto& [name, value] : build_.request_.args)
-    if (value && is_proxy_arg(name)) config.env.push_back(name + "=" + *value);
+    if (value && is_proxy_arg(name) && !args_.contains(name)) config.env.push_back(name + "=" + *value);
   const std::string shown = join(words, " ");
   const std::string created_by =
       (given.empty() ? "" : "|" + std::to_string(given.size()) + " " + join(given, " ") + " ") + shown;

@@ -110,8 +110,9 @@ Task<Result<std::string>> StageRun::source_of(const std::string& from) {
       co_return fail(Code::kInvalid, "stage " + from + " is not built: only an ONBUILD trigger names it");
     co_return other.image_id;
   }
-  CO_TRY(const std::string id, co_await build_.image_named(from, build_.request_.platform, report()));
-  pins_.push_back(std::make_unique<Images::Pin>(parts_.images, std::vector<std::string>{id}));
+  auto id = co_await build_.image_named(from, build_.request_.platform, report());
+  if (!id) co_return fail(wrap("invalid from flag value " + from, id.error()));
+  pins_.push_back(std::make_unique<Images::Pin>(parts_.images, std::vector<std::string>{*id}));
   co_return id;
 }
 

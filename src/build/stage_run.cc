@@ -32,12 +32,15 @@ Result<std::string> history_text(const Instruction& in, const ImageDraft& draft,
       return out + " " + history_list(draft.config.entrypoint.value_or(std::vector<std::string>{}));
     case Word::kShell:
       return out + " " + history_list(draft.config.shell);
-    case Word::kExpose:
+    case Word::kExpose: {
+      std::set<std::string> all;  // their order is no difference
       for (const auto& word : in.args) {
         TRY(const auto ports, expand_words(word, escape, variables));
-        for (const auto& port : ports) out += " " + port;
+        all.insert(ports.begin(), ports.end());
       }
+      for (const auto& port : all) out += " " + port;
       return out;
+    }
     case Word::kVolume: {
       std::vector<std::string> paths;
       for (const auto& word : in.args) {

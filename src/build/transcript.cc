@@ -27,7 +27,9 @@ void Transcript::report(size_t part, const ProgressLine& line) {
   if (part == current_) changed_.notify(loop_);
 }
 
-void Transcript::end(size_t part) {
+void Transcript::end(size_t part, const std::string& image_id) {
+  if (!image_id.empty())
+    parts_.at(part).pending += dump(JsonObject{{"aux", JsonObject{{"ID", image_id}}}}) + "\r\n";
   parts_.at(part).ended = true;
   changed_.notify(loop_);
 }

@@ -17,7 +17,8 @@ class Transcript {
   Task<void> say(size_t part, std::string text);
   /// A pull's progress.
   void report(size_t part, const ProgressLine& line);
-  void end(size_t part);
+  /// The part ends with this image ("": with none), which is told quietly, too.
+  void end(size_t part, const std::string& image_id = {});
   /// What comes next; empty when all parts have ended.
   Task<std::string> next();
   /// Nobody listens any more: nothing waits.

@@ -74,7 +74,8 @@ Result<> apply_instruction(ImageDraft& d, const Instruction& in, char escape, co
   };
   switch (in.word) {
     case Word::kCmd:
-      d.config.cmd = in.rest.empty() ? std::vector<std::string>{} : command();
+      d.config.cmd = command();
+      if (in.rest.empty() || d.config.cmd->empty()) d.config.cmd = std::nullopt;
       d.command_set = true;
       return {};
     case Word::kEntrypoint:

@@ -120,7 +120,7 @@ TEST_CASE("errors name file and line") {
   CHECK(error_of("FROM a b") == "Dockerfile:1: FROM requires either one or three arguments");
   CHECK(error_of("RUN x\nFROM a") == "Dockerfile:1: no build stage in current context");
   CHECK(error_of("ARG x") == "Dockerfile: no build stage in current context");
-  CHECK(error_of("# nothing\n") == "the Dockerfile (Dockerfile) cannot be empty");
+  CHECK(error_of("# nothing\n") == "file with no instructions");
   CHECK(error_of("FROM a AS 1x") ==
         "Dockerfile:1: invalid name for build stage: \"1x\", name can't start with a number or contain "
         "symbols");

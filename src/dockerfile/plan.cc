@@ -19,7 +19,7 @@ std::optional<size_t> stage_named(const Dockerfile& file, const std::string& nam
 static Result<size_t> find_target(const Dockerfile& file, const std::string& target) {
   if (target.empty()) return file.stages.size() - 1;
   if (const auto found = stage_named(file, target, file.stages.size())) return *found;
-  return fail(Code::kInvalid, "failed to reach build target " + target.substr(0, 128) + " in Dockerfile");
+  return fail(Code::kInvalid, "target stage \"" + target.substr(0, 128) + "\" could not be found");
 }
 
 // What a step takes files from: names or numbers of stages, images; "" is the context.

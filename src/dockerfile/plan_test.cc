@@ -34,7 +34,7 @@ TEST_CASE("only the stages that the target needs are built, and counted") {
   REQUIRE(p.has_value());
   CHECK((p->target == 2 && p->steps == 5 && !p->stages[3].wanted));
   CHECK(plan(text, "1")->target == 1);
-  CHECK(plan(text, "nothere").error().message == "failed to reach build target nothere in Dockerfile");
+  CHECK(plan(text, "nothere").error().message == "target stage \"nothere\" could not be found");
 }
 
 TEST_CASE("a stage's name is an image's outside of what comes before it") {

@@ -177,6 +177,7 @@ Result<DockerfileSource> read_dockerfile(std::string_view text, std::string_view
     }
     if (!trim(line.text).empty()) out.lines.push_back(std::move(line));
   }
+  if (out.lines.empty() && !trim(text).empty()) return fail(Code::kInvalid, "file with no instructions");
   if (out.lines.empty())
     return fail(Code::kInvalid, "the Dockerfile (" + std::string(name) + ") cannot be empty");
   return out;

@@ -16,10 +16,10 @@ static constexpr std::array<const char*, 14> kDefaultCapabilities = {
     "CAP_MKNOD",   "CAP_NET_RAW",      "CAP_SETGID",           "CAP_SETUID",
     "CAP_SETFCAP", "CAP_SETPCAP",      "CAP_NET_BIND_SERVICE", "CAP_SYS_CHROOT",
     "CAP_KILL",    "CAP_AUDIT_WRITE"};
-static constexpr std::array<const char*, 11> kMaskedPaths = {
+static constexpr std::array<const char*, 12> kMaskedPaths = {
     "/proc/asound",      "/proc/acpi",          "/proc/interrupts", "/proc/kcore",
     "/proc/keys",        "/proc/latency_stats", "/proc/timer_list", "/proc/timer_stats",
-    "/proc/sched_debug", "/proc/scsi",          "/sys/firmware"};
+    "/proc/sched_debug", "/proc/scsi",          "/sys/firmware",    "/sys/devices/virtual/powercap"};
 static constexpr std::array<const char*, 5> kReadonlyPaths = {"/proc/bus", "/proc/fs", "/proc/irq",
                                                               "/proc/sys", "/proc/sysrq-trigger"};
 
@@ -28,6 +28,9 @@ static std::string cap_name(const std::string& name) {
   for (const char c : name) upper += static_cast<char>(c >= 'a' && c <= 'z' ? c - 32 : c);
   return upper.starts_with("CAP_") || upper == "ALL" ? upper : "CAP_" + upper;
 }
+
+std::vector<std::string> default_masked_paths() { return {kMaskedPaths.begin(), kMaskedPaths.end()}; }
+std::vector<std::string> default_readonly_paths() { return {kReadonlyPaths.begin(), kReadonlyPaths.end()}; }
 
 bool known_capability(const std::string& name) {
   static constexpr std::array<std::string_view, 42> kAll = {"ALL",
@@ -111,10 +114,10 @@ void set_env(std::vector<std::string>& env, const std::string& entry, bool repla
 }
 
 std::vector<std::string> process_env(const Container& c, const ResolvedUser& user,
-                                     const std::vector<std::string>& link_env) {
+                                     const std::vector<std::string>& link_env, bool tty) {
   std::vector<std::string> env = {"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
                                   "HOSTNAME=" + c.hostname};
-  if (c.config.tty) env.push_back("TERM=xterm");
+  if (tty) env.push_back("TERM=xterm");
   env.insert(env.end(), link_env.begin(), link_env.end());
   for (const auto& e : c.config.env)
     if (e.find('=') != std::string::npos) set_env(env, e, true);
@@ -309,7 +312,7 @@ std::string oci_config(const Container& c, const OciInputs& in) {
         JsonObject{{"height", c.host.console_size[0]}, {"width", c.host.console_size[1]}};
   process["user"] = user_json(in.user);
   process["args"] = strings(args);
-  process["env"] = strings(process_env(c, in.user, in.link_env));
+  process["env"] = strings(process_env(c, in.user, in.link_env, c.config.tty));
   process["cwd"] = c.config.working_dir.empty() ? "/" : c.config.working_dir;
   process["capabilities"] = capabilities_json(caps, in.user.uid == 0);
   process["noNewPrivileges"] = no_new_privileges(c.host.security_opt);
@@ -362,8 +365,7 @@ std::string oci_process(const Container& c, const ExecConfig& exec, const Resolv
                         const std::vector<std::string>& held, int rows, int columns,
                         const std::vector<std::string>& link_env) {
   JsonObject process;
-  std::vector<std::string> env = process_env(c, user, link_env);
-  if (exec.tty) set_env(env, "TERM=xterm", false);
+  std::vector<std::string> env = process_env(c, user, link_env, exec.tty);
   for (const auto& e : exec.env) {
     if (e.find('=') != std::string::npos)
       set_env(env, e, true);

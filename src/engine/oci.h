@@ -41,6 +41,10 @@ struct OciInputs {
       sources;  // destination of a mount -> what is bound there instead of its own source
 };
 
+/// What a container does not see, and what it cannot write, unless it says otherwise.
+std::vector<std::string> default_masked_paths();
+std::vector<std::string> default_readonly_paths();
+
 /// Puts "NAME=value" in the place of the entry of that name, or at the end; without `replace` an entry that
 /// is there stays.
 void set_env(std::vector<std::string>& env, const std::string& entry, bool replace);
@@ -49,7 +53,7 @@ std::optional<std::string> env_value(const std::vector<std::string>& env, const 
 /// Environment: PATH, HOSTNAME, TERM (tty), HOME come first as in Docker, then image and user values (already
 /// merged).
 std::vector<std::string> process_env(const Container& c, const ResolvedUser& user,
-                                     const std::vector<std::string>& link_env = {});
+                                     const std::vector<std::string>& link_env = {}, bool tty = false);
 bool known_capability(const std::string& name);
 std::vector<std::string> capability_set(const HostConfig& host, const std::vector<std::string>& held);
 std::string oci_config(const Container& c, const OciInputs& in);

@@ -47,9 +47,8 @@ TEST_CASE("environment: Docker's first, then the image's and the user's") {
   u.home = "/home/u";
   CHECK(process_env(c, u) == Words{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
                                    "HOSTNAME=host", "HOME=/home/u"});
-  c.config.tty = true,
   c.config.env = {"PATH=/bin", "A=1", "A=2", "EMPTY=", "NOVALUE", "AB=3", "HOME=/x", "TERM=vt100"};
-  CHECK(process_env(c, u) ==
+  CHECK(process_env(c, u, {}, true) ==
         Words{"PATH=/bin", "HOSTNAME=host", "TERM=vt100", "A=2", "EMPTY=", "AB=3", "HOME=/x"});
 }
 

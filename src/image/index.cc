@@ -51,9 +51,12 @@ Result<ImagePlatform> parse_platform(std::string_view text) {
           return !((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
                    c == '-' || c == '.');
         }))
-      return invalid();
+      return fail(Code::kInvalid, "\"" + part.substr(0, 64) + "\" is an invalid " +
+                                      (&part == parts.data() ? "OS " : "") + "component of \"" +
+                                      std::string(text.substr(0, 256)) + "\": invalid argument");
   if (parts.size() > 3) return invalid();
   if (parts.size() > 1) return normal_platform({parts[0], parts[1], parts.size() > 2 ? parts[2] : ""});
+  if (lower(parts[0]) == "macos") return normal_platform({"darwin", host.architecture, host.variant});
   for (const char* os : {"linux", "windows", "darwin", "freebsd"})
     if (lower(parts[0]) == os) return normal_platform({os, host.architecture, host.variant});
   const ImagePlatform named = normal_platform({host.os, parts[0], ""});

@@ -105,9 +105,13 @@ class Runtime {
   virtual Result<> signal(int pid, int signal) = 0;
   virtual Task<Result<>> pause(const std::string& id) = 0;
   virtual Task<Result<>> resume(const std::string& id) = 0;
-  /// New limits (OCI "resources") for a running container.
-  virtual Task<Result<>> update(const std::string& id, const std::string& bundle,
-                                std::string resources_json) = 0;
+  struct Update {
+    std::string id, bundle, cgroup;
+    std::string resources_json;                        // OCI "resources"
+    bool no_pids_limit = false, no_cpu_quota = false;  // what the runtime has no word for
+  };
+  /// New limits for a running container.
+  virtual Task<Result<>> update(Update update) = 0;
   /// Removes what the runtime keeps of a stopped container (kills it first if it must).
   virtual Task<Result<>> remove(const std::string& id) = 0;
   /// Waits for creations that a daemon's death left to themselves: afterwards remove() finds all of what they

@@ -84,7 +84,8 @@ class HttpExchange {
   /// True once any part of a response has been sent.
   virtual bool started() const = 0;
   /// Calls `fn` once when the peer hangs up before the handler is done; for streams that must end with their
-  /// reader. The body must have been read. The connection is closed after such an exchange.
+  /// reader. The body must have been read, the answer not begun:
+  /// its head says that the connection is closed after such an exchange.
   virtual void on_close(std::function<void()> fn) = 0;
   virtual bool closed() const = 0;
 };

@@ -20,6 +20,7 @@
 #include "base/in_root.h"
 #include "base/json.h"
 #include "base/text.h"
+#include "dockerfile/ignore.h"
 #include "unpack/archive_reader.h"
 #include "unpack/content.h"
 #include "unpack/paths.h"
@@ -204,7 +205,8 @@ Result<> Placer::make(archive* reader, archive_entry* entry, const Place& at) {
 Result<> Placer::entry(archive* reader, archive_entry* entry) {
   const char* name = archive_entry_pathname(entry);
   if (!name) return fail(Code::kInvalid, "archive/tar: invalid tar header");
-  const auto path = inside_path(name);
+  // Nothing is above the root: "../a" is "a".
+  const auto path = shown_ == "/" ? std::optional(clean_path(name)) : inside_path(name);
   if (!path) return fail(Code::kInvalid, quoted(name) + " is outside of " + quoted(shown_));
   if (path->empty()) return {};  // the folder itself stays as it is
   TRY(const Place at, place(*path));

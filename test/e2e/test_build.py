@@ -292,7 +292,7 @@ class StageTest(BuildCase):
         self.assertEqual(self.run_built("cat", "/stage").line, "final")
         self.build(None, "--target", "base").check()
         self.assertEqual(self.run_built("cat", "/stage").line, "base")
-        self.assertFails(self.build(None, "--target", "nothere"), "failed to reach build target nothere in Dockerfile")
+        self.assertFails(self.build(None, "--target", "nothere"), 'target stage "nothere" could not be found')
 
     def test_stages_run_side_by_side(self):
         """Each waits for what only the other does, by way of a cache that both share: one after the other they would never end."""

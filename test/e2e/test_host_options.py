@@ -180,7 +180,7 @@ class MountTest(HostOptionsCase):
         self.assertIn("Read-only file system", result.err)
         self.assertEqual(self.sh("--volumes-from", "source", "-v", "other:/named", "ls /named | wc -l"), "0\n")
         response = self.host.api("POST", "/containers/create", {"Image": "alpine", "HostConfig": {"VolumesFrom": ["nosuch"]}})
-        self.assertEqual((response.status, response.message), (404, "No such container: nosuch"))
+        self.assertEqual((response.status, response.message), (400, "No such container: nosuch"))
         self.assertFails(self.docker("run", "--rm", "--volumes-from", "source:odd", "alpine", "true"), "invalid mode: odd", code=125)
 
     def test_folder_inside_a_volume(self):

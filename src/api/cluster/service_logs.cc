@@ -90,13 +90,13 @@ static Task<Result<>> stream_logs(Api& api, Call& call, std::function<Sources(co
   ApiParts& p = api.parts();
   std::list<TaskSource> known;
   CO_TRY(const LogQuery q, parse_log_query(call.request(), p.loop.wall_now()));
-  CO_TRYV(co_await call.http.begin(
-      200, tty ? "application/vnd.docker.raw-stream" : "application/vnd.docker.multiplexed-stream"));
   std::vector<RpcStream*> open;
   call.http.on_close([&open, &p] {
     for (auto* s : open) s->cancel();
     if (const ManagerPtr m = p.swarm->manager()) m->changed().notify(p.loop);
   });
+  CO_TRYV(co_await call.http.begin(
+      200, tty ? "application/vnd.docker.raw-stream" : "application/vnd.docker.multiplexed-stream"));
   const auto send = [&](const LogRecord& r, const TaskSource& s) -> Task<Result<>> {
     const std::string text = line_text(q, r, s);
     co_return tty ? co_await call.http.write(text) : co_await call.http.write(stream_frame(r.stream, text));

@@ -5,6 +5,7 @@
 #include "api/body.h"
 #include "api/containers/view.h"
 #include "base/text.h"
+#include "image/index.h"
 #include "model/container_json.h"
 
 namespace panal {
@@ -58,16 +59,31 @@ static Task<Result<>> create(Api& api, Call& call) {
   CO_TRY(Json body, co_await read_json(call));
   accept_string_commands(body);
   CO_TRY(auto wish, from_json<CreateBody>(body));
-  if (!platform.empty() && platform.find(p.facts.architecture) == std::string::npos)
-    co_return fail(Code::kNotFound, "image with reference " + wish.config.image +
-                                        " was found but does not provide the specified platform (" +
-                                        platform + ")");
+  if (std::ranges::all_of(body.get_object(), [](const auto& field) {
+        return field.key() == "HostConfig" || field.key() == "NetworkingConfig";
+      }))
+    co_return fail(Code::kInvalid, "config cannot be empty in order to create a container");
+  if (!platform.empty()) {
+    CO_TRY(const auto wanted, parse_platform(platform));
+    if (const auto image = p.images.find(wish.config.image);
+        image && !platform_fits({(*image)->os, (*image)->architecture, (*image)->variant}, wanted))
+      co_return fail(Code::kNotFound, "image with reference " + wish.config.image +
+                                          " was found but does not provide the specified platform (" +
+                                          platform + ")");
+  }
   std::map<std::string, Endpoint> endpoints;
   for (auto& [name, e] : wish.networking.endpoints) endpoints[name] = e.value_or(Endpoint{});
   if (endpoints.contains("default") && wish.host.network_mode != "default" && wish.host.network_mode != "") {
     endpoints[wish.host.network_mode] = endpoints["default"];
     endpoints.erase("default");
   }
+  const int minor = api_minor(call.request());
+  if (minor < 44 && endpoints.size() > 1) {
+    std::string names;
+    for (const auto& [name, e] : endpoints) names += (names.empty() ? "" : ", ") + name;
+    co_return fail(Code::kInvalid, "Container cannot be created with multiple network endpoints: " + names);
+  }
+  if (minor < 40 && wish.host.ipc_mode.empty()) wish.host.ipc_mode = "shareable";  // what it was then
   p.containers.runtime().expect_start();
   CO_TRY(const auto made, co_await p.containers.create(call.request().param("name"), std::move(wish.config),
                                                        std::move(wish.host), std::move(endpoints)));
@@ -136,8 +152,12 @@ static bool port_fits(const Filters& f, const Container& c) {
 
 static bool listed(ApiParts& p, const Filters& f, const Container& c) {
   const auto ancestor = [&](const std::string& v) {
-    auto image = p.images.find(v);
-    return image ? (*image)->id == c.image_id : c.image_ref == v;
+    const auto image = p.images.find(v);
+    if (!image) return c.image_ref == v;
+    for (auto it = p.images.all().find(c.image_id); it != p.images.all().end();
+         it = p.images.all().find(it->second.parent))
+      if (it->first == (*image)->id) return true;
+    return (*image)->id == c.image_id;
   };
   return f.any("id", [&](const std::string& v) { return c.id.starts_with(v); }) &&
          f.any("name",
@@ -166,8 +186,9 @@ static bool listed(ApiParts& p, const Filters& f, const Container& c) {
                }) &&
          f.any("volume",
                [&](const std::string& v) {
-                 return std::ranges::any_of(c.mounts,
-                                            [&](const auto& m) { return m.name == v || m.destination == v; });
+                 return std::ranges::any_of(c.mounts, [&](const auto& m) {
+                   return m.name == v || m.destination == v || (m.type == "bind" && m.source == v);
+                 });
                }) &&
          f.any("ancestor", ancestor) && f.labels("label", c.config.labels) && port_fits(f, c);
 }
@@ -203,6 +224,7 @@ static Task<Result<>> list(Api& api, Call& call) {
   JsonArray out;
   for (const auto& live : found) {
     Json summary = container_summary(p, live->c);
+    if (api_minor(call.request()) < 46) summary.get_object()["HostConfig"].get_object().erase("Annotations");
     if (call.request().flag("size")) co_await add_sizes(p, live, summary);
     out.push_back(std::move(summary));
   }
@@ -274,9 +296,10 @@ void fields(A& a, UpdateWish& w) {
 }
 
 static Task<Result<>> update(Api& api, Call& call) {
-  CO_TRY(const LivePtr live, api.parts().containers.find(call.arg()));
   CO_TRY(const Json body, co_await read_json(call));
   CO_TRY(auto wish, from_json<UpdateWish>(body));
+  CO_TRY(const LivePtr live, api.parts().containers.find(call.arg()));
+  if (api_minor(call.request()) < 40) wish.limits.pids_limit.reset();  // not known then
   CO_TRY(auto warnings, co_await api.parts().containers.update(live, std::move(wish)));
   co_await call.http.reply(
       200, dump(JsonObject{{"Warnings", warnings.empty() ? Json(nullptr) : to_json(warnings)}}));
@@ -290,12 +313,26 @@ static Task<Result<>> remove(Api& api, Call& call) {
                                                    call.request().flag("v"));
 }
 
+static Result<int> extent(const HttpRequest& request, const char* key, const char* name) {
+  const std::string text = request.param(key);
+  const auto n = parse_int(text);
+  const std::string what = std::string("invalid resize ") + name + " \"" + text.substr(0, 64) + "\": ";
+  if (!n && (text.empty() || text.find_first_not_of("0123456789", text[0] == '-') != std::string::npos))
+    return fail(Code::kInvalid, what + "invalid syntax");
+  if (!n || *n < 0 || *n > UINT32_MAX) return fail(Code::kInvalid, what + "value out of range");
+  return static_cast<int>(std::min<int64_t>(*n, UINT16_MAX));  // a terminal has no more
+}
+Result<TerminalSize> terminal_size(const HttpRequest& request) {
+  TerminalSize out;
+  TRY(out.rows, extent(request, "h", "height"));
+  TRY(out.columns, extent(request, "w", "width"));
+  return out;
+}
+
 static Task<Result<>> resize(Api& api, Call& call) {
   CO_TRY(const LivePtr live, api.parts().containers.find(call.arg()));
-  const auto h = parse_int(call.request().param("h", "0")), w = parse_int(call.request().param("w", "0"));
-  if (!h || !w || *h < 0 || *w < 0 || *h > 65535 || *w > 65535)
-    co_return fail(Code::kInvalid, "invalid terminal size");
-  co_return api.parts().containers.resize(live, static_cast<int>(*h), static_cast<int>(*w));
+  CO_TRY(const auto size, terminal_size(call.request()));
+  co_return api.parts().containers.resize(live, size.rows, size.columns);
 }
 
 static Task<Result<>> prune(Api& api, Call& call) {
@@ -327,7 +364,7 @@ void add_container_routes(Api& api) {
   api.route("POST", "/containers/create", [&api](Call& c) { return create(api, c); });
   api.route("GET", "/containers/json", [&api](Call& c) { return list(api, c); });
   api.route("POST", "/containers/prune", [&api](Call& c) { return prune(api, c); });
-  api.route("GET", "/containers/{}/json", [&api](Call& c) { return inspect(api, c); });
+  api.route("GET", "/containers/{*}/json", [&api](Call& c) { return inspect(api, c); });
   api.route("POST", "/containers/{}/start", [&api](Call& c) { return start(api, c); });
   api.route("POST", "/containers/{}/stop", [&api](Call& c) { return stop(api, c); });
   api.route("POST", "/containers/{}/restart", [&api](Call& c) { return restart(api, c); });

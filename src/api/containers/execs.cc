@@ -30,8 +30,8 @@ void fields(A& a, ExecStartBody& b) {
 
 static Task<Result<>> create(Api& api, Call& call) {
   ApiParts& p = api.parts();
-  CO_TRY(const LivePtr live, p.containers.find(call.arg()));
   CO_TRY(const Json json, co_await read_json(call));
+  CO_TRY(const LivePtr live, p.containers.find(call.arg()));
   CO_TRY(auto body, from_json<ExecBody>(json));
   std::string key_error;
   (void)detach_sequence(body.keys, key_error);
@@ -49,8 +49,8 @@ static Task<Result<>> create(Api& api, Call& call) {
 
 static Task<Result<>> start(Api& api, Call& call) {
   ApiParts& p = api.parts();
-  CO_TRY(auto exec, p.containers.find_exec(call.arg()));
   CO_TRY(const Json json, co_await read_json(call));
+  CO_TRY(auto exec, p.containers.find_exec(call.arg()));
   CO_TRY(const auto body, from_json<ExecStartBody>(json));
   if (body.console.size() == 2) exec->rows = body.console[0], exec->columns = body.console[1];
   if (body.detach) {
@@ -63,12 +63,13 @@ static Task<Result<>> start(Api& api, Call& call) {
   CO_TRY(const LivePtr live, p.containers.find(exec->container_id));
   if (live->c.state.phase != Phase::kRunning)
     co_return fail(Code::kConflict, "container " + live->c.id + " is not running");
+  const bool raw = body.tty;  // as the client reads it, whatever the program has
   // The connection is taken over before the program runs: clients read from then on.
-  CO_TRY(Stream * client, co_await call.http.hijack(stream_type(call.request(), tty)));
+  CO_TRY(Stream * client, co_await call.http.hijack(stream_type(call.request(), raw)));
   auto started = co_await p.containers.exec_start(exec, false);
   if (!started) {
     const std::string text = started.error().message + "\r\n";
-    (void)co_await client->write(tty ? text : stream_frame(1, text));
+    (void)co_await client->write(raw ? text : stream_frame(1, text));
     client->close_write();
     co_return Result<>{};
   }
@@ -97,7 +98,7 @@ static Task<Result<>> start(Api& api, Call& call) {
     exec->ended.notify(p.loop);
   };
   watch.spawn(watcher());
-  co_await pump_output(*client, *process, tty, exec->attach_stdout, exec->attach_stderr);
+  co_await pump_output(*client, *process, raw, exec->attach_stdout, exec->attach_stderr);
   // The exit code is known before the client is told of the end: `docker exec` asks for it right after.
   while (exec->running && !detached) (void)co_await exec->ended.wait(p.loop, 10s);
   co_await part_from(p.loop, *client, scope);
@@ -131,12 +132,10 @@ static Task<Result<>> inspect(Api& api, Call& call) {
 }
 
 static Task<Result<>> resize(Api& api, Call& call) {
+  CO_TRY(const auto size, terminal_size(call.request()));
   CO_TRY(auto exec, api.parts().containers.find_exec(call.arg()));
-  const auto h = parse_int(call.request().param("h", "0")), w = parse_int(call.request().param("w", "0"));
-  if (!h || !w || *h < 0 || *w < 0 || *h > 65535 || *w > 65535)
-    co_return fail(Code::kInvalid, "invalid terminal size");
   if (!exec->running) co_return fail(Code::kConflict, "exec process is not running");
-  exec->process->resize(static_cast<int>(*h), static_cast<int>(*w));
+  exec->process->resize(size.rows, size.columns);
   co_return Result<>{};
 }
 

@@ -129,8 +129,8 @@ static Task<Result<>> stats(Api& api, Call& call) {
     co_await call.http.reply(200, dump(stats_json(p, live->c, measure(p, live->c), before)));
     co_return Result<>{};
   }
-  CO_TRYV(co_await call.http.begin(200, "application/json"));
   call.http.on_close([live, &p] { live->changed.notify(p.loop); });
+  CO_TRYV(co_await call.http.begin(200, "application/json"));
   while (!call.http.closed() && !live->removed) {
     const Sample now = measure(p, live->c);
     CO_TRYV(co_await call.http.write(dump(stats_json(p, live->c, now, before)) + "\n"));

@@ -78,9 +78,7 @@ std::string detach_sequence(const std::string& spec, std::string& error) {
 }
 
 std::string stream_type(const HttpRequest& request, bool tty) {
-  const std::string version = request.api_version.empty() ? kApiVersion : request.api_version;
-  const auto minor = parse_int(version.substr(version.find('.') + 1));
-  if (minor && *minor < 42) return "application/vnd.docker.raw-stream";
+  if (api_minor(request) < 42) return "application/vnd.docker.raw-stream";
   return tty ? "application/vnd.docker.raw-stream" : "application/vnd.docker.multiplexed-stream";
 }
 
@@ -186,8 +184,8 @@ static Task<Result<>> wait(Api& api, Call& call) {
   if (condition != "not-running" && condition != "next-exit" && condition != "removed")
     co_return fail(Code::kInvalid, "invalid condition: \"" + condition + "\"");
   // The headers go out at once: the CLI starts the container only after it has seen them.
-  CO_TRYV(co_await call.http.begin(200, "application/json"));
   call.http.on_close([live, &p] { live->changed.notify(p.loop); });
+  CO_TRYV(co_await call.http.begin(200, "application/json"));
   auto code = co_await p.containers.wait(live, condition, [&call] { return call.http.closed(); });
   if (!code) co_return std::unexpected(code.error());
   JsonObject out{{"StatusCode", *code}};

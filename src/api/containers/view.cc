@@ -38,6 +38,13 @@ Json mount_json(const MountPoint& m) {
   return out;
 }
 
+// What --tmpfs asked for stands in HostConfig.Tmpfs alone.
+static bool shown(const Container& c, const MountPoint& m) {
+  return m.type != "tmpfs" || std::ranges::none_of(c.host.tmpfs, [&](const auto& asked) {
+           return asked.first == m.destination || asked.first == m.destination + "/";
+         });
+}
+
 static Json ports_map(const Container& c) {
   JsonObject out;
   if (!is_up(c.state.phase)) return out;
@@ -63,8 +70,13 @@ static Json endpoint_json(const Endpoint& e) {
   return out;
 }
 
-static Json networks_json(const Container& c) {
+static Json networks_json(ApiParts& p, const Container& c) {
   JsonObject out;
+  if (c.host.network_mode == "host" || c.host.network_mode == "none") {
+    Endpoint e;
+    if (const auto network = p.networks.find(c.host.network_mode)) e.network_id = (*network)->id;
+    out[c.host.network_mode] = endpoint_json(e);
+  }
   for (const auto& [name, e] : c.networks)
     if (name != kEgressBridge || c.managed_by_swarm || c.host.network_mode == name)
       out[name] = endpoint_json(e);
@@ -101,7 +113,8 @@ Json container_inspect(ApiParts& p, const LiveContainer& live) {
   const Container& c = live.c;
   const std::string dir = p.containers.dir(c);
   JsonArray mounts, execs, args;
-  for (const auto& m : c.mounts) mounts.push_back(mount_json(m));
+  for (const auto& m : c.mounts)
+    if (shown(c, m)) mounts.push_back(mount_json(m));
   for (const auto& [id, exec] : live.execs)
     if (exec->running) execs.push_back(Json(id));
   for (const auto& a : c.args) args.push_back(Json(a));
@@ -142,7 +155,7 @@ Json container_inspect(ApiParts& p, const LiveContainer& live) {
   network["GlobalIPv6Address"] = e.ip6_address, network["GlobalIPv6PrefixLen"] = e.ip6_prefix_len;
   network["IPAddress"] = e.ip_address, network["IPPrefixLen"] = e.ip_prefix_len,
   network["IPv6Gateway"] = e.gateway6, network["MacAddress"] = e.mac_address;
-  network["Networks"] = networks_json(c);
+  network["Networks"] = networks_json(p, c);
   out["NetworkSettings"] = network;
   return out;
 }
@@ -165,14 +178,19 @@ Json container_summary(ApiParts& p, const Container& c) {
       ports.push_back(JsonObject{{"PrivatePort", std::atoi(port.c_str())},
                                  {"Type", slash == std::string::npos ? "tcp" : port.substr(slash + 1)}});
   }
-  for (const auto& m : c.mounts) mounts.push_back(mount_json(m));
+  for (const auto& m : c.mounts)
+    if (shown(c, m)) mounts.push_back(mount_json(m));
   std::string command = c.path;
   for (const auto& a : c.args) command += a.find(' ') == std::string::npos ? " " + a : " '" + a + "'";
+  std::vector<std::string> names = {"/" + c.name};
+  for (const auto& alias : p.containers.aliases_of(c)) names.push_back(alias);
   const auto image = p.images.all().find(c.image_id);
   auto by_name = p.images.find(c.image_ref);
   const bool name_holds = by_name && (*by_name)->id == c.image_id && image != p.images.all().end();
+  JsonObject host{{"NetworkMode", c.host.network_mode}};
+  if (!c.host.annotations.empty()) host["Annotations"] = to_json(c.host.annotations);
   JsonObject out{{"Id", c.id},
-                 {"Names", JsonArray{"/" + c.name}},
+                 {"Names", to_json(names)},
                  {"Image", name_holds ? c.image_ref : c.image_id},
                  {"ImageID", c.image_id},
                  {"Command", command},
@@ -181,8 +199,8 @@ Json container_summary(ApiParts& p, const Container& c) {
                  {"Labels", to_json(c.config.labels)},
                  {"State", name_of(c.state.phase)},
                  {"Status", status_text(c, p.loop.wall_now())},
-                 {"HostConfig", JsonObject{{"NetworkMode", c.host.network_mode}}},
-                 {"NetworkSettings", JsonObject{{"Networks", networks_json(c)}}},
+                 {"HostConfig", host},
+                 {"NetworkSettings", JsonObject{{"Networks", networks_json(p, c)}}},
                  {"Mounts", mounts}};
   return out;
 }

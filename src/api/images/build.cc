@@ -35,6 +35,7 @@ Result<std::map<std::string, RegistryAuth>> registry_config(const std::string& h
   if (header.empty()) return out;
   const auto text = unbase64(header);
   const auto json = text ? parse_json(*text) : fail(Code::kInvalid, "");
+  if (json && json->is_null()) return out;  // Docker's own Go client, without a login
   if (!json || !json->is_object())
     return fail(Code::kInvalid, "X-Registry-Config is no base64 of a JSON object");
   for (const auto& [registry, auth] : json->get_object()) {
@@ -114,8 +115,8 @@ Task<Result<>> tell(Api& api, Call& call, Build& build, bool quiet) {
   ApiParts& p = api.parts();
   Transcript transcript(p.loop, build.stages(), quiet);
   Result<std::string> outcome;
-  CO_TRYV(co_await call.http.begin(200, "application/json"));
   call.http.on_close([&build] { build.halt(); });
+  CO_TRYV(co_await call.http.begin(200, "application/json"));
   const auto work = [&]() -> Task<void> { outcome = co_await build.run(transcript); };
   Scope scope;
   scope.spawn(work());
@@ -133,7 +134,6 @@ Task<Result<>> tell(Api& api, Call& call, Build& build, bool quiet) {
     end = dump(JsonObject{{"errorDetail", detail}, {"error", to_utf8(outcome.error().message)}}) + "\r\n";
   } else {
     const std::string& id = *outcome;
-    end = dump(JsonObject{{"aux", JsonObject{{"ID", id}}}}) + "\r\n";
     if (const auto unused = build.unused_args(); !unused.empty() && !quiet)
       end += Transcript::line("[Warning] One or more build-args [" + join(unused, " ") +
                               "] were not consumed\n");

@@ -35,12 +35,19 @@ static Result<std::optional<bool>> dangling_of(const Filters& f) {
   return std::optional<bool>(value == "true" || value == "1");
 }
 
+// Stars and question marks stop at slashes.
+static bool path_glob(const std::string& pattern, const std::string& name) {
+  const auto wanted = split(pattern, '/'), have = split(name, '/');
+  return wanted.size() == have.size() &&
+         std::ranges::equal(wanted, have, [](const auto& w, const auto& h) { return glob_match(w, h); });
+}
+
 // "alpine:3" or "alpine@sha256:..." against the patterns asked for.
 static bool named(const Filters& f, const std::string& name) {
   const size_t at = name.find('@');
   return f.any("reference", [&](const std::string& pattern) {
-    return glob_match(pattern, name) ||
-           glob_match(pattern, name.substr(0, at == std::string::npos ? name.rfind(':') : at));
+    return path_glob(pattern, name) ||
+           path_glob(pattern, name.substr(0, at == std::string::npos ? name.rfind(':') : at));
   });
 }
 
@@ -55,7 +62,11 @@ static Task<Result<>> list(Api& api, Call& call) {
       *into = edge->created_at;
     }
   CO_TRY(const auto dangling, dangling_of(f));
-  CO_TRY(const auto until, f.until(p.loop.wall_now()));
+  std::optional<WallTime> until;  // of several, the earliest
+  for (const auto& text : f.get("until")) {
+    CO_TRY(const WallTime moment, parse_moment(text, p.loop.wall_now()));
+    until = std::min(until.value_or(moment), moment);
+  }
   const bool all = call.request().flag("all");
   std::vector<const Image*> found;
   for (const auto& [id, image] : p.images.all()) {
@@ -91,8 +102,39 @@ static Task<Result<>> list(Api& api, Call& call) {
   co_return Result<>{};
 }
 
+// ?platform= of load, save and inspect: JSON, as the OCI describes platforms; in a list when there are
+// several.
+static Result<std::optional<ImagePlatform>> asked_platform(const HttpRequest& request) {
+  std::optional<ImagePlatform> out;
+  for (auto [it, end] = request.query.equal_range("platform"); it != end; ++it) {
+    if (it->second.empty()) continue;
+    if (out) return fail(Code::kInvalid, "multiple platform parameters not supported");
+    TRY(const Json json, parse_json(it->second));
+    const Json& one = json.is_array() && json.get_array().size() == 1 ? json.get_array()[0] : json;
+    if (!one.is_object()) return fail(Code::kInvalid, "failed to parse platform: " + it->second);
+    const auto word = [&](const char* key) {
+      const Json* v = one.get_object().if_contains(key);
+      return v ? str(*v) : std::string();
+    };
+    TRY(out, parse_platform(word("os") + "/" + word("architecture") +
+                            (word("variant").empty() ? "" : "/" + word("variant"))));
+  }
+  return out;
+}
+
+static Result<> check_platform(const std::string& name, const Image& image,
+                               const std::optional<ImagePlatform>& platform) {
+  const ImagePlatform have{image.os, image.architecture, image.variant};
+  if (!platform || platform_fits(have, *platform)) return {};
+  return fail(Code::kNotFound, "image with reference " + name + " was found but its platform (" +
+                                   have.text() + ") does not match the specified platform (" +
+                                   platform->text() + ")");
+}
+
 static Task<Result<>> inspect(Api& api, Call& call) {
+  CO_TRY(const auto platform, asked_platform(call.request()));
   CO_TRY(const Image* image, api.parts().images.find(call.arg()));
+  CO_TRYV(check_platform(call.arg(), *image, platform));
   JsonArray layers;
   for (const auto& d : image->diff_ids) layers.push_back(Json(d));
   JsonObject out{{"Id", image->id},
@@ -142,25 +184,6 @@ static Task<Result<>> history(Api& api, Call& call) {
   co_return Result<>{};
 }
 
-// ?platform= of load and save: JSON, as the OCI describes platforms; in a list when there are several.
-static Result<std::optional<ImagePlatform>> asked_platform(const HttpRequest& request) {
-  std::optional<ImagePlatform> out;
-  for (auto [it, end] = request.query.equal_range("platform"); it != end; ++it) {
-    if (it->second.empty()) continue;
-    if (out) return fail(Code::kInvalid, "multiple platform parameters not supported");
-    TRY(const Json json, parse_json(it->second));
-    const Json& one = json.is_array() && json.get_array().size() == 1 ? json.get_array()[0] : json;
-    if (!one.is_object()) return fail(Code::kInvalid, "failed to parse platform: " + it->second);
-    const auto word = [&](const char* key) {
-      const Json* v = one.get_object().if_contains(key);
-      return v ? str(*v) : std::string();
-    };
-    TRY(out, parse_platform(word("os") + "/" + word("architecture") +
-                            (word("variant").empty() ? "" : "/" + word("variant"))));
-  }
-  return out;
-}
-
 static Source body_source(Call& call) {
   return [&call] { return call.http.read_body(); };
 }
@@ -176,13 +199,10 @@ static Task<Result<>> load(Api& api, Call& call) {
 
 static Task<Result<>> save(Api& api, Call& call, std::vector<std::string> names) {
   CO_TRY(const auto platform, asked_platform(call.request()));
+  names = api.parts().images.with_all_tags(names);
   for (const auto& name : names) {
     CO_TRY(const Image* image, api.parts().images.find(name));
-    if (const ImagePlatform have{image->os, image->architecture, image->variant};
-        platform && !platform_fits(have, *platform))
-      co_return fail(Code::kNotFound, "image with reference " + name + " was found but its platform (" +
-                                          have.text() + ") does not match the specified platform (" +
-                                          platform->text() + ")");
+    CO_TRYV(check_platform(name, *image, platform));
   }
   if (names.empty()) co_return fail(Code::kInvalid, "no image named");
   CO_TRYV(co_await call.http.begin(200, "application/x-tar"));
@@ -213,6 +233,7 @@ static Task<Result<>> tag(Api& api, Call& call) {
 
 static Task<Result<>> remove(Api& api, Call& call) {
   ApiParts& p = api.parts();
+  if (trim(call.arg()).empty()) co_return fail(Code::kInvalid, "image name cannot be blank");
   const auto in_use = [&p](const std::string& id, bool& running) {
     return p.containers.user_of_image(id, running);
   };

@@ -154,8 +154,8 @@ Task<Result<>> import(Api& api, Call& call) {
 Task<Result<>> commit(Api& api, Call& call) {
   ApiParts& p = api.parts();
   const HttpRequest& r = call.request();
-  CO_TRY(const LivePtr live, p.containers.find(r.param("container")));
   CO_TRY(const Json body, co_await read_json(call));
+  CO_TRY(const LivePtr live, p.containers.find(r.param("container")));
   Images::Commit wish;
   wish.reference = r.param("repo");
   if (!wish.reference.empty() && !r.param("tag").empty()) wish.reference += ":" + r.param("tag");

@@ -84,6 +84,7 @@ Result<LivePtr> Containers::find(const std::string& wanted) const {
       return it->second;
     }
   }
+  if (name.contains('/')) return find_linked(name);
   return fail(Code::kNotFound, "No such container: " + wanted);
 }
 
@@ -154,6 +155,7 @@ Task<Result<>> Containers::stop(LivePtr live, std::optional<int> timeout_seconds
 Task<Result<>> Containers::kill(LivePtr live, std::string signal_name) {
   CO_TRY(const int signal, parse_signal(signal_name.empty() ? "KILL" : signal_name));
   Container& c = live->c;
+  if (c.state.phase == Phase::kRestarting) co_return co_await stop(live, std::nullopt, "");
   if (!is_up(c.state.phase))
     co_return fail(Code::kConflict, "cannot kill container: " + c.name + ": " + not_running(c).message);
   const int stop_signal =

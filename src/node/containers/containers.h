@@ -55,7 +55,11 @@ class Containers {
 
   /// By id, name, or unique id prefix: "No such container: NAME".
   Result<LivePtr> find(const std::string& name) const;
+  /// By a link: "web/db" is what the container web calls db. find() does so, too.
+  Result<LivePtr> find_linked(const std::string& name) const;
   const std::map<std::string, LivePtr>& all() const { return containers_; }
+  /// The names that links of others give it: "/web/db".
+  std::vector<std::string> aliases_of(const Container& c) const;
 
   enum class MadeFor { kUser, kSwarm, kBuild };
   Task<Result<CreateResult>> create(std::string name, ContainerConfig config, HostConfig host,
@@ -205,6 +209,8 @@ class Containers {
 };
 
 Result<> check_restart_policy(const RestartPolicy& policy);
+/// Whether what is mounted later can pass to or from a bind mount as it wants.
+Result<> check_propagation(const MountPoint& mount);
 /// Checks what a user asks of a new container; Docker's texts.
 Result<> validate(const ContainerConfig& config, const HostConfig& host, const HostLimits& machine);
 /// Fills in what the image gives: command, environment, user, working directory...

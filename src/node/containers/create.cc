@@ -25,6 +25,24 @@ Result<> check_restart_policy(const RestartPolicy& policy) {
   return {};
 }
 
+// Who joins another's network has that one's settings of it.
+static Result<> check_shared_network(const ContainerConfig& config, const HostConfig& host) {
+  const bool joined = host.network_mode.starts_with("container:");
+  const auto conflict = [](const char* what) {
+    return fail(Code::kInvalid, std::string("conflicting options: ") + what);
+  };
+  if (host.network_mode == "container" || host.network_mode == "container:")
+    return fail(Code::kInvalid, "invalid container format container:<name|id>");
+  if (!joined) return {};
+  if (!config.hostname.empty()) return conflict("hostname and the network mode");
+  if (!host.dns.empty()) return conflict("dns and the network mode");
+  if (!host.extra_hosts.empty()) return conflict("custom host-to-IP mapping and the network mode");
+  if (host.publish_all_ports || !host.port_bindings.empty())
+    return conflict("port publishing and the container type network mode");
+  if (!config.exposed_ports.empty()) return conflict("port exposing and the container type network mode");
+  return {};
+}
+
 Result<> validate(const ContainerConfig& config, const HostConfig& host, const HostLimits& machine) {
   TRYV(check_restart_policy(host.restart_policy));
   const auto& policy = host.restart_policy.name;
@@ -66,6 +84,7 @@ Result<> validate(const ContainerConfig& config, const HostConfig& host, const H
   if (host.cgroup_parent.size() > 255 || host.cgroup_parent.find("..") != std::string::npos)
     return fail(Code::kInvalid, "invalid cgroup parent: " + host.cgroup_parent);
   for (const auto& text : host.links) TRYV(parse_link(text));
+  TRYV(check_shared_network(config, host));
   if (!host.links.empty() && host.network_mode == "host")
     return fail(Code::kInvalid,
                 "conflicting options: host type networking can't be used with links. This would result in "
@@ -99,6 +118,9 @@ Result<> validate(const ContainerConfig& config, const HostConfig& host, const H
           return fail(Code::kInvalid, "invalid IP address: " + b.host_ip);
       }
   }
+  if (host.annotations.contains(""))
+    return fail(Code::kInvalid,
+                "invalid Annotations: the empty string is not permitted as an annotation key");
   if (config.hostname.size() > 63) return fail(Code::kInvalid, "invalid hostname: " + config.hostname);
   if (config.healthcheck) {
     const auto& h = *config.healthcheck;
@@ -187,6 +209,7 @@ static Result<Mount> parse_bind(const std::string& text) {
   Mount m;
   m.type = parts[0][0] == '/' ? "bind" : "volume", m.source = parts[0], m.target = parts[1];
   if (m.type == "bind") m.create_mountpoint = true;
+  if (parts.size() == 3) m.consistency = parts[2];  // as inspect shows it
   if (parts.size() == 3)
     for (const auto& mode : split(parts[2], ',')) {
       if (mode == "ro")
@@ -201,6 +224,26 @@ static Result<Mount> parse_bind(const std::string& text) {
         return fail(Code::kInvalid, "invalid mode: " + mode);
     }
   return m;
+}
+
+// A container that sees the engine's own folder must let go of what is unmounted there.
+static Result<std::string> propagation_of(const Mount& m, const std::string& data_root) {
+  const auto holds = [](const std::string& folder, const std::string& path) {
+    return path == folder || path.starts_with(folder.ends_with('/') ? folder : folder + "/");
+  };
+  const std::string source = clean_path(m.source);
+  const bool ours = holds(source, data_root) || holds(data_root, source);
+  if (m.propagation.empty()) {
+    const MountPoint wanted{.source = source, .propagation = "rslave"};
+    return std::string(ours && check_propagation(wanted) ? "rslave" : "rprivate");
+  }
+  if (ours && m.propagation != "rslave" && m.propagation != "rshared")
+    return fail(Code::kInvalid,
+                "invalid mount config: must use either propagation mode \"rslave\" or \"rshared\" when mount "
+                "source is within the daemon root, daemon root: \"" +
+                    data_root + "\", bind mount source: \"" + m.source + "\", propagation: \"" +
+                    m.propagation + "\"");
+  return m.propagation;
 }
 
 Task<Result<>> Containers::resolve_mounts(Container& c) {
@@ -227,8 +270,9 @@ Task<Result<>> Containers::resolve_mounts(Container& c) {
   for (auto& [m, strict] : wishes)
     if (m.type != "volume" || !m.source.empty() || strict) own.insert(clean_path(m.target));
   for (const auto& spec : c.host.volumes_from) {
-    CO_TRY(auto theirs, mounts_from(spec));
-    for (auto& m : theirs)
+    auto theirs = mounts_from(spec);
+    if (!theirs) co_return fail(Code::kInvalid, theirs.error().message);
+    for (auto& m : *theirs)
       if (!own.contains(m.destination) && targets.insert(m.destination).second)
         c.mounts.push_back(std::move(m));
   }
@@ -238,7 +282,13 @@ Task<Result<>> Containers::resolve_mounts(Container& c) {
            targets.contains(clean_path(w.first.target));
   });
   for (auto& [m, strict] : wishes) {
-    if (m.target.empty() || m.target[0] != '/')
+    const std::string bad = "invalid mount config for type \"" + m.type + "\": ";
+    if (m.type != "bind" && m.type != "volume" && m.type != "image" && m.type != "tmpfs")
+      co_return fail(Code::kInvalid, bad + "mount type unknown");
+    if (m.target.empty()) co_return fail(Code::kInvalid, bad + "field Target must not be empty");
+    if (m.type == "bind" && m.source.empty())
+      co_return fail(Code::kInvalid, bad + "field Source must not be empty");
+    if (m.target[0] != '/')
       co_return fail(Code::kInvalid, "invalid mount config for type \"" + m.type +
                                          "\": invalid mount path: '" + m.target +
                                          "' mount path must be absolute");
@@ -272,8 +322,8 @@ Task<Result<>> Containers::resolve_mounts(Container& c) {
       p.source = m.source, p.recursive = !m.non_recursive,
       p.ro_recursive = m.read_only && !m.ro_non_recursive && paths_.machine.recursive_read_only &&
                        exists(m.source + "/.");  // crun 1.8: of folders only
-      if (m.read_only && !strict) p.mode = "ro";
-      if (p.propagation.empty()) p.propagation = "rprivate";
+      if (!strict) p.mode = m.consistency;
+      CO_TRY(p.propagation, propagation_of(m, paths_.data.substr(0, paths_.data.rfind('/'))));
     } else if (m.type == "volume") {
       if (leads_out(m.subpath))
         co_return fail(
@@ -307,8 +357,6 @@ Task<Result<>> Containers::resolve_mounts(Container& c) {
         p.mode += (p.mode.empty() ? "" : ",") + panal::join(option, "=");
       }
       p.tmpfs_size_bytes = m.tmpfs_size_bytes, p.tmpfs_mode = m.tmpfs_mode;
-    } else {
-      co_return fail(Code::kInvalid, "mount type " + m.type + " unknown");
     }
     c.mounts.push_back(std::move(p));
   }
@@ -317,7 +365,8 @@ Task<Result<>> Containers::resolve_mounts(Container& c) {
 
 static void fill_defaults(HostConfig& host) {
   if (host.restart_policy.name.empty()) host.restart_policy.name = "no";
-  if (!host.masked_paths && host.privileged) host.masked_paths = std::vector<std::string>{};
+  if (!host.privileged && !host.masked_paths) host.masked_paths = default_masked_paths();
+  if (!host.privileged && !host.readonly_paths) host.readonly_paths = default_readonly_paths();
   if (host.memory > 0 && host.memory_swap == 0) host.memory_swap = host.memory * 2;
 }
 
@@ -338,7 +387,11 @@ Task<Result<CreateResult>> Containers::create(std::string name, ContainerConfig 
   CO_TRYV(taken());
   apply_defaults(host, paths_.defaults);
   CO_TRYV(validate(config, host, paths_.machine));
-  if (config.image.empty()) co_return fail(Code::kInvalid, "no image specified");
+  if (config.image.empty())
+    co_return fail(Code::kInvalid, config.cmd.value_or(std::vector<std::string>{}).empty() &&
+                                           config.entrypoint.value_or(std::vector<std::string>{}).empty()
+                                       ? "no command specified"
+                                       : "no image specified");
   CO_TRY(const Image* found, images_.find(config.image));
   const Image image = *found;
   CreateResult result;
@@ -363,6 +416,7 @@ Task<Result<CreateResult>> Containers::create(std::string name, ContainerConfig 
   fill_defaults(host);
   if (host.init.value_or(false) && !exists(paths_.init_path))
     co_return fail(Code::kInvalid, "--init needs " + paths_.init_path + ": install the package tini");
+  if (!config.working_dir.empty()) config.working_dir = clean_path(config.working_dir);
   c.config = std::move(config), c.host = std::move(host);
 
   const std::string mode = c.host.network_mode == "default" ? "bridge" : c.host.network_mode;
@@ -396,6 +450,9 @@ Task<Result<CreateResult>> Containers::create(std::string name, ContainerConfig 
   CO_TRYV(taken());  // a wait may have passed
   names_[c.name] = c.id;
   auto finish = [&]() -> Task<Result<>> {
+    if (c.host.pid_mode.starts_with("container:"))
+      if (const auto other = find(c.host.pid_mode.substr(10)); !other)
+        co_return fail(Code::kInvalid, other.error().message);
     CO_TRYV(name_links(c));
     CO_TRYV(co_await resolve_mounts(c));
     live->layers = std::make_unique<Images::Pin>(images_, all_layers(c));

@@ -6,10 +6,12 @@
 namespace panal {
 
 std::string Containers::hosts_text(const Container& c) const {
-  std::string out =
-      "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost "
-      "ip6-loopback\nfe00::\tip6-localnet\nff00::\tip6-mcastprefix\nff02::1\tip6-allnodes\nff02::2\tip6-"
-      "allrouters\n";
+  std::string out = c.host.network_mode == "host" ? read_file("/etc/hosts", 1 << 20).value_or("") : "";
+  if (out.empty())
+    out =
+        "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost "
+        "ip6-loopback\nfe00::\tip6-localnet\nff00::\tip6-mcastprefix\nff02::1\tip6-allnodes\nff02::2\tip6-"
+        "allrouters\n";
   const std::string own =
       c.hostname + (c.config.domainname.empty() ? "" : "." + c.config.domainname + " " + c.hostname);
   for (const auto& [name, e] : c.networks)

@@ -10,6 +10,8 @@ Result<> Containers::name_links(Container& c) const {
   for (auto& text : c.host.links) {
     TRY(const Link link, parse_link(text));
     const auto other = find(link.target);
+    const bool by_name_alone = c.host.network_mode != "bridge" && c.host.network_mode != "default";
+    if (!other && by_name_alone) continue;
     if (!other)
       return fail(Code::kInvalid,
                   "could not get container for " + link.target + ": " + other.error().message);
@@ -37,13 +39,32 @@ bool Containers::rename_links(Container& c, const Container& renamed, const std:
   return changed;
 }
 
+std::vector<std::string> Containers::aliases_of(const Container& c) const {
+  std::vector<std::string> out;
+  for (const auto& [id, live] : containers_)
+    for (const auto& text : live->c.host.links)
+      if (const auto link = parse_link(text); link && link->target == c.name)
+        out.push_back("/" + live->c.name + "/" + link->alias);
+  return out;
+}
+
+Result<LivePtr> Containers::find_linked(const std::string& name) const {
+  const size_t slash = name.find('/', 1);
+  TRY(const LivePtr from, find(name.substr(0, slash)));
+  for (const auto& text : from->c.host.links)
+    if (const auto link = parse_link(text); link && link->alias == name.substr(slash + 1))
+      return find(link->target);
+  return fail(Code::kNotFound, "No such container: " + name);
+}
+
 // Before a start: links of the default network want the other to run, as in Docker; those of other networks
 // do not.
 Result<> Containers::check_links(const Container& c) const {
   for (const auto& text : c.host.links) {
     TRY(const Link link, parse_link(text));
+    if (c.host.network_mode != "bridge") continue;
     TRY(const LivePtr other, find(link.target));
-    if (c.host.network_mode == "bridge" && !is_up(other->c.state.phase))
+    if (!is_up(other->c.state.phase))
       return fail(Code::kConflict, "Cannot link to a non running container: /" + other->c.name + " AS /" +
                                        c.name + "/" + link.alias);
   }

@@ -20,6 +20,9 @@ Result<std::string> Containers::namespace_for(const Container& c, const std::str
   if (mode == "host") return std::string("host");
   if (!mode.starts_with("container:")) return std::string();
   TRY(const LivePtr other, find(mode.substr(10)));
+  if (other->c.state.phase != Phase::kRunning && kind == std::string_view("pid"))
+    return fail(Code::kInternal,
+                "failed to join PID namespace: container " + other->c.id + " is not running");
   if (other->c.state.phase != Phase::kRunning)
     return fail(Code::kConflict, "cannot join namespace of a non running container: container " +
                                      other->c.name + " is " + std::string(name_of(other->c.state.phase)));

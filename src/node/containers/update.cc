@@ -23,13 +23,16 @@ Task<Result<std::vector<std::string>>> Containers::update(LivePtr live, UpdateWi
   auto warnings = fit_resources(*after, paths_.machine, paths_.cgroup_v2);
   const Json before = resources_json(c.host, paths_.cgroup_v2);
   Json wanted = resources_json(*after, paths_.cgroup_v2);
-  if (wish.limits.pids_limit.value_or(1) <= 0)
-    wanted.get_object()["pids"] =
-        JsonObject{{"limit", 4194304}};  // crun has no word for "max": the kernel's own limit
+  Runtime::Update update{.id = c.id, .bundle = dir(c), .cgroup = cgroup(c)};
+  update.no_pids_limit = wish.limits.pids_limit.value_or(1) <= 0;
+  update.no_cpu_quota = wish.limits.cpu_quota < 0;
+  if (update.no_pids_limit) after->pids_limit = 0;
+  if (Json* cpu = wanted.get_object().if_contains("cpu"); cpu && update.no_cpu_quota)
+    cpu->get_object().erase("quota");
+  update.resources_json = dump(wanted);
   // The kernel first: what it refuses is not stored.
-  if (is_up(c.state.phase) && wanted != before)
-    if (auto done = co_await runtime_.update(c.id, dir(c), dump(wanted)); !done)
-      co_return refused(done.error());
+  if (is_up(c.state.phase) && (wanted != before || update.no_pids_limit || update.no_cpu_quota))
+    if (auto done = co_await runtime_.update(std::move(update)); !done) co_return refused(done.error());
   c.host = std::move(*after);
   if (!policy.name.empty()) c.host.restart_policy = policy;
   CO_TRYV(co_await store(c));

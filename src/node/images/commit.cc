@@ -178,6 +178,7 @@ Task<Result<std::string>> Images::commit(Commit wish, std::function<Task<Result<
   co_await scope.join();
   co_await layers_.drop_ingest(dir);
   if (!id) co_await drop_unused(chain, {});
+  if (id && !wish.build_key.empty()) events_.publish("image", "create", *id, {{"name", *id}});
   co_return id;
 }
 

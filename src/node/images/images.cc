@@ -235,6 +235,21 @@ Task<Result<>> Images::add_repo_digest(std::string id, std::string digest) {
   co_return co_await store(it->second);
 }
 
+std::vector<std::string> Images::with_all_tags(const std::vector<std::string>& names) const {
+  std::vector<std::string> out;
+  for (const auto& name : names) {
+    const size_t before = out.size();
+    const auto ref = parse_reference(name);
+    if (ref && ref->tag.empty() && ref->digest.empty())
+      for (const auto& [id, image] : images_)
+        for (const auto& tag : image.tags)
+          if (const auto t = parse_reference(tag); t && t->familiar_name() == ref->familiar_name())
+            out.push_back(tag);
+    if (out.size() == before) out.push_back(name);
+  }
+  return out;
+}
+
 Task<Result<>> Images::save(std::vector<std::string> names, Sink sink) {
   struct Entry {
     const Image* image;
@@ -296,6 +311,8 @@ Task<Result<>> Images::tag(const std::string& name, std::string target) {
   CO_TRY(const Image* found, find(name));
   CO_TRY(const ImageRef ref, parse_tagged(target));
   if (!ref.digest.empty()) co_return fail(Code::kInvalid, "refusing to create a tag with a digest reference");
+  if (ref.familiar_name() == "sha256")
+    co_return fail(Code::kInvalid, "refusing to create an ambiguous tag using digest algorithm as name");
   const std::string id = found->id, tag = ref.familiar();
   for (auto& [other_id, image] : images_) {
     const size_t before = image.tags.size();

@@ -51,6 +51,8 @@ class Images {
     bool layer_given = false;               // the last of `chain_ids` is what this step adds
   };
   Task<Result<std::string>> commit(Commit wish, std::function<Task<Result<>>(Sink)> layer);
+  /// A repository's name alone becomes all its tags, as `docker save` has it.
+  std::vector<std::string> with_all_tags(const std::vector<std::string>& names) const;
   Task<Result<>> save(std::vector<std::string> names, Sink sink);
   Task<Result<>> tag(const std::string& name, std::string target);
   /// `in_use(image id)` names a container that stands against removal ("" for none; `running` tells whether

@@ -136,8 +136,10 @@ Task<Result<>> Networks::setup(bool containers_run) {
 Result<const Network*> Networks::find(const std::string& name) const {
   const Network* by_prefix = nullptr;
   int matches = 0;
+  if (const auto it = networks_.find(name); it != networks_.end()) return &it->second;
+  for (const auto& [id, n] : networks_)
+    if (n.name == name) return &n;
   for (const auto& [id, n] : networks_) {
-    if (id == name || n.name == name) return &n;
     if (!name.empty() && id.starts_with(name)) by_prefix = &n, ++matches;
   }
   if (matches == 1) return by_prefix;

@@ -235,11 +235,11 @@ Task<Result<>> CrunRuntime::verb(std::vector<std::string> words) {
 Task<Result<>> CrunRuntime::pause(const std::string& id) { return verb({"pause", id}); }
 Task<Result<>> CrunRuntime::resume(const std::string& id) { return verb({"resume", id}); }
 
-Task<Result<>> CrunRuntime::update(const std::string& id, const std::string& bundle,
-                                   std::string resources_json) {
-  const std::string file = bundle + "/resources.json";
-  CO_TRYV(write_file(file, resources_json, 0600));
-  co_return co_await verb({"update", "--resources=" + file, id});
+Task<Result<>> CrunRuntime::update(Update update) {
+  const std::string file = update.bundle + "/resources.json";
+  CO_TRYV(write_file(file, update.resources_json, 0600));
+  CO_TRYV(co_await verb({"update", "--resources=" + file, update.id}));
+  co_return lift_limits(update.cgroup, update.no_pids_limit, update.no_cpu_quota);
 }
 
 Task<Result<>> CrunRuntime::remove(const std::string& id) {

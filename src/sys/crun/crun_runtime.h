@@ -30,8 +30,7 @@ class CrunRuntime final : public Runtime {
   Result<> signal(int pid, int signal) override;
   Task<Result<>> pause(const std::string& id) override;
   Task<Result<>> resume(const std::string& id) override;
-  Task<Result<>> update(const std::string& id, const std::string& bundle,
-                        std::string resources_json) override;
+  Task<Result<>> update(Update update) override;
   Task<Result<>> remove(const std::string& id) override;
   Task<void> settle_creations() override;
   Task<Result<std::unique_ptr<RunningExec>>> exec(ExecStart spec) override;

@@ -23,6 +23,17 @@ void open_groups_for_change() {
   }
 }
 
+Result<> lift_limits(const std::string& cgroup, bool pids, bool cpu_quota, const std::string& groups) {
+  const bool unified = exists(groups + cgroup + "/cgroup.procs");
+  const auto write = [&](const char* controller, const char* file, const char* value) {
+    const std::string folder = groups + (unified ? "" : std::string("/") + controller) + cgroup;
+    return exists(folder) ? write_file(folder + "/" + file, value) : Result<>{};
+  };
+  if (pids) TRYV(write("pids", "pids.max", "max"));
+  if (cpu_quota) TRYV(unified ? write("cpu", "cpu.max", "max") : write("cpu", "cpu.cfs_quota_us", "-1"));
+  return {};
+}
+
 static bool lives(int64_t pid, int64_t started) {
   const auto stat = read_file("/proc/" + std::to_string(pid) + "/stat", 4096);
   const size_t close = stat ? stat->rfind(')') : std::string::npos;

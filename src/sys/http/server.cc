@@ -230,6 +230,7 @@ class Exchange final : public HttpExchange {
   }
 
   void on_close(std::function<void()> fn) override {
+    CHECK(!started_);  // the head says that the connection will be closed
     on_close_ = std::move(fn);
     if (!watching_) watch_.spawn(watch());
     watching_ = true;

@@ -44,7 +44,9 @@ Task<Result<>> GitProgram::check_out(RepositoryWish wish) {
   CO_TRYV(co_await run({"init", "-q"}));
   auto fetched = co_await run({"fetch", "-q", "--depth", "1", "--no-tags", wish.url, ref});
   std::string what = "FETCH_HEAD";
-  if (!fetched && !wish.ref.empty()) {  // a commit that the server gives only with its history
+  if (!fetched && wish.ref.empty()) {  // a plain web server knows no shallow clones
+    if (co_await run({"fetch", "-q", "--no-tags", wish.url, ref})) fetched = "";
+  } else if (!fetched) {  // a commit that the server gives only with its history
     if (!co_await run({"fetch", "-q", "--no-tags", wish.url, "+refs/heads/*:refs/remotes/origin/*",
                        "+refs/tags/*:refs/tags/*"}))
       co_return fail(fetched.error());

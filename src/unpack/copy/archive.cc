@@ -16,6 +16,7 @@ bool is_archive(int fd) {
                        ? archive_read_next_header(reader.get(), &entry)
                        : ARCHIVE_FATAL;
   ::lseek(fd, 0, SEEK_SET);
+  if (archive_filter_count(reader.get()) > 2) return false;  // packed twice: Docker opens one layer
   return code == ARCHIVE_OK || code == ARCHIVE_WARN;
 }
 
