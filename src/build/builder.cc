@@ -153,7 +153,7 @@ std::vector<std::string> Build::unused_args() const {
   return out;
 }
 
-Task<Result<std::string>> Build::mount_image(std::string id) {
+Task<Result<std::string>> Build::mount_image(std::string id, Layers::Ids ids) {
   std::vector<int64_t> numbers;
   if (!id.empty()) {
     CO_TRY(const Image* image, parts_.images.find(id));
@@ -161,7 +161,7 @@ Task<Result<std::string>> Build::mount_image(std::string id) {
   }
   const std::string dir = new_path("root");
   CO_TRYV(make_dirs(dir, 0700));
-  CO_TRYV(co_await parts_.layers.mount_rootfs(dir, std::move(numbers), Layers::Lasts::kUntilCrash));
+  CO_TRYV(co_await parts_.layers.mount_rootfs(dir, std::move(numbers), Layers::Lasts::kUntilCrash, ids));
   co_return dir;
 }
 

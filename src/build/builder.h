@@ -103,7 +103,8 @@ class Build {
   /// An image by name, from a registry when it is not here or `pull` is asked for.
   Task<Result<std::string>> image_named(std::string name, std::optional<ImagePlatform> platform,
                                         Report report);
-  Task<Result<std::string>> mount_image(std::string id);  // the folder; its "merged" is the root
+  /// The folder; its "merged" is the root.
+  Task<Result<std::string>> mount_image(std::string id, Layers::Ids ids = Layers::Ids::kAsStored);
   std::string new_path(const std::string& kind) { return dir_ + "/" + kind + std::to_string(++paths_made_); }
   bool halted() const { return halt_->halted(); }
 

@@ -33,7 +33,7 @@ Task<Result<>> StageRun::prepare_bind(const RunMount& wish, RunMounts& mounts) {
   std::string root = build_.context_.root;
   if (!wish.from.empty()) {
     CO_TRY(const std::string id, co_await source_of(wish.from));
-    CO_TRY(const std::string dir, co_await build_.mount_image(id));
+    CO_TRY(const std::string dir, co_await build_.mount_image(id, Layers::Ids::kMapped));
     mounts.roots.push_back(dir);
     root = dir + "/merged";
     mounts.key += " bind:" + id + ":" + wish.source;
@@ -45,11 +45,12 @@ Task<Result<>> StageRun::prepare_bind(const RunMount& wish, RunMounts& mounts) {
     mounts.key += " bind:" + digest.digest;
     if (!wish.read_only) {  // what is written is dropped
       const std::string dir = build_.new_path("root");
-      for (const char* part : {"/diff", "/work", "/merged"}) CO_TRYV(make_dirs(dir + part, 0755));
-      const std::string options = "lowerdir=" + root + ",upperdir=" + dir + "/diff,workdir=" + dir + "/work";
-      CO_TRYV(co_await parts_.layers.mount_device("overlay", "overlay", options, dir + "/merged"));
+      CO_TRYV(make_dirs(dir, 0700));
+      CO_TRYV(co_await parts_.layers.mount_over(dir, root));
       mounts.roots.push_back(dir);
       root = dir + "/merged";
+    } else {
+      root = parts_.layers.mapped(root);
     }
   }
   const std::string at = build_.new_path("bind");
@@ -75,8 +76,14 @@ Task<Result<>> StageRun::prepare_cache(const RunMount& wish, RunMounts& mounts) 
         ::chmod(folder.path.c_str(), wish.mode.value_or(0755)) != 0)
       co_return fail(sys_error(errno, "chown", folder.path));
   }
+  std::string source = folder.path;
+  if (parts_.layers.mapped(source) != source) {
+    source = build_.new_path("bind");
+    CO_TRYV(parts_.layers.bind_in_root(parts_.layers.mapped(folder.path), "/", source));
+    mounts.binds.push_back(source);
+  }
   mounts.mounts.push_back(
-      bind_mount(folder.path, target_of(wish.target, draft_.config.working_dir), wish.read_only));
+      bind_mount(source, target_of(wish.target, draft_.config.working_dir), wish.read_only));
   co_return Result<>{};
 }
 

@@ -16,6 +16,7 @@
 #include "daemon/claims.h"
 #include "daemon/facts.h"
 #include "daemon/life.h"
+#include "daemon/remap.h"
 #include "daemon/seccomp_default.h"
 #include "node/cluster/swarm_node.h"
 #include "sys/crun/crun_runtime.h"
@@ -119,9 +120,12 @@ Result<> run(DaemonOptions o) {
   AsioLoop loop;
   KernelEntropy entropy;
   const std::string self = std::filesystem::read_symlink("/proc/self/exe").parent_path();
+  TRY(const IdMap ids, remap_of(o));
   TRY(auto db, open_database(o.data_root + "/node.db"));
   DiskLayers layers(loop, entropy, o.data_root, self + "/panal-unpack");
   TRYV(layers.open());
+  TRYV(layers.map_ids(ids, o.exec_root + "/idmap"));
+  TRYV(make_mapped_roots(o.exec_root + "/roots", ids));
   ConfinedFiles files(loop, self + "/panal-unpack");
   LinuxNetwork kernel(loop, o.exec_root + "/netns");
   CrunRuntime runtime(loop, {o.exec_root + "/crun", o.exec_root + "/exits"});
@@ -130,10 +134,11 @@ Result<> run(DaemonOptions o) {
   TRYV(images.load());
   Networks networks(loop, entropy, kernel, *db, events, network_settings(o));
   TRYV(networks.load());
-  Volumes volumes(loop, entropy, *db, events, layers, o.data_root + "/volumes");
+  Volumes volumes(loop, entropy, *db, events, layers, o.data_root + "/volumes", ids);
   TRYV(volumes.load());
   SystemFacts facts = gather_facts(o, entropy);
   TRY(SeccompDefault seccomp, prepare_seccomp(o, facts));
+  if (!ids.empty()) facts.security_options.push_back("name=userns");
   const WatchFile watcher = [&loop](const std::string& path) { return watch_file(loop, path); };
   const OpenLogSink open_sink = [&loop](std::string scheme, std::string target) {
     return open_log_sink(loop, std::move(scheme), std::move(target));
@@ -145,7 +150,10 @@ Result<> run(DaemonOptions o) {
                          .machine = host_limits(facts.cpus),
                          .seccomp = std::move(seccomp),
                          .defaults = container_defaults(o),
-                         .log = {facts.node_name, watcher, open_sink}});
+                         .log = {facts.node_name, watcher, open_sink},
+                         .ids = ids,
+                         .mapped_roots = o.exec_root + "/roots",
+                         .mapped_namespace = o.exec_root + "/idmap/user"});
   TRYV(containers.load());
   TRYV(runtime.watch_exits());
 
@@ -169,7 +177,7 @@ Result<> run(DaemonOptions o) {
   GitProgram repositories(loop);
   Builder builder({loop, entropy, containers, images, image_pull, layers, files, http, repositories,
                    o.data_root + "/builds"});
-  TaskExecutor executor({loop, containers, networks, peers, description, secrets});
+  TaskExecutor executor({loop, containers, networks, peers, description, secrets, ids});
   SwarmNode swarm({loop, entropy, transport, *crypto, kernel, executor, peers,
                    [&loop](const std::string& dir) { return open_raft_files(loop, dir); },
                    [](const raft::Settings& settings) { return raft::make_libraft_core(settings); },

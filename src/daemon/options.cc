@@ -29,7 +29,8 @@ void fields(A& a, DaemonOptions& o) {
   a("log-opts", o.log_opts), a("dns", o.dns), a("dns-opts", o.dns_opts), a("dns-search", o.dns_search),
       a("default-ulimits", o.default_ulimits);
   a("default-runtime", o.default_runtime), a("default-ipc-mode", o.default_ipc_mode),
-      a("default-cgroupns-mode", o.default_cgroupns_mode), a("init", o.init);
+      a("default-cgroupns-mode", o.default_cgroupns_mode), a("init", o.init),
+      a("userns-remap", o.userns_remap);
   a("seccomp-profile", o.seccomp_profile), a("no-new-privileges", o.no_new_privileges), a("bip", o.bip),
       a("fixed-cidr", o.fixed_cidr), a("mtu", o.mtu);
   a("icc", o.icc), a("ip", o.ip), a("ip-masq", o.ip_masq), a("features", o.features),
@@ -102,6 +103,8 @@ constexpr Setting kSettings[] = {
     {"seccomp-profile", "seccomp-profile", 0, Kind::kText, "string",
      "Filter of system calls: \"builtin\" (Docker's default), \"unconfined\" or a file (default "
      "\"builtin\")"},
+    {"userns-remap", "userns-remap", 0, Kind::kText, "user",
+     "Whose subordinate ids containers' users get: USER, USER:GROUP, numbers, or \"default\" (dockremap)"},
     {"no-new-privileges", "no-new-privileges", 0, Kind::kSwitch, "", "no-new-privileges for new containers"},
     {"default-address-pools", "default-address-pool", 0, Kind::kPools, "pool",
      "Where networks get their subnets: base=CIDR,size=BITS"},
@@ -173,7 +176,6 @@ constexpr Fixed kFixed[] = {
     {"swarm-default-advertise-addr", "swarm-default-advertise-addr", Kind::kText, "",
      "name it in docker swarm init"},
     {"userland-proxy-path", "userland-proxy-path", Kind::kText, "", "there is no proxy"},
-    {"userns-remap", "userns-remap", Kind::kText, "", ""},
     {"allow-nondistributable-artifacts", "allow-nondistributable-artifacts", Kind::kList, "", ""},
 };
 

@@ -94,7 +94,6 @@ TEST_CASE("what Panal does not do is refused by name") {
        {std::pair{R"({"userland-proxy": true})", "userland-proxy=true"},
         {R"({"iptables": false})", "iptables=false"},
         {R"({"storage-driver": "btrfs"})", "storage-driver=btrfs"},
-        {R"({"userns-remap": "default"})", "userns-remap=default"},
         {R"({"ipv6": true})", "ipv6=true"},
         {R"({"runtimes": {"x": {"path": "/x"}}})", "runtimes="},
         {R"({"features": {"buildkit": true}})", "feature buildkit"},

@@ -274,9 +274,17 @@ static JsonArray namespaces_json(const Container& c, const OciInputs& in) {
   add("pid", in.pid_ns);
   add("ipc", in.ipc_ns);
   add("uts", in.uts_ns);
+  if (!in.user_ns.empty()) add("user", in.user_ns);
   if (c.host.cgroupns_mode == "private" ||
       (in.cgroup_v2 && c.host.cgroupns_mode.empty() && !c.host.privileged))
     add("cgroup", "");
+  return out;
+}
+
+static JsonArray id_map_json(const std::vector<IdRange>& ranges) {
+  JsonArray out;
+  for (const auto& r : ranges)
+    out.push_back(JsonObject{{"containerID", r.inside}, {"hostID", r.outside}, {"size", r.count}});
   return out;
 }
 
@@ -316,7 +324,8 @@ std::string oci_config(const Container& c, const OciInputs& in) {
   process["cwd"] = c.config.working_dir.empty() ? "/" : c.config.working_dir;
   process["capabilities"] = capabilities_json(caps, in.user.uid == 0);
   process["noNewPrivileges"] = no_new_privileges(c.host.security_opt);
-  if (c.host.oom_score_adj != 0) process["oomScoreAdj"] = c.host.oom_score_adj;
+  if (c.host.oom_score_adj > 0 || (c.host.oom_score_adj < 0 && in.user_ns.empty()))
+    process["oomScoreAdj"] = c.host.oom_score_adj;
   if (!in.apparmor.empty()) process["apparmorProfile"] = in.apparmor;
   set_rlimits(process, c);
 
@@ -338,6 +347,9 @@ std::string oci_config(const Container& c, const OciInputs& in) {
                                  {"gid", d.gid}});
   if (!devices.empty()) linux_part["devices"] = devices;
   linux_part["namespaces"] = namespaces_json(c, in);
+  if (!in.ids.empty())
+    linux_part["uidMappings"] = id_map_json(in.ids.uids),
+    linux_part["gidMappings"] = id_map_json(in.ids.gids);
   JsonObject sysctl;
   if (!c.config.domainname.empty() && in.uts_ns.empty()) sysctl["kernel.domainname"] = c.config.domainname;
   for (const auto& [key, value] : c.host.sysctls) sysctl[key] = value;

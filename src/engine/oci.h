@@ -8,6 +8,7 @@
 #include "base/result.h"
 #include "engine/devices.h"
 #include "model/container.h"
+#include "model/id_map.h"
 
 namespace panal {
 
@@ -34,6 +35,8 @@ struct OciInputs {
   std::string init_path;              // docker-init or tini, for --init
   std::string cgroup;                 // "/panal/ID"
   std::string apparmor;               // profile; "" for none
+  std::string user_ns;                // file of the user namespace; "": the host's
+  IdMap ids;                          // its map
   std::vector<DeviceNode> devices;    // beside those every container has
   DeviceNumbers block_devices;        // of the limits for block devices
   std::vector<std::string> link_env;  // what --link tells of other containers

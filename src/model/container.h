@@ -159,6 +159,7 @@ struct ContainerState {
   int pid = 0;
   uint64_t pid_start = 0;  // start time of `pid` in clock ticks since boot: tells a reused pid
   int conmon_pid = 0;
+  uint32_t root_uid = 0, root_gid = 0;  // on the host, of its last start; 0: it had no user namespace
   int exit_code = 0;
   std::string error;
   WallTime started_at, finished_at;

@@ -206,6 +206,7 @@ template <class A>
 void fields(A& a, ContainerState& s) {
   a("Phase", s.phase), a("OOMKilled", s.oom_killed), a("Pid", s.pid), a("PidStart", s.pid_start),
       a("ConmonPid", s.conmon_pid);
+  a.opt("RootUid", s.root_uid), a.opt("RootGid", s.root_gid);
   a("ExitCode", s.exit_code), a("Error", s.error), time_field(a, "StartedAt", s.started_at),
       time_field(a, "FinishedAt", s.finished_at);
   a("Health", s.health), a("HealthFailures", s.health_failures), a.opt("HealthLog", s.health_log);

@@ -28,7 +28,9 @@ struct Tree {
   std::string root;
   bool read_only = false;
   std::vector<TreeMount> mounts;
-  std::shared_ptr<TreeUse> use;  // let go as soon as the process has ended
+  std::string user_ns;                  // whose ids are read and written; empty: the host's
+  uint32_t root_uid = 0, root_gid = 0;  // of root there, on the host
+  std::shared_ptr<TreeUse> use;         // let go as soon as the process has ended
 };
 
 struct Placing {

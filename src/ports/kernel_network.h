@@ -4,12 +4,14 @@
 #pragma once
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "base/result.h"
 #include "base/task.h"
 #include "model/container.h"
+#include "model/id_map.h"
 
 namespace panal {
 
@@ -86,12 +88,21 @@ struct MeshTable {
   bool operator==(const MeshTable&) const = default;
 };
 
+/// The user namespace that a container's network belongs to: a new one with these ids, or the one of another
+/// container, by its file.
+struct NamespaceOwner {
+  IdMap ids;
+  std::string joined;
+};
+inline std::string user_namespace_of(const std::string& net_path) { return net_path + ".user"; }
+
 class KernelNetwork {
  public:
   virtual ~KernelNetwork() = default;
   /// Loads the node's static rules; clears what an earlier life left that no longer belongs.
   virtual Task<Result<>> setup() = 0;
-  virtual Task<Result<>> create_namespace(std::string path) = 0;
+  /// With an owner also the user namespace it belongs to, at user_namespace_of(path).
+  virtual Task<Result<>> create_namespace(std::string path, std::optional<NamespaceOwner> owner) = 0;
   virtual Task<Result<>> remove_namespace(std::string path) = 0;
   virtual Task<Result<>> set_sysctls(std::string ns_path,
                                      std::vector<std::pair<std::string, std::string>> values) = 0;

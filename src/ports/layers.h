@@ -63,12 +63,19 @@ class Layers {
   /// Mounts layers (lowest first) with the container's writable layer on top. kUntilCrash: nobody sees the
   /// changes after a crash of the machine, so they are not forced onto the disk.
   enum class Lasts { kBeyondCrash, kUntilCrash };
+  /// kMapped: owners appear as containers' users are on the host, where userns-remap is set; on the disk they
+  /// stay as they are.
+  enum class Ids { kAsStored, kMapped };
   virtual Task<Result<>> mount_rootfs(std::string dir, std::vector<int64_t> layers,
-                                      Lasts lasts = Lasts::kBeyondCrash) = 0;
+                                      Lasts lasts = Lasts::kBeyondCrash, Ids ids = Ids::kAsStored) = 0;
+  /// The same of one folder, whatever lies in it, with owners mapped.
+  virtual Task<Result<>> mount_over(std::string dir, std::string lower) = 0;
+  /// A path below the data root by which owners appear mapped; itself where there is no map.
+  virtual std::string mapped(const std::string& path) const = 0;
   virtual Task<Result<>> unmount_rootfs(std::string dir) = 0;
   virtual Task<Result<>> remove_rootfs(std::string dir) = 0;
   /// A memory file system for /dev/shm that several containers may share.
-  virtual Result<> mount_shm(const std::string& dir, int64_t size_bytes) = 0;
+  virtual Result<> mount_shm(const std::string& dir, int64_t size_bytes, Ids ids) = 0;
   virtual void unmount_shm(const std::string& dir) = 0;
   /// Mounts what a volume's options name; blocks for as long as the kernel does.
   virtual Task<Result<>> mount_device(std::string device, std::string type, std::string options,
@@ -80,7 +87,7 @@ class Layers {
   /// Reads a small file inside a root without leaving it by symlinks.
   virtual Result<std::string> read_in_root(const std::string& root, const std::string& path) = 0;
   /// Creates a folder inside a root without leaving it; returns its real path.
-  virtual Result<std::string> make_dir_in_root(const std::string& root, const std::string& path) = 0;
+  virtual Result<std::string> make_dir_in_root(const std::string& root, const std::string& path, Ids ids) = 0;
   /// Copies the content of `root`/`path` into `target` if target is empty (volume copy-up).
   virtual Task<Result<>> copy_up(std::string root, std::string path, std::string target) = 0;
   virtual std::string sha256(std::string_view data) const = 0;

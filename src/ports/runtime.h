@@ -18,7 +18,8 @@ struct MonitorStart {
   std::string id;
   std::string bundle;  // folder for config.json, log and sockets
   bool tty = false, open_stdin = false, stdin_once = false;
-  std::string log_path;  // empty: output is not kept
+  bool mapped_users = false;  // in a user namespace
+  std::string log_path;       // empty: output is not kept
   int64_t log_max_bytes =
       0;  // of the log file; then the monitor begins a new one (node/logs/log_files.h); 0: no limit
 };
@@ -56,6 +57,7 @@ struct ExecStart {
   std::string process_json;  // OCI process object
   std::string program;
   bool tty = false, open_stdin = false, attach = true;
+  uint32_t root_uid = 0, root_gid = 0;  // of the container's root on the host, in a user namespace
 };
 
 class RunningExec {

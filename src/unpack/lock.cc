@@ -1,4 +1,5 @@
 #include <fcntl.h>
+#include <grp.h>
 #include <linux/capability.h>
 #include <sched.h>
 #include <seccomp.h>
@@ -14,6 +15,7 @@
 #include <cerrno>
 #include <vector>
 
+#include "base/as_user.h"
 #include "base/fd.h"
 #include "base/in_root.h"
 #include "unpack/unpack.h"
@@ -91,13 +93,24 @@ Result<> change_root(const TreeJob& tree, Network network) {
     return fail(sys_error(errno, "mount", where));
   TRY(const Fd place, open_root(where));
   TRY(const Fd root, bind(place.get(), place.get(), false));
-  TRYV(put_binds(root.get(), tree.binds));
+  {
+    const AsUser maker(tree.root_uid, tree.root_gid);
+    TRYV(put_binds(root.get(), tree.binds));
+  }
   TRYV(restrict(root.get(), tree.read_only, Whole::kNo));
   if (::fchdir(root.get()) != 0) return fail(sys_error(errno, "chdir", tree.root));
   if (::syscall(SYS_pivot_root, ".", ".") != 0) return fail(sys_error(errno, "pivot_root", tree.root));
   if (::umount2(".", MNT_DETACH) != 0)
     return fail(sys_error(errno, "umount", "/"));  // the old root lies over the new one
   if (::chdir("/") != 0) return fail(sys_error(errno, "chdir", "/"));
+  return {};
+}
+
+/// Its root, with no power outside of it.
+Result<> enter_user_namespace(const Fd& ns) {
+  if (::setns(ns.get(), CLONE_NEWUSER) != 0) return fail(sys_error(errno, "setns"));
+  if (::setgroups(0, nullptr) != 0 || ::setresgid(0, 0, 0) != 0 || ::setresuid(0, 0, 0) != 0)
+    return fail(sys_error(errno, "setresuid"));
   return {};
 }
 
@@ -216,8 +229,12 @@ Result<> filter_calls(Network network) {
 }  // namespace
 
 Result<> lock_in(const TreeJob& tree, Attributes attributes) {
+  const Fd users(tree.user_ns.empty() ? -1 : ::open(tree.user_ns.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!users && !tree.user_ns.empty()) return broken("panal-unpack", sys_error(errno, "open", tree.user_ns));
   if (auto changed = change_root(tree, Network::kNone); !changed)
     return broken("panal-unpack", changed.error());
+  if (users)
+    if (auto entered = enter_user_namespace(users); !entered) return broken("panal-unpack", entered.error());
   set_limits();
   TRYV(keep_capabilities(capabilities_for(attributes)));
   return filter_calls(Network::kNone);

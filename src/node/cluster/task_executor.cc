@@ -262,8 +262,11 @@ Task<Result<>> TaskExecutor::write_secrets(const ClusterTask& t, HostConfig& hos
           std::to_string(host.mounts.size());  // one object may be asked for twice, with different owners
       TRYV(write_file(file, object->data, static_cast<int>(r.mode & 0777)));
       ::chmod(file.c_str(), r.mode & 07777);
-      (void)!::chown(file.c_str(), static_cast<uid_t>(std::atoi(r.uid.c_str())),
-                     static_cast<gid_t>(std::atoi(r.gid.c_str())));
+      const auto outside = [](const std::vector<IdRange>& map, const std::string& id) {
+        const auto number = static_cast<uint32_t>(std::atoi(id.c_str()));
+        return map.empty() ? number : id_outside(map, number).value_or(0);
+      };
+      (void)!::chown(file.c_str(), outside(parts_.ids.uids, r.uid), outside(parts_.ids.gids, r.gid));
       const std::string target = r.file_name.starts_with('/') ? r.file_name : root + r.file_name;
       Mount m;
       m.type = "bind", m.source = file, m.target = target, m.read_only = true;

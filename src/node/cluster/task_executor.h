@@ -15,6 +15,7 @@ class TaskExecutor final : public Executor {
     ImagePeers& images;
     NodeDescription description;
     std::string secrets_dir;  // on a memory-backed file system
+    IdMap ids;                // userns-remap
   };
   explicit TaskExecutor(Parts parts);
 

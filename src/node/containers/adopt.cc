@@ -88,6 +88,13 @@ Task<void> Containers::collect() {
   for (const auto& id : list_dir(paths_.execs))
     if (std::ranges::none_of(execs_, [&](const auto& e) { return e.first.starts_with(id); }))
       (void)remove_tree(paths_.execs + "/" + id);
+  for (const auto& id : list_dir(paths_.mapped_roots)) {
+    const auto it = containers_.find(id);
+    Container none;
+    none.id = id;
+    if (it == containers_.end() || (!is_up(it->second->c.state.phase) && !it->second->mutex.locked()))
+      take_down_users(none);
+  }
   for (const auto& id : list_dir(paths_.data)) {
     const std::string folder = paths_.data + "/" + id;
     if (id.size() != 64 || containers_.contains(id) || scraps_.contains(id)) continue;

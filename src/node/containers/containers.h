@@ -37,6 +37,9 @@ struct ContainerPaths {
   SeccompDefault seccomp;
   ContainerDefaults defaults;
   LogParts log;
+  IdMap ids;                     // userns-remap; empty: containers' users are the host's
+  std::string mapped_roots;      // where the runtime finds the roots of containers with mapped users
+  std::string mapped_namespace;  // a user namespace with these ids
 };
 
 struct CreateResult {
@@ -185,6 +188,15 @@ class Containers {
   void start_forwarding(LivePtr live);
   Task<void> forward_log(LivePtr live, std::string driver);
   bool joins_network(const Container& c) const;
+  /// Runs, or would run, in a user namespace of its own.
+  bool has_mapped_users(const Container& c) const;
+  Layers::Ids ids_of(const Container& c) const;
+  std::string mapped_root(const Container& c) const { return paths_.mapped_roots + "/" + c.id; }
+  Result<std::string> joined_user_namespace(const Container& c) const;
+  Result<std::optional<NamespaceOwner>> namespace_owner(const Container& c) const;
+  Result<> set_up_users(const Container& c, OciInputs& in);
+  void take_down_users(const Container& c);
+  void put_into_user_namespace(const Container& c, Tree& tree) const;
   Task<void> watch_exec(LivePtr live, std::shared_ptr<ExecSession> exec);
   Task<void> health_loop(LivePtr live, uint64_t life);
 
@@ -213,6 +225,8 @@ Result<> check_restart_policy(const RestartPolicy& policy);
 Result<> check_propagation(const MountPoint& mount);
 /// Checks what a user asks of a new container; Docker's texts.
 Result<> validate(const ContainerConfig& config, const HostConfig& host, const HostLimits& machine);
+/// What cannot be where containers' users are mapped (userns-remap); Docker's texts.
+Result<> check_mapped_users(const HostConfig& host, const IdMap& ids);
 /// Fills in what the image gives: command, environment, user, working directory...
 Result<> merge_image(ContainerConfig& config, const Image& image);
 

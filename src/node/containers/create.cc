@@ -387,6 +387,7 @@ Task<Result<CreateResult>> Containers::create(std::string name, ContainerConfig 
   CO_TRYV(taken());
   apply_defaults(host, paths_.defaults);
   CO_TRYV(validate(config, host, paths_.machine));
+  CO_TRYV(check_mapped_users(host, paths_.ids));
   if (config.image.empty())
     co_return fail(Code::kInvalid, config.cmd.value_or(std::vector<std::string>{}).empty() &&
                                            config.entrypoint.value_or(std::vector<std::string>{}).empty()

@@ -77,13 +77,15 @@ Task<Result<Tree>> Containers::open_tree(LivePtr live, Mounts mounts) {
                      "container " + c.id + " is marked for removal and its files cannot be used");
     tree.use = std::make_shared<RootUse>(*this, live);
     CO_TRY(auto layers, layer_numbers(c.layers));
-    CO_TRYV(co_await layers_.mount_rootfs(rootfs(c), std::move(layers)));
+    CO_TRYV(
+        co_await layers_.mount_rootfs(rootfs(c), std::move(layers), Layers::Lasts::kBeyondCrash, ids_of(c)));
     CO_TRYV(co_await set_up_mounts(c));
     CO_TRYV(co_await fill_volumes(c));
     held.release();
     live->changed.notify(loop_);
   }
   tree.root = rootfs(c) + "/merged";
+  if (has_mapped_users(c)) put_into_user_namespace(c, tree);
   if (mounts == Mounts::kLeftOut) co_return tree;
   tree.read_only = c.host.readonly_rootfs;
   std::set<std::string> taken;

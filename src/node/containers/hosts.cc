@@ -1,4 +1,6 @@
 // The files that tell a container of names: /etc/hosts, /etc/hostname, /etc/resolv.conf.
+#include <unistd.h>
+
 #include "base/fd.h"
 #include "base/text.h"
 #include "node/containers/containers.h"
@@ -35,9 +37,16 @@ std::string Containers::hosts_text(const Container& c) const {
 }
 
 Result<> Containers::write_files(const Container& c) {
-  TRYV(write_file(dir(c) + "/hosts", hosts_text(c)));
-  TRYV(write_file(dir(c) + "/hostname", c.hostname + "\n"));
-  return write_file(dir(c) + "/resolv.conf", networks_.resolv_conf(c, knows_names(c)));
+  const auto write = [&](const char* name, const std::string& text) -> Result<> {
+    const std::string file = dir(c) + name;
+    TRYV(write_file(file, text));
+    if (::chown(file.c_str(), c.state.root_uid, c.state.root_gid) != 0)
+      return fail(sys_error(errno, "chown", file));
+    return {};
+  };
+  TRYV(write("/hosts", hosts_text(c)));
+  TRYV(write("/hostname", c.hostname + "\n"));
+  return write("/resolv.conf", networks_.resolv_conf(c, knows_names(c)));
 }
 
 }  // namespace panal

@@ -31,7 +31,7 @@ Task<Result<>> Containers::mount_image(const Container& c, const MountPoint& m) 
   CO_TRY(auto numbers, layer_numbers(m.layers));
   const std::string folder = m.source.substr(0, m.source.rfind('/'));
   CO_TRYV(make_dirs(folder, 0700));
-  CO_TRYV(co_await layers_.mount_rootfs(folder, std::move(numbers)));
+  CO_TRYV(co_await layers_.mount_rootfs(folder, std::move(numbers), Layers::Lasts::kBeyondCrash, ids_of(c)));
   if (m.subpath.empty()) co_return Result<>{};
   auto bound = layers_.bind_in_root(m.source, m.subpath, subpath_mount(c, m));
   if (!bound) co_return fail(wrap("image " + m.name + ": cannot access path " + m.subpath, bound.error()));
@@ -86,6 +86,7 @@ Task<Result<>> Containers::set_up_mounts(const Container& c) {
 }
 
 void Containers::take_down_mounts(const Container& c) {
+  if (c.state.root_uid) take_down_users(c);
   for (const auto& m : c.mounts) {
     if (!m.subpath.empty()) layers_.unmount_shm(subpath_mount(c, m));
     if (m.type == "image")

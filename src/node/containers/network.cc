@@ -49,7 +49,8 @@ Task<Result<>> Containers::set_up_network(LivePtr live) {
   Container& c = live->c;
   if (c.host.network_mode == "host" || joins_network(c)) co_return Result<>{};
   const std::string ns = networks_.namespace_path(c.id);
-  CO_TRYV(co_await networks_.kernel().create_namespace(ns));
+  CO_TRY(auto owner, namespace_owner(c));
+  CO_TRYV(co_await networks_.kernel().create_namespace(ns, std::move(owner)));
   int index = 0;
   Networks::DefaultRoutes wanted{true, true};
   bool leads_out = false;  // over an overlay, which has no gateway

@@ -54,7 +54,7 @@ Result<std::string> Containers::shm_of(const Container& c) const {
 // Whoever shares the namespace shares /dev/shm, too.
 Result<> Containers::set_up_ipc(const Container& c, OciInputs& in) {
   TRY(in.ipc_ns, namespace_for(c, c.host.ipc_mode, "ipc"));
-  if (c.host.ipc_mode == "shareable") TRYV(layers_.mount_shm(shm(c), c.host.shm_size));
+  if (c.host.ipc_mode == "shareable") TRYV(layers_.mount_shm(shm(c), c.host.shm_size, ids_of(c)));
   if (c.host.ipc_mode == "shareable" || !in.ipc_ns.empty()) {
     TRY(in.shm_source, shm_of(c));
   }
@@ -80,7 +80,7 @@ Task<Result<std::unique_ptr<Monitor>>> Containers::begin_monitor(const Container
   CO_TRYV(co_await check_log_sink(c, logging));
   MonitorStart start;
   start.id = c.id, start.bundle = dir(c), start.tty = c.config.tty, start.open_stdin = c.config.open_stdin,
-  start.stdin_once = c.config.stdin_once;
+  start.stdin_once = c.config.stdin_once, start.mapped_users = c.state.root_uid != 0;
   if (logging.kept) {
     CO_TRYV(prepare_log(log_path(c), logging.limits));
     start.log_path = log_path(c), start.log_max_bytes = logging.limits.max_size_bytes;
@@ -90,12 +90,16 @@ Task<Result<std::unique_ptr<Monitor>>> Containers::begin_monitor(const Container
 
 Task<Result<>> Containers::start_steps(LivePtr live) {
   Container& c = live->c;
+  const bool mapped = has_mapped_users(c);
+  if (mapped) CO_TRYV(check_mapped_users(c.host, paths_.ids));
+  c.state.root_uid = mapped ? paths_.ids.root_uid() : 0,
+  c.state.root_gid = mapped ? paths_.ids.root_gid() : 0;
   CO_TRYV(check_links(c));
   CO_TRY(auto layers, layer_numbers(c.layers));
   CO_TRY(auto monitor, co_await begin_monitor(c));
   CO_TRYV(co_await layers_.mount_rootfs(
       rootfs(c), std::move(layers),
-      c.host.auto_remove ? Layers::Lasts::kUntilCrash : Layers::Lasts::kBeyondCrash));
+      c.host.auto_remove ? Layers::Lasts::kUntilCrash : Layers::Lasts::kBeyondCrash, ids_of(c)));
   CO_TRYV(co_await set_up_network(live));
   CO_TRYV(write_files(c));
   const std::string root = rootfs(c) + "/merged";
@@ -104,7 +108,7 @@ Task<Result<>> Containers::start_steps(LivePtr live) {
   CO_TRY(in.user, resolve_user(c.config.user, c.host.group_add, passwd.value_or(""), group.value_or("")));
   CO_TRYV(co_await set_up_mounts(c));
   CO_TRYV(co_await fill_volumes(c));
-  if (!c.config.working_dir.empty()) CO_TRYV(layers_.make_dir_in_root(root, c.config.working_dir));
+  if (!c.config.working_dir.empty()) CO_TRYV(layers_.make_dir_in_root(root, c.config.working_dir, ids_of(c)));
   in.rootfs = root;
   if (joins_network(c)) {
     CO_TRY(in.ns_path, namespace_for(c, c.host.network_mode, "net"));
@@ -131,12 +135,16 @@ Task<Result<>> Containers::start_steps(LivePtr live) {
   CO_TRYV(set_up_ipc(c, in));
   CO_TRY(in.uts_ns, namespace_for(c, c.host.uts_mode, "uts"));
   if (c.host.network_mode == "host" && c.host.uts_mode.empty()) in.uts_ns = "host";
+  if (mapped) CO_TRYV(set_up_users(c, in));
 
   RuntimeCreate create;
   create.config_json = oci_config(c, in), create.program = c.path, create.seccomp = std::move(in.seccomp),
   create.annotations = c.host.annotations;
   CO_TRY(c.state.pid, co_await runtime_.create(std::move(monitor), std::move(create)));
   c.state.pid_start = runtime_.process_start(c.state.pid);
+  if (mapped && c.host.oom_score_adj < 0)  // nothing that a user namespace lets the runtime do
+    CO_TRYV(write_file("/proc/" + std::to_string(c.state.pid) + "/oom_score_adj",
+                       std::to_string(c.host.oom_score_adj)));
   for (auto& w : std::exchange(live->waiting, {})) {
     if (auto a = co_await runtime_.attach(dir(c), w->want_stdin)) w->attachment = std::move(*a);
     w->ready = true;

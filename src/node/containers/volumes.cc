@@ -89,6 +89,8 @@ Task<Result<const Volume*>> Volumes::ensure(std::string name, std::string driver
   v.mountpoint = dir_ + "/" + name + "/_data";
   CO_TRYV(make_dirs(dir_ + "/" + name, 0701));
   CO_TRYV(make_dirs(v.mountpoint, 0755));
+  if (::chown(v.mountpoint.c_str(), ids_.root_uid(), ids_.root_gid()) != 0)
+    co_return fail(sys_error(errno, "chown", v.mountpoint));
   CO_TRYV(co_await db_.put("volume", name, to_text(v)));
   created = true;
   volumes_[name] = v;

@@ -3,6 +3,7 @@
 #include <map>
 #include <set>
 
+#include "model/id_map.h"
 #include "model/image.h"
 #include "node/events.h"
 #include "ports/database.h"
@@ -14,8 +15,15 @@ namespace panal {
 
 class Volumes {
  public:
-  Volumes(Loop& loop, Entropy& entropy, Database& db, Events& events, Layers& layers, std::string dir)
-      : loop_(loop), entropy_(entropy), db_(db), events_(events), layers_(layers), dir_(std::move(dir)) {}
+  Volumes(Loop& loop, Entropy& entropy, Database& db, Events& events, Layers& layers, std::string dir,
+          IdMap ids)
+      : loop_(loop),
+        entropy_(entropy),
+        db_(db),
+        events_(events),
+        layers_(layers),
+        dir_(std::move(dir)),
+        ids_(std::move(ids)) {}
   Result<> load();
   /// After load(): clears away what a crash left half made or half removed.
   Task<void> collect();
@@ -45,6 +53,7 @@ class Volumes {
   Events& events_;
   Layers& layers_;
   std::string dir_;
+  IdMap ids_;  // whose root owns new volumes
   std::map<std::string, Volume> volumes_;
   std::set<std::string> mounted_;
   AsyncMutex mounting_;

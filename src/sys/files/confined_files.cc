@@ -14,6 +14,7 @@ static constexpr size_t kMaxStat = 64 << 10;
 static TreeJob job_of(const Tree& tree) {
   TreeJob job;
   job.root = tree.root, job.read_only = tree.read_only;
+  job.user_ns = tree.user_ns, job.root_uid = tree.root_uid, job.root_gid = tree.root_gid;
   for (const auto& m : tree.mounts) job.binds.push_back({m.source, m.target, m.read_only});
   return job;
 }

@@ -8,6 +8,7 @@
 #include <array>
 #include <filesystem>
 
+#include "base/as_user.h"
 #include "base/in_root.h"
 #include "base/json.h"
 #include "base/log.h"
@@ -153,10 +154,12 @@ std::vector<std::string> DiskLayers::stored_blobs() const {
   return out;
 }
 
-Result<> DiskLayers::mount_shm(const std::string& dir, int64_t size_bytes) {
+Result<> DiskLayers::mount_shm(const std::string& dir, int64_t size_bytes, Ids ids) {
   TRYV(make_dirs(dir, 0700));
   unmount_shm(dir);
-  const std::string options = "mode=1777,size=" + std::to_string(size_bytes);
+  const std::string options = "mode=1777,size=" + std::to_string(size_bytes) +
+                              ",uid=" + std::to_string(map_of(ids).root_uid()) +
+                              ",gid=" + std::to_string(map_of(ids).root_gid());
   if (::mount("shm", dir.c_str(), "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, options.c_str()) != 0)
     return fail(sys_error(errno, "mount tmpfs", dir));
   return {};
@@ -183,7 +186,7 @@ Task<void> DiskLayers::drop_ingest(std::string dir) {
 // folder is not mounted any more.
 static constexpr const char* kNotForced = "/work/work/incompat/volatile";
 
-static Result<> mount_overlay(const std::string& dir, std::string options, bool lasts) {
+static Result<> mount_overlay(const std::string& dir, std::string options, bool lasts, const IdMap& ids) {
   for (const char* part : {"/diff", "/work", "/merged"}) TRYV(make_dirs(dir + part, 0755));
   const std::string merged = dir + "/merged";
   struct stat inside, outside;
@@ -191,6 +194,8 @@ static Result<> mount_overlay(const std::string& dir, std::string options, bool 
       inside.st_dev != outside.st_dev)
     return {};
   TRYV(remove_tree(dir + kNotForced));
+  // Overlayfs writes as who has mounted it: somebody whom the map knows.
+  const AsUser mapped(ids.root_uid(), ids.root_gid());
   const auto mounted = [&] { return ::mount("overlay", merged.c_str(), "overlay", 0, options.c_str()) == 0; };
   if (!lasts) {
     const std::string as_ever = std::exchange(options, options + ",volatile");
@@ -201,18 +206,30 @@ static Result<> mount_overlay(const std::string& dir, std::string options, bool 
   return {};
 }
 
-Task<Result<>> DiskLayers::mount_rootfs(std::string dir, std::vector<int64_t> layers, Lasts lasts) {
+Task<Result<>> DiskLayers::mount_rootfs(std::string dir, std::vector<int64_t> layers, Lasts lasts, Ids ids) {
+  const auto seen = [&](const std::string& path) { return ids == Ids::kMapped ? mapped(path) : path; };
   std::string lower;
   for (auto it = layers.rbegin(); it != layers.rend(); ++it)
-    lower += (lower.empty() ? "" : ":") + layer_dir(*it);
+    lower += (lower.empty() ? "" : ":") + seen(layer_dir(*it));
   if (lower.empty()) {  // an image without layers: an empty lower directory
     CO_TRYV(make_dirs(dir + "/empty", 0755));
-    lower = dir + "/empty";
+    lower = seen(dir + "/empty");
   }
-  const std::string options = "lowerdir=" + lower + ",upperdir=" + dir + "/diff,workdir=" + dir + "/work";
+  co_return co_await mount_layers(std::move(dir), std::move(lower), lasts, ids);
+}
+
+Task<Result<>> DiskLayers::mount_over(std::string dir, std::string lower) {
+  co_return co_await mount_layers(std::move(dir), mapped(lower), Lasts::kUntilCrash, Ids::kMapped);
+}
+
+Task<Result<>> DiskLayers::mount_layers(std::string dir, std::string lower, Lasts lasts, Ids ids) {
+  const std::string own = ids == Ids::kMapped ? mapped(dir) : dir;
+  const std::string options = "lowerdir=" + lower + ",upperdir=" + own + "/diff,workdir=" + own + "/work";
   if (options.size() + std::string_view(",volatile").size() >= 4096)
     co_return fail(Code::kInvalid, "max depth exceeded: the image has too many layers");
-  auto work = [dir, options, lasts] { return mount_overlay(dir, options, lasts == Lasts::kBeyondCrash); };
+  auto work = [dir, options, lasts, map = map_of(ids)] {
+    return mount_overlay(dir, options, lasts == Lasts::kBeyondCrash, map);
+  };
   co_return co_await blocking(loop_, work);
 }
 
@@ -250,8 +267,9 @@ static Result<std::string> path_of(const Fd& fd) {
   return real.string();
 }
 
-Result<std::string> DiskLayers::make_dir_in_root(const std::string& root, const std::string& path) {
+Result<std::string> DiskLayers::make_dir_in_root(const std::string& root, const std::string& path, Ids ids) {
   TRY(const Fd top, open_root(root));
+  const AsUser maker(map_of(ids).root_uid(), map_of(ids).root_gid());
   TRY(const Fd fd, make_dirs_in_root(top.get(), path));
   return path_of(fd);
 }

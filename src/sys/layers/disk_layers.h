@@ -3,6 +3,7 @@
 //   directories ingest/<id>/         unfinished work, emptied at start
 // Archives are opened only by panal-unpack, a process of its own.
 #pragma once
+#include "model/id_map.h"
 #include "ports/entropy.h"
 #include "ports/layers.h"
 #include "sys/loop/asio_loop.h"
@@ -14,6 +15,8 @@ class DiskLayers final : public Layers {
   DiskLayers(AsioLoop& loop, Entropy& entropy, std::string root, std::string helper);
   /// Makes the folders and clears unfinished ingests.
   Result<> open();
+  /// After open(): how owners appear where kMapped is asked for. `dir`: a folder for that, made new.
+  Result<> map_ids(const IdMap& ids, const std::string& dir);
 
   Task<Result<std::vector<ArchiveFile>>> open_archive(Source source, std::string ingest_dir) override;
   Task<Result<ArchiveFile>> save_blob(Source source, std::string file) override;
@@ -31,17 +34,19 @@ class DiskLayers final : public Layers {
   std::vector<std::string> stored_blobs() const override;
   std::string new_ingest_dir() override;
   Task<void> drop_ingest(std::string dir) override;
-  Task<Result<>> mount_rootfs(std::string dir, std::vector<int64_t> layers, Lasts lasts) override;
+  Task<Result<>> mount_rootfs(std::string dir, std::vector<int64_t> layers, Lasts lasts, Ids ids) override;
+  Task<Result<>> mount_over(std::string dir, std::string lower) override;
+  std::string mapped(const std::string& path) const override;
   Task<Result<>> unmount_rootfs(std::string dir) override;
   Task<Result<>> remove_rootfs(std::string dir) override;
-  Result<> mount_shm(const std::string& dir, int64_t size_bytes) override;
+  Result<> mount_shm(const std::string& dir, int64_t size_bytes, Ids ids) override;
   void unmount_shm(const std::string& dir) override;
   Task<Result<>> mount_device(std::string device, std::string type, std::string options,
                               std::string target) override;
   Result<> unmount(const std::string& target) override;
   Result<> bind_in_root(const std::string& root, const std::string& path, const std::string& target) override;
   Result<std::string> read_in_root(const std::string& root, const std::string& path) override;
-  Result<std::string> make_dir_in_root(const std::string& root, const std::string& path) override;
+  Result<std::string> make_dir_in_root(const std::string& root, const std::string& path, Ids ids) override;
   Task<Result<>> copy_up(std::string root, std::string path, std::string target) override;
   std::string sha256(std::string_view data) const override;
   std::unique_ptr<Hasher> hasher() const override;
@@ -50,10 +55,14 @@ class DiskLayers final : public Layers {
  private:
   /// Runs the helper, feeding `source` to its standard input; its standard output comes back.
   Task<Result<std::string>> helper(std::vector<std::string> words, Source source);
+  const IdMap& map_of(Ids ids) const;
+  Task<Result<>> mount_layers(std::string dir, std::string lower, Lasts lasts, Ids ids);
 
   AsioLoop& loop_;
   Entropy& entropy_;
   std::string root_, helper_;
+  IdMap ids_;
+  std::string view_;  // the data root with owners mapped
 };
 
 std::string sha256_hex(std::string_view data);

@@ -15,6 +15,7 @@
 #include "sys/nft/elements.h"
 #include "sys/nft/ruleset.h"
 #include "sys/nft/tables.h"
+#include "sys/process/user_namespace.h"
 
 namespace panal {
 
@@ -24,9 +25,11 @@ using nft::Transaction;
 
 static const nft::TableName kMeshTable{Family::kInet, "mesh"};
 
-Task<Result<>> LinuxNetwork::create_namespace(std::string path) {
-  auto work = [path]() -> Result<> {
-    if (!is_namespace(path)) TRYV(create_net_namespace(path));
+Task<Result<>> LinuxNetwork::create_namespace(std::string path, std::optional<NamespaceOwner> owner) {
+  auto work = [path, owner]() -> Result<> {
+    if (!is_namespace(path))
+      TRYV(owner ? make_user_namespace(owner->ids, owner->joined, user_namespace_of(path), path)
+                 : create_net_namespace(path));
     TRY(auto inside, InNamespace::enter(path));
     TRY(auto rtnl, Rtnl::open());
     (void)sysctl("net/ipv4/ip_unprivileged_port_start",
@@ -39,8 +42,12 @@ Task<Result<>> LinuxNetwork::create_namespace(std::string path) {
 
 Task<Result<>> LinuxNetwork::remove_namespace(std::string path) {
   stop_dns(path), vips_.erase(path);
-  if (!exists(path)) co_return Result<>{};
-  auto work = [path] { return remove_net_namespace(path); };
+  const std::string user = user_namespace_of(path);
+  if (!exists(path) && !exists(user)) co_return Result<>{};
+  auto work = [path, user]() -> Result<> {
+    if (exists(user)) TRYV(remove_net_namespace(user));
+    return remove_net_namespace(path);
+  };
   co_return co_await blocking(loop_, work);
 }
 

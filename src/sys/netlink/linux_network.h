@@ -18,7 +18,7 @@ class LinuxNetwork final : public KernelNetwork {
   ~LinuxNetwork() override;
 
   Task<Result<>> setup() override;
-  Task<Result<>> create_namespace(std::string path) override;
+  Task<Result<>> create_namespace(std::string path, std::optional<NamespaceOwner> owner) override;
   Task<Result<>> remove_namespace(std::string path) override;
   Task<Result<>> set_sysctls(std::string ns_path,
                              std::vector<std::pair<std::string, std::string>> values) override;
