@@ -131,7 +131,7 @@ Task<Result<>> Build::open(Source body) {
   }
   dir_ = parts_.dir + "/" + hex(parts_.entropy.bytes(8));
   context_.root = dir_ + "/context";
-  CO_TRYV(make_dirs(parts_.dir, 0711));
+  CO_TRYV(make_dirs(parts_.dir, 0700));
   CO_TRYV(make_dirs(context_.root, 0755));
   CO_TRYV(co_await take_context(std::move(body)));
   CO_TRYV(read_dockerfile());

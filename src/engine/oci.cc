@@ -172,7 +172,7 @@ static JsonArray mounts_json(const Container& c, const OciInputs& in) {
   out.push_back(mount("/sys", "sysfs", "sysfs", {"nosuid", "noexec", "nodev", privileged ? "rw" : "ro"}));
   out.push_back(
       mount("/sys/fs/cgroup", "cgroup", "cgroup", {privileged ? "rw" : "ro", "nosuid", "noexec", "nodev"}));
-  out.push_back(mount("/dev/mqueue", "mqueue", "mqueue", {"nosuid", "noexec", "nodev"}));
+  if (in.own_mqueue) out.push_back(mount("/dev/mqueue", "mqueue", "mqueue", {"nosuid", "noexec", "nodev"}));
   if (!in.shm_source.empty()) {
     out.push_back(bind("/dev/shm", in.shm_source, {"rbind", "rprivate", "nosuid", "noexec", "nodev"}));
   } else if (c.host.ipc_mode != "none") {
@@ -191,6 +191,7 @@ static JsonArray mounts_json(const Container& c, const OciInputs& in) {
       out.push_back(bind(path, file, {"rbind", "rprivate", c.host.readonly_rootfs ? "ro" : "rw"}));
   std::vector<const MountPoint*> ordered;
   for (const auto& m : c.mounts) ordered.push_back(&m);
+  for (const auto& m : in.mounts_below) ordered.push_back(&m);
   std::ranges::stable_sort(ordered, {},
                            [](const MountPoint* m) { return std::ranges::count(m->destination, '/'); });
   for (const MountPoint* m : ordered) {

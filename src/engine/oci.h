@@ -31,15 +31,17 @@ struct OciInputs {
   uint64_t max_open_files = 1048576;           // the daemon's own hard limit
   std::string pid_ns, ipc_ns, uts_ns;          // "/proc/N/ns/.." to join, "host", or "" for one of its own
   bool cgroup_v2 = false;
-  std::string seccomp;                // "linux.seccomp", or "" for no filter
-  std::string init_path;              // docker-init or tini, for --init
-  std::string cgroup;                 // "/panal/ID"
-  std::string apparmor;               // profile; "" for none
-  std::string user_ns;                // file of the user namespace; "": the host's
-  IdMap ids;                          // its map
-  std::vector<DeviceNode> devices;    // beside those every container has
-  DeviceNumbers block_devices;        // of the limits for block devices
-  std::vector<std::string> link_env;  // what --link tells of other containers
+  std::string seccomp;                   // "linux.seccomp", or "" for no filter
+  std::string init_path;                 // docker-init or tini, for --init
+  std::string cgroup;                    // "/panal/ID"
+  std::string apparmor;                  // profile; "" for none
+  std::string user_ns;                   // file of the user namespace; "": the host's
+  IdMap ids;                             // its map
+  std::vector<MountPoint> mounts_below;  // bind mounts beside the container's own
+  bool own_mqueue = true;                // at /dev/mqueue
+  std::vector<DeviceNode> devices;       // beside those every container has
+  DeviceNumbers block_devices;           // of the limits for block devices
+  std::vector<std::string> link_env;     // what --link tells of other containers
   std::map<std::string, std::string>
       sources;  // destination of a mount -> what is bound there instead of its own source
 };

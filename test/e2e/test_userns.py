@@ -81,7 +81,8 @@ class RunTest(UsernsCase):
         self.assertEqual(self.sh(script), "65534\ngood\n")
         self.assertEqual(self.sh("--cap-add", "NET_ADMIN", "ip link add name d0 type dummy 2>/dev/null || ip addr add 10.9.9.9/32 dev lo && echo good"), "good\n")
         self.assertEqual(self.sh("--sysctl", "net.ipv4.ip_forward=1", "cat /proc/sys/net/ipv4/ip_forward"), "1\n")
-        self.assertEqual(self.sh("--oom-score-adj", "-500", "cat /proc/self/oom_score_adj"), "-500\n")
+        if int(self.host.run_in("grep", "CapEff", "/proc/1/status").line.split()[1], 16) >> 24 & 1:  # CAP_SYS_RESOURCE
+            self.assertEqual(self.sh("--oom-score-adj", "-500", "cat /proc/self/oom_score_adj"), "-500\n")
         self.assertEqual(self.sh("-w", "/made/here", "stat -c '%u %n' /made/here"), "0 /made/here\n")
         self.assertEqual(self.sh("--read-only", "--tmpfs", "/t", "touch /t/f /dev/shm/g; touch /x 2>/dev/null || echo refused"), "refused\n")
 
@@ -93,6 +94,41 @@ class RunTest(UsernsCase):
             file.write("secret")
         self.assertEqual(self.sh("-v", folder + ":/f", "stat -c %u /f; cat /f/secret 2>/dev/null || echo refused"), "65534\nrefused\n")
 
+    def test_what_is_mounted_below_a_bind_mount(self):
+        top = os.path.join(self.host.scratch, "top")
+        self.host.run_in("sh", "-c", f"mkdir -p {top} && mount -t tmpfs a {top} && mkdir -p '{top}/a sub/deep' && mount -t tmpfs b '{top}/a sub' && mkdir '{top}/a sub/deep' && mount -t tmpfs c '{top}/a sub/deep' && touch '{top}/a sub/deep/f'").check()
+        self.assertEqual(self.sh("-v", top + ":/t", "ls '/t/a sub/deep'; grep -c ' /t[ /].* - tmpfs [abc] ' /proc/self/mountinfo"), "f\n3\n")
+        self.assertEqual(self.sh("--mount", f"type=bind,src={top},dst=/t,bind-recursive=disabled", "ls /t/*; grep -c ' /t[ /].* - tmpfs [abc] ' /proc/self/mountinfo"), "deep\n1\n")
+        self.assertEqual(self.sh("-v", top + ":/t:ro", "touch '/t/a sub/deep/g' 2>/dev/null || echo refused; grep -c ' /t[ /].* ro,.* - tmpfs [abc] ' /proc/self/mountinfo"), "refused\n3\n")
+
+    def test_host_parts(self):
+        self.assertEqual(self.sh("--ipc", "host", "touch /dev/shm/userns && rm /dev/shm/userns && echo good"), "good\n")
+        self.assertEqual(self.sh("--uts", "host", "hostname"), "testhost\n")
+        self.assertEqual(self.sh("--device", "/dev/zero:/dev/nought", "head -c 3 /dev/nought | wc -c"), "3\n")
+        self.assertEqual(self.sh("--mount", "type=image,src=alpine,dst=/img", "stat -c %u /img/bin; touch /img/x && echo good"), "0\ngood\n")
+        self.sh("-v", "data:/data", "mkdir /data/sub")
+        self.assertEqual(self.sh("--mount", "type=volume,src=data,dst=/data,volume-subpath=sub", "touch /data/f; stat -c %u /data /data/f"), "0\n0\n")
+
+    def test_set_user_ids_and_file_capabilities(self):
+        self.docker("create", "--name", "box", "alpine", "sleep", "1000").check()
+        with tarfile.open(fileobj=io.BytesIO(self.docker("cp", "box:/bin/busybox", "-").check().out_bytes)) as tar:
+            busybox = tar.extractfile(tar.getmembers()[0]).read()
+        packed = io.BytesIO()
+        with tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as tar:
+            for name, mode, pax in (("suid", 0o4755, {}), ("capable", 0o755, {"SCHILY.xattr.security.capability": "\x01\0\0\x02\0\x20\0\0" + 12 * "\0"}), ("plain", 0o755, {})):
+                member = tarfile.TarInfo(name + "-ping")
+                member.size, member.mode, member.pax_headers = len(busybox), mode, pax
+                tar.addfile(member, io.BytesIO(busybox))
+        self.docker("cp", "-", "box:/bin", input=packed.getvalue()).check()
+        self.docker("commit", "box", "capable").check()
+        self.addCleanup(self.docker, "rmi", "-f", "capable")
+        self.docker("start", "box").check()
+        pings = {name: f"ln -s /bin/{name}-ping /tmp/ping && /tmp/ping -c1 -W1 127.0.0.1; s=$?; rm /tmp/ping; exit $s" for name in ("suid", "capable", "plain")}
+        for name, ping in pings.items():
+            self.assertEqual(self.docker("exec", "-u", "1000", "box", "sh", "-c", ping).code == 0, name != "plain", name)
+            for options in ([], ["--userns", "host"]):
+                self.assertEqual(self.docker("run", "--rm", *options, "-u", "1000", "capable", "sh", "-c", ping).code == 0, name != "plain", f"{name} {options}")
+
     def test_standard_streams(self):
         self.assertEqual(self.sh("echo out > /dev/stdout; echo err > /dev/stderr; wc -c < /dev/stdin"), "out\n0\n")
         self.assertEqual(self.docker("run", "--rm", "-i", "alpine", "cat", "/dev/stdin", input="typed").check().out, "typed")
@@ -103,6 +139,10 @@ class RunTest(UsernsCase):
         terminal = self.host.terminal("run", "--rm", "-it", "alpine", "sh", "-c", "tty; test -O /dev/console && echo mine; id -u > /dev/tty")
         terminal.read_until("/dev/pts/0")
         terminal.read_until("mine")
+
+    def test_health(self):
+        self.box("--health-cmd", "test -w /dev/stdout && test $(id -u) = 0", "--health-interval", "100ms")
+        until(lambda: self.host.inspect("box")["State"]["Health"]["Status"] == "healthy", "its health is checked")
 
     def test_ports_and_names(self):
         self.docker("network", "create", "net").check()
@@ -273,6 +313,18 @@ class SurvivalTest(OwnHostCase):
         self.docker("rm", "-f", "box", "fresh").check()
         for name in ("netns", "roots"):
             self.assertEqual(self.host.run_in("ls", os.path.join(self.host.exec_root, name)).out, "")
+
+    def test_secrets_and_configs(self):
+        give_etc(self.host)
+        remap(self.host, "--userns-remap", "mapped")
+        self.docker("swarm", "init").check()
+        self.docker("secret", "create", "key", "-", input="hush").check()
+        self.docker("config", "create", "conf", "-", input="text").check()
+        script = "mkdir /w; (stat -c '%u %g %a' /run/secrets/key /conf; cat /run/secrets/key /proc/self/uid_map) > /w/index.html; exec httpd -f -p 80 -h /w"
+        self.docker("service", "create", "-d", "--name", "web", "--secret", "source=key,uid=33,gid=34,mode=0400", "--config", "conf", "--publish", "8085:80", "alpine", "sh", "-c", script).check()
+        until(lambda: self.host.run_in("curl", "-s", "http://192.0.2.1:8085/", netns="client").code == 0, "it serves")
+        said = self.host.run_in("curl", "-s", "http://192.0.2.1:8085/", netns="client").out.split()
+        self.assertEqual(said, ["33", "34", "400", "0", "0", "444", "hush", "0", str(FIRST), str(COUNT)])
 
     def test_settings_that_cannot_be(self):
         give_etc(self.host)

@@ -3,6 +3,11 @@
 // users; of its root the runtime finds a second mount, in a folder that only they and root may enter.
 #include <unistd.h>
 
+#include <cstdlib>
+#include <filesystem>
+
+#include "base/fd.h"
+#include "base/text.h"
 #include "node/containers/containers.h"
 
 namespace panal {
@@ -49,7 +54,49 @@ Result<std::optional<NamespaceOwner>> Containers::namespace_owner(const Containe
   return std::optional(NamespaceOwner{paths_.ids, std::move(joined)});
 }
 
+// As /proc/self/mountinfo has them: spaces and the like are "\040".
+static std::set<std::string> mounted_paths() {
+  std::set<std::string> out;
+  for (const auto& line : split(read_file("/proc/self/mountinfo").value_or(""), '\n')) {
+    const auto words = split(line, ' ');
+    if (words.size() < 5) continue;
+    std::string path;
+    for (size_t i = 0; i < words[4].size(); ++i) {
+      const bool escaped = words[4][i] == '\\' && i + 3 < words[4].size();
+      path += escaped ? static_cast<char>(std::strtol(words[4].substr(i + 1, 3).c_str(), nullptr, 8))
+                      : words[4][i];
+      if (escaped) i += 3;
+    }
+    out.insert(std::move(path));
+  }
+  return out;
+}
+
+// crun 1.8 takes a bind mount into a user namespace without what is mounted below it: each of these becomes a
+// mount more.
+static void find_mounts_below(const Container& c, std::vector<MountPoint>& out) {
+  std::set<std::string> mounted;
+  for (const auto& m : c.mounts) {
+    std::error_code error;
+    const std::string source = std::filesystem::canonical(m.source, error).string();
+    if (m.type != "bind" || !m.recursive || error) continue;
+    if (mounted.empty()) mounted = mounted_paths();
+    const std::string below = source == "/" ? source : source + "/";
+    for (auto it = mounted.upper_bound(below); it != mounted.end() && it->starts_with(below); ++it) {
+      MountPoint more = m;
+      more.source = *it, more.destination += "/" + it->substr(below.size());
+      out.push_back(std::move(more));
+    }
+  }
+}
+
 Result<> Containers::set_up_users(const Container& c, OciInputs& in) {
+  find_mounts_below(c, in.mounts_below);
+  if (in.ipc_ns == "host") {  // only the host's root could mount its message queues anew
+    in.own_mqueue = false;
+    if (exists("/dev/mqueue"))
+      in.mounts_below.push_back({.type = "bind", .source = "/dev/mqueue", .destination = "/dev/mqueue"});
+  }
   in.ids = paths_.ids, in.user_ns = user_namespace_of(networks_.namespace_path(c.id));
   if (joins_network(c)) {
     TRY(in.user_ns, joined_user_namespace(c));

@@ -31,7 +31,12 @@ DiskLayers::DiskLayers(AsioLoop& loop, Entropy& entropy, std::string root, std::
 
 Result<> DiskLayers::open() {
   (void)remove_tree(root_ + "/ingest");
-  for (const char* dir : {"/blobs/sha256", "/layers", "/ingest"}) TRYV(make_dirs(root_ + dir, 0711));
+  for (const char* dir : {"/blobs/sha256", "/layers", "/ingest"}) {
+    const std::string path = root_ + dir;
+    TRYV(make_dirs(path, 0711));
+    // Images hold programs that run as root for whoever starts them.
+    if (::chmod(path.c_str(), 0700) != 0) return fail(sys_error(errno, "chmod", path));
+  }
   return {};
 }
 
