@@ -68,6 +68,7 @@ TEST_CASE("flags say the same") {
   CHECK(o->default_ulimits.at("core").hard == 0);
   CHECK(o->default_shm_size == 1 << 30);
   CHECK(o->mtu == 9000);
+  CHECK(parse_options({"--userns-remap", "1000:1000"})->userns_remap == "1000:1000");
 }
 
 TEST_CASE("what stands in two places or nowhere is an error in Docker's words") {

@@ -103,6 +103,27 @@ TEST_CASE("privileged, read-only, limits and host namespaces") {
   CHECK(!host.get_object().contains("hostname"));
 }
 
+TEST_CASE("a user namespace: its file, its map, and what only the host's root may do is left out") {
+  Container c = container();
+  c.host.oom_score_adj = -7;
+  OciInputs in;
+  CHECK(!config(c, in).at_pointer("/linux").get_object().contains("uidMappings"));
+  CHECK(config(c, in).at_pointer("/process/oomScoreAdj").get_int64() == -7);
+  in.user_ns = "/run/ns.user", in.ids = {{{0, 1000, 10}, {10, 5000, 1}}, {{0, 2000, 10}}},
+  in.own_mqueue = false;
+  in.mounts_below = {{.type = "bind", .source = "/s/below", .destination = "/d/below"}};
+  const Json made = config(c, in);
+  CHECK(dump(made.at_pointer("/linux/uidMappings")) ==
+        R"([{"containerID":0,"hostID":1000,"size":10},{"containerID":10,"hostID":5000,"size":1}])");
+  CHECK(dump(made.at_pointer("/linux/gidMappings")) == R"([{"containerID":0,"hostID":2000,"size":10}])");
+  CHECK(dump(made.at_pointer("/linux/namespaces")).find(R"({"type":"user","path":"/run/ns.user"})") !=
+        std::string::npos);
+  CHECK(!made.at_pointer("/process").get_object().contains("oomScoreAdj"));
+  const std::string mounts = dump(made.at_pointer("/mounts"));
+  CHECK(mounts.find("mqueue") == std::string::npos);
+  CHECK(mounts.find(R"("destination":"/d/below","type":"bind","source":"/s/below")") != std::string::npos);
+}
+
 TEST_CASE("an unprivileged user has no effective capabilities") {
   OciInputs in;
   in.user.uid = 1000, in.user.gid = 7, in.user.groups = {7, 9};

@@ -57,6 +57,7 @@ struct ExecStart {
   std::string process_json;  // OCI process object
   std::string program;
   bool tty = false, open_stdin = false, attach = true;
+  uint32_t uid = 0;                     // its user, inside
   uint32_t root_uid = 0, root_gid = 0;  // of the container's root on the host, in a user namespace
 };
 

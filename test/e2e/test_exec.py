@@ -45,6 +45,11 @@ class ExecTest(EngineCase):
     def test_capabilities_are_the_containers(self):
         self.assertEqual(self.docker("exec", "box", "grep", "CapEff", "/proc/self/status").check().line.split()[1], "00000000a80425fb")
 
+    def test_the_machines_null_stays_its_own(self):
+        before = os.stat("/dev/null").st_uid
+        self.docker("exec", "-u", "1234", "box", "sh", "-c", "cat; echo out > /dev/stdout").check()
+        self.assertEqual(os.stat("/dev/null").st_uid, before)
+
     def test_input(self):
         data = os.urandom(1 << 20)
         result = self.docker("exec", "-i", "box", "cat", input=data).check()

@@ -314,7 +314,7 @@ class SurvivalTest(OwnHostCase):
         for name in ("netns", "roots"):
             self.assertEqual(self.host.run_in("ls", os.path.join(self.host.exec_root, name)).out, "")
 
-    def test_secrets_and_configs(self):
+    def test_services(self):
         give_etc(self.host)
         remap(self.host, "--userns-remap", "mapped")
         self.docker("swarm", "init").check()
@@ -325,6 +325,10 @@ class SurvivalTest(OwnHostCase):
         until(lambda: self.host.run_in("curl", "-s", "http://192.0.2.1:8085/", netns="client").code == 0, "it serves")
         said = self.host.run_in("curl", "-s", "http://192.0.2.1:8085/", netns="client").out.split()
         self.assertEqual(said, ["33", "34", "400", "0", "0", "444", "hush", "0", str(FIRST), str(COUNT)])
+        self.docker("network", "create", "-d", "overlay", "--attachable", "over").check()
+        self.docker("service", "create", "-d", "--name", "api", "--network", "over", "--replicas", "2", "alpine", "sh", "-c", "mkdir /w; echo by name > /w/index.html; exec httpd -f -p 80 -h /w").check()
+        self.docker("run", "-d", "--name", "caller", "--network", "over", "alpine", "sleep", "1000").check()
+        until(lambda: self.docker("exec", "caller", "wget", "-qO-", "http://api/").out == "by name\n", "the service is reached by its virtual address")
 
     def test_settings_that_cannot_be(self):
         give_etc(self.host)

@@ -62,7 +62,7 @@ Task<Result<std::shared_ptr<RunningExec>>> Containers::exec_start(std::shared_pt
   start.container_id = live->c.id, start.exec_id = exec->id, start.container_bundle = dir(live->c);
   start.dir = paths_.execs + "/" + exec->id.substr(0, 24);
   start.program = exec->config.cmd[0], start.tty = exec->config.tty,
-  start.open_stdin = exec->attach_stdin && !detach, start.attach = !detach,
+  start.open_stdin = exec->attach_stdin && !detach, start.attach = !detach, start.uid = user.uid,
   start.root_uid = live->c.state.root_uid, start.root_gid = live->c.state.root_gid;
   start.process_json = oci_process(live->c, exec->config, user, runtime_.capabilities(), exec->rows,
                                    exec->columns, link_env(live->c));

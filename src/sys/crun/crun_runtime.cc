@@ -14,6 +14,7 @@
 #include "base/text.h"
 #include "sys/crun/attachment.h"
 #include "sys/crun/groups.h"
+#include "sys/crun/streams.h"
 #include "sys/process/spawn.h"
 
 namespace panal {
@@ -81,24 +82,6 @@ CrunRuntime::~CrunRuntime() = default;
 // which all of them share).
 static constexpr const char* kLocale = "LC_CTYPE=C.UTF-8";
 
-// Standard streams of a container in a user namespace. crun gives those of its init to its root, also the
-// host's /dev/null, whose mode that root could then change for everybody: a shell before crun puts an empty
-// pipe in its place (with a terminal conmon gives it /dev/null as output, too). Those of an exec it leaves to
-// the host's root, so that /dev/stdout cannot be opened: there the shell gives them away.
-static constexpr const char* kShell = "/bin/sh";
-
-static void add_shell_args(std::vector<std::string>& argv, const std::string& before,
-                           const std::string& program, const std::string& after) {
-  argv.insert(argv.end(), {"--runtime-arg", "-c", "--runtime-arg",
-                           before + "exec " + program + " \"$@\"" + after, "--runtime-arg", "crun"});
-}
-
-static std::string give_pipes(const ExecStart& spec) {
-  return "for n in 0 1 2; do [ -p /proc/self/fd/$n ] && p=\"$p /proc/self/fd/$n\"; done; [ -z \"$p\" ] || "
-         "chown " +
-         std::to_string(spec.root_uid) + ":" + std::to_string(spec.root_gid) + " $p; ";
-}
-
 static void add_runtime_args(std::vector<std::string>& argv, const CrunPaths& paths) {
   for (const std::string& word : {"--root=" + paths.state, std::string("--cgroup-manager=cgroupfs")})
     argv.insert(argv.end(), {"--runtime-arg", word});
@@ -136,7 +119,7 @@ Result<std::unique_ptr<Monitor>> CrunRuntime::begin(MonitorStart spec) {
   Spawn what;
   what.cwd = spec.bundle;
   const std::string program = program_.give(what, 5);
-  const bool null_given = spec.mapped_users && (spec.tty || !spec.open_stdin);
+  const StreamFix fix = fix_streams(spec);
   what.argv = {paths_.conmon,
                "--api-version",
                "-c",
@@ -146,7 +129,7 @@ Result<std::unique_ptr<Monitor>> CrunRuntime::begin(MonitorStart spec) {
                "-n",
                spec.id,
                "-r",
-               null_given ? kShell : program,
+               runtime_program(fix, program),
                "-b",
                spec.bundle,
                "-p",
@@ -161,7 +144,7 @@ Result<std::unique_ptr<Monitor>> CrunRuntime::begin(MonitorStart spec) {
                "--no-sync-log",
                "--log-level",
                "error"};
-  if (null_given) add_shell_args(what.argv, "", program, spec.tty ? " >&2 <<.\n.\n" : " <<.\n.\n");
+  add_runtime_script(what.argv, fix, program);
   add_runtime_args(what.argv, paths_);
   if (spec.log_max_bytes > 0)
     what.argv.insert(what.argv.end(), {"--log-size-max", std::to_string(spec.log_max_bytes)});
@@ -307,6 +290,7 @@ Task<Result<std::unique_ptr<RunningExec>>> CrunRuntime::exec(ExecStart spec) {
   Spawn what;
   what.cwd = spec.dir;
   const std::string program = program_.give(what, 6);
+  const StreamFix fix = fix_streams(spec);
   what.argv = {paths_.conmon,
                "--api-version",
                "-c",
@@ -314,7 +298,7 @@ Task<Result<std::unique_ptr<RunningExec>>> CrunRuntime::exec(ExecStart spec) {
                "-u",
                spec.exec_id,
                "-r",
-               spec.root_uid ? kShell : program,
+               runtime_program(fix, program),
                "-b",
                spec.dir,
                "-p",
@@ -329,7 +313,7 @@ Task<Result<std::unique_ptr<RunningExec>>> CrunRuntime::exec(ExecStart spec) {
                spec.dir + "/process.json",
                "--log-level",
                "error"};
-  if (spec.root_uid) add_shell_args(what.argv, give_pipes(spec), program, "");
+  add_runtime_script(what.argv, fix, program);
   add_runtime_args(what.argv, paths_);
   what.argv.insert(what.argv.end(), {"--runtime-arg", "--log=" + spec.dir + "/log"});
   what.env = {"_OCI_SYNCPIPE=3", "_OCI_STARTPIPE=4", kLocale};

@@ -38,7 +38,8 @@ Result<> DiskLayers::map_ids(const IdMap& ids, const std::string& dir) {
   if (ids.empty()) return {};
   TRYV(make_dirs(dir, 0700));
   TRYV(make_dirs(view, 0700));
-  TRYV(make_user_namespace(ids, "", user, ""));
+  if (auto made = make_user_namespace(ids, "", user, ""); !made)
+    return fail(wrap("userns-remap", made.error()));
   TRYV(mount_mapped(root_, user, view));
   ids_ = ids, view_ = view;
   return {};
