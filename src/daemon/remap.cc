@@ -1,18 +1,50 @@
 #include "daemon/remap.h"
 
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/fd.h"
 #include "base/log.h"
 #include "engine/id_map.h"
+#include "sys/process/spawn.h"
 
 namespace panal {
 
-static Result<IdMap> read_remap(const std::string& setting) {
+static Result<> run(std::vector<std::string> argv) {
+  const std::string name = argv[0];
+  Spawn what;
+  what.argv = std::move(argv), what.fds = {{2, 2}};
+  TRY(const int pid, spawn(what));
+  int status = 0;
+  if (::waitpid(pid, &status, 0) != pid || status != 0) return fail(Code::kInternal, name + " failed");
+  return {};
+}
+
+// As Docker does: a user, and ids that nobody else has.
+static Result<> make_dockremap() {
+  TRYV(run({"/usr/sbin/useradd", "--system", "--user-group", "--no-create-home", "--shell", "/bin/false",
+            "dockremap"}));
+  for (const auto& [file, flag] :
+       {std::pair{"/etc/subuid", "--add-subuids"}, {"/etc/subgid", "--add-subgids"}}) {
+    const auto first = free_range(read_file(file).value_or(""));
+    if (!first) return fail(Code::kInvalid, std::string(file) + " has no room for 65536 more ids");
+    TRYV(run({"/usr/sbin/usermod", flag,
+              std::to_string(*first) + "-" + std::to_string(*first + kNewRange - 1), "dockremap"}));
+  }
+  log::info("msg=\"user dockremap made, with subordinate ids\"");
+  return {};
+}
+
+static Result<RemapUser> user_of(const std::string& setting) {
   TRY(const std::string passwd, read_file("/etc/passwd"));
   TRY(const std::string group, read_file("/etc/group"));
-  auto user = remap_user(setting, passwd, group);
+  return remap_user(setting, passwd, group);
+}
+
+static Result<IdMap> read_remap(const std::string& setting) {
+  auto user = user_of(setting);
+  if (!user && user.error().code == Code::kNotFound && make_dockremap()) user = user_of(setting);
   if (!user && user.error().code == Code::kNotFound)
     return fail(Code::kInvalid,
                 user.error().message +

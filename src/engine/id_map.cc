@@ -105,4 +105,21 @@ Result<std::vector<IdRange>> subordinate_ids(const RemapUser& user, const std::s
   return out;
 }
 
+std::optional<uint32_t> free_range(const std::string& text) {
+  std::vector<std::pair<int64_t, int64_t>> taken;
+  for (const auto& line : split(text, '\n')) {
+    const auto row = split(trim(line), ':');
+    if (row.size() != 3) continue;
+    const auto start = parse_int(row[1]), count = parse_int(row[2]);
+    if (start && count && *start >= 0 && *count > 0 && *start <= kMostIds && *count <= kMostIds)
+      taken.emplace_back(*start, *start + *count);
+  }
+  std::ranges::sort(taken);
+  int64_t first = 100000;
+  for (const auto& [start, end] : taken)
+    if (start < first + kNewRange && end > first) first = end;
+  if (first + kNewRange > kMostIds) return std::nullopt;
+  return static_cast<uint32_t>(first);
+}
+
 }  // namespace panal

@@ -19,5 +19,8 @@ Result<RemapUser> remap_user(const std::string& setting, const std::string& pass
 /// order.
 Result<std::vector<IdRange>> subordinate_ids(const RemapUser& user, const std::string& file,
                                              const std::string& text);
+/// Where kNewRange ids begin that no line of such a file gives to anybody, from 100000 on; nullopt: nowhere.
+constexpr uint32_t kNewRange = 65536;
+std::optional<uint32_t> free_range(const std::string& text);
 
 }  // namespace panal

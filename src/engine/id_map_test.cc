@@ -56,6 +56,16 @@ TEST_CASE("subordinate ids") {
   CHECK(subordinate_ids(ann, "/etc/subuid", "ann:4294967294:1\n"));
 }
 
+TEST_CASE("a range that nobody has") {
+  CHECK(free_range("") == 100000);
+  CHECK(free_range("# x\nann:100000:65536\n") == 165536);
+  CHECK(free_range("bob:300000:10\nann:100000:65536\nbad:x:1\n") == 165536);
+  CHECK(free_range("b:231000:65536\na:100000:65536\n") == 296536);
+  CHECK(free_range("a:1000:10\nb:99999:1\n") == 100000);
+  CHECK(free_range("a:150000:5\n") == 150005);
+  CHECK(free_range("a:1:4294967290\n") == std::nullopt);
+}
+
 TEST_CASE("subordinate ids that cannot be") {
   CHECK(range_error("bob:1:2\n").starts_with("no subuid ranges found for user \"ann\""));
   CHECK(range_error("ann:1:0\n").starts_with("no subuid ranges found for user \"ann\""));
