@@ -1,8 +1,11 @@
 #include "daemon/remap.h"
 
 #include <sys/stat.h>
+#include <sys/utsname.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include <cstdio>
 
 #include "base/fd.h"
 #include "base/log.h"
@@ -69,6 +72,11 @@ static Result<IdMap> read_remap(const std::string& setting) {
 
 Result<IdMap> remap_of(const DaemonOptions& o) {
   if (o.userns_remap.empty()) return IdMap{};
+  utsname kernel{};
+  int major = 0, minor = 0;
+  if (::uname(&kernel) == 0 && std::sscanf(kernel.release, "%d.%d", &major, &minor) == 2 &&
+      (major < 5 || (major == 5 && minor < 19)))  // overlays over mapped layers
+    return fail(Code::kUnsupported, std::string("userns-remap needs Linux 5.19; this is ") + kernel.release);
   auto out = read_remap(o.userns_remap);
   if (!out) return fail(wrap("userns-remap", out.error()));
   return out;

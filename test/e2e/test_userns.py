@@ -99,6 +99,14 @@ class RunTest(UsernsCase):
         self.assertEqual(self.sh("--mount", f"type=bind,src={top},dst=/t,bind-recursive=disabled", "ls /t/*; grep -c ' /t[ /].* - tmpfs [abc] ' /proc/self/mountinfo"), "deep\n1\n")
         self.assertEqual(self.sh("-v", top + ":/t:ro", "touch '/t/a sub/deep/g' 2>/dev/null || echo refused; grep -c ' /t[^-]* ro,.* - tmpfs [abc] ' /proc/self/mountinfo"), "refused\n3\n")
 
+    def test_the_hosts_root_as_a_bind_mount(self):
+        self.box("-v", "/:/host:ro", "-v", "/:/again")
+        look = "test -e /host/proc/version && test -d /again/sys/class && stat -c %u /host/etc/passwd; ls /host/root 2>/dev/null || echo closed"
+        self.assertEqual(self.docker("exec", "box", "sh", "-c", look).check().out, "65534\nclosed\n")
+        inside = self.docker("exec", "box", "cat", "/proc/self/mountinfo").check().out
+        self.assertNotIn("/idmap/view ", inside)
+        self.assertNotIn("/exec/roots/", inside)
+
     def test_host_parts(self):
         self.assertEqual(self.sh("--ipc", "host", "touch /dev/shm/userns && rm /dev/shm/userns && echo good"), "good\n")
         self.assertEqual(self.sh("--uts", "host", "hostname"), "testhost\n")

@@ -1,6 +1,7 @@
 // User namespaces (userns-remap). A container with mapped users has one of its own, made together with its
 // network's, and sees the owners of its files mapped (Layers::Ids::kMapped). Host paths are closed to such
 // users; of its root the runtime finds a second mount, in a folder that only they and root may enter.
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cstdlib>
@@ -72,9 +73,21 @@ static std::set<std::string> mounted_paths() {
   return out;
 }
 
+/// Whether a mapped root can enter all folders from `top` to `path`: what lies behind others it never sees.
+static bool reaches(const Container& c, const std::string& top, const std::string& path) {
+  for (size_t at = top.size(); at != std::string::npos;) {
+    at = path.find('/', at + 1);
+    struct stat s;
+    if (::stat(path.substr(0, at).c_str(), &s) != 0) return false;
+    const bool mine = s.st_uid == c.state.root_uid || s.st_gid == c.state.root_gid;
+    if (S_ISDIR(s.st_mode) && !(s.st_mode & S_IXOTH) && !mine) return false;
+  }
+  return true;
+}
+
 // crun 1.8 takes a bind mount into a user namespace without what is mounted below it: each of these becomes a
-// mount more.
-static void find_mounts_below(const Container& c, std::vector<MountPoint>& out) {
+// mount more. Our own mounts of containers' roots are none of them.
+static void find_mounts_below(const Container& c, const std::string& own, std::vector<MountPoint>& out) {
   std::set<std::string> mounted;
   for (const auto& m : c.mounts) {
     std::error_code error;
@@ -83,15 +96,17 @@ static void find_mounts_below(const Container& c, std::vector<MountPoint>& out) 
     if (mounted.empty()) mounted = mounted_paths();
     const std::string below = source == "/" ? source : source + "/";
     for (auto it = mounted.upper_bound(below); it != mounted.end() && it->starts_with(below); ++it) {
+      if (it->starts_with(own) || !reaches(c, below, *it)) continue;
       MountPoint more = m;
       more.source = *it, more.destination += "/" + it->substr(below.size());
+      more.ro_recursive = m.ro_recursive && exists(more.source + "/.");  // crun 1.8: of folders only
       out.push_back(std::move(more));
     }
   }
 }
 
 Result<> Containers::set_up_users(const Container& c, OciInputs& in) {
-  find_mounts_below(c, in.mounts_below);
+  find_mounts_below(c, paths_.mapped_roots + "/", in.mounts_below);
   if (in.ipc_ns == "host") {  // only the host's root could mount its message queues anew
     in.own_mqueue = false;
     if (exists("/dev/mqueue"))
