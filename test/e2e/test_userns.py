@@ -248,7 +248,7 @@ class FilesTest(UsernsCase):
             with tarfile.open(fileobj=io.BytesIO(self.docker("cp", "box:/x", "-").check().out_bytes)) as tar:
                 self.assertEqual([m.uid for m in tar], [33])
             self.docker("restart", "-t", "0", "box").check()
-            self.assertEqual(self.docker("exec", "box", "sh", "-c", "cat /proc/self/uid_map; stat -c %u /x").check().out.split(), ["0", "0", "4294967295", "33"])
+            self.assertEqual(self.docker("exec", "box", "sh", "-c", "cat /proc/self/uid_map; stat -c %u /x /etc/hosts").check().out.split(), ["0", "0", "4294967295", "33", "0"])
         finally:
             remap(self.host, "--userns-remap", "mapped")
             self._engine_at_start = self.host.engine_pid

@@ -40,7 +40,7 @@ Result<> Containers::write_files(const Container& c) {
   const auto write = [&](const char* name, const std::string& text) -> Result<> {
     const std::string file = dir(c) + name;
     TRYV(write_file(file, text));
-    if (::chown(file.c_str(), c.state.root_uid, c.state.root_gid) != 0)
+    if (c.state.root_uid && ::chown(file.c_str(), c.state.root_uid, c.state.root_gid) != 0)
       return fail(sys_error(errno, "chown", file));
     return {};
   };

@@ -1,4 +1,6 @@
 // Starting and ending: root file system, network, runtime; and the way back.
+#include <unistd.h>
+
 #include <algorithm>
 
 #include "base/fd.h"
@@ -92,6 +94,8 @@ Task<Result<>> Containers::start_steps(LivePtr live) {
   Container& c = live->c;
   const bool mapped = has_mapped_users(c);
   if (mapped) CO_TRYV(check_mapped_users(c.host, paths_.ids));
+  if (c.state.root_uid && !mapped)  // no more: files that belong to that root are made anew
+    for (const char* file : {"/hosts", "/hostname", "/resolv.conf"}) ::unlink((dir(c) + file).c_str());
   c.state.root_uid = mapped ? paths_.ids.root_uid() : 0,
   c.state.root_gid = mapped ? paths_.ids.root_gid() : 0;
   CO_TRYV(check_links(c));
