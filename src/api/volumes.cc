@@ -28,6 +28,9 @@ static Json volume_json(const Volume& v) {
 static Task<Result<>> list(Api& api, Call& call) {
   ApiParts& p = api.parts();
   CO_TRY(const Filters f, Filters::parse(call.request(), {"dangling", "driver", "label", "name"}));
+  for (const auto& d : f.get("dangling"))
+    if (d != "true" && d != "false" && d != "1" && d != "0")
+      co_return fail(Code::kInvalid, "invalid filter 'dangling=[" + d + "]'");
   JsonArray out;
   for (const auto& [name, v] : p.volumes.all()) {
     const bool fits =

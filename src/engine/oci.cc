@@ -120,8 +120,11 @@ std::vector<std::string> process_env(const Container& c, const ResolvedUser& use
   if (tty) env.push_back("TERM=xterm");
   env.insert(env.end(), link_env.begin(), link_env.end());
   for (const auto& e : c.config.env)
-    if (e.find('=') != std::string::npos) set_env(env, e, true);
-  set_env(env, "HOME=" + user.home, false);
+    if (e.find('=') != std::string::npos)
+      set_env(env, e, true);
+    else
+      std::erase_if(env, [&](const std::string& old) { return old.starts_with(e + "="); });
+  if (env_value(env, "HOME").value_or("").empty()) set_env(env, "HOME=" + user.home, true);
   return env;
 }
 
@@ -180,15 +183,6 @@ static JsonArray mounts_json(const Container& c, const OciInputs& in) {
     out.push_back(mount("/dev/shm", "tmpfs", "shm",
                         {"nosuid", "noexec", "nodev", "mode=1777", "size=" + std::to_string(shm)}));
   }
-  // Docker's own files lie under what the user mounts: a user's /etc wins, a user's /etc/hosts too.
-  std::set<std::string> taken;
-  for (const auto& m : c.mounts) taken.insert(m.destination);
-  for (const auto& [path, file] :
-       {std::pair<const char*, const std::string&>{"/etc/resolv.conf", in.resolv_file},
-        {"/etc/hostname", in.hostname_file},
-        {"/etc/hosts", in.hosts_file}})
-    if (!file.empty() && !taken.contains(path))
-      out.push_back(bind(path, file, {"rbind", "rprivate", c.host.readonly_rootfs ? "ro" : "rw"}));
   std::vector<const MountPoint*> ordered;
   for (const auto& m : c.mounts) ordered.push_back(&m);
   for (const auto& m : in.mounts_below) ordered.push_back(&m);
@@ -225,6 +219,15 @@ static JsonArray mounts_json(const Container& c, const OciInputs& in) {
                                             : "ro"}));
     }
   }
+  // Docker's own files lie over a user's /etc, under a user's /etc/hosts.
+  std::set<std::string> taken;
+  for (const auto& m : c.mounts) taken.insert(m.destination);
+  for (const auto& [path, file] :
+       {std::pair<const char*, const std::string&>{"/etc/resolv.conf", in.resolv_file},
+        {"/etc/hostname", in.hostname_file},
+        {"/etc/hosts", in.hosts_file}})
+    if (!file.empty() && !taken.contains(path))
+      out.push_back(bind(path, file, {"rbind", "rprivate", c.host.readonly_rootfs ? "ro" : "rw"}));
   return out;
 }
 

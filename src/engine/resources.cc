@@ -114,13 +114,12 @@ std::vector<std::string> fit_resources(HostConfig& h, const HostLimits& machine,
 Result<HostConfig> updated_limits(HostConfig host, const UpdateWish& wish, const HostLimits& machine) {
   const HostConfig& w = wish.limits;
   if (w.nano_cpus > 0 && (host.cpu_period > 0 || host.cpu_quota > 0))
-    return fail(
-        Code::kInvalid,
-        "Conflicting options: NanoCPUs cannot be updated as CPU Period or Quota has already been set");
+    return fail(Code::kInvalid, std::string("Conflicting options: Nano CPUs cannot be updated as CPU ") +
+                                    (host.cpu_period > 0 ? "Period" : "Quota") + " has already been set");
   if ((w.cpu_period > 0 || w.cpu_quota > 0) && host.nano_cpus > 0)
-    return fail(
-        Code::kInvalid,
-        "Conflicting options: CPU Period and Quota cannot be updated as NanoCPUs has already been set");
+    return fail(Code::kInvalid, std::string("Conflicting options: CPU ") +
+                                    (w.cpu_period > 0 ? "Period" : "Quota") +
+                                    " cannot be updated as NanoCPUs has already been set");
   if (w.memory > 0 && w.memory_swap == 0 && host.memory_swap > 0 && w.memory > host.memory_swap)
     return fail(Code::kInvalid,
                 "Memory limit should be smaller than already set memoryswap limit, update the memoryswap at "

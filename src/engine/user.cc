@@ -45,6 +45,7 @@ Result<ResolvedUser> resolve_user(const std::string& text, const std::vector<std
     }
   if (!found) {
     const auto id = number(user);
+    if (!id && parse_int(user)) return fail(Code::kInvalid, "uids and gids must be in range 0-2147483647");
     if (!id)
       return fail(Code::kInvalid, "unable to find user " + user + ": no matching entries in passwd file");
     out.uid = *id;

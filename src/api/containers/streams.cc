@@ -69,7 +69,8 @@ std::string detach_sequence(const std::string& spec, std::string& error) {
   for (const auto& key : split(spec.empty() ? "ctrl-p,ctrl-q" : spec, ',')) {
     if (key.size() == 1)
       out += key;
-    else if (key.starts_with("ctrl-") && key.size() == 6 && key[5] >= '@' && key[5] <= 'z')
+    else if (key.starts_with("ctrl-") && key.size() == 6 &&
+             ((key[5] >= 'a' && key[5] <= 'z') || std::string_view("@[\\]^_").contains(key[5])))
       out += static_cast<char>(key[5] & 0x1f);
     else
       error = "Unknown character: '" + key + "'";

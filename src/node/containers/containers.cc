@@ -374,6 +374,7 @@ Task<Result<std::unique_ptr<Attachment>>> Containers::attach(LivePtr live, bool 
 Result<> Containers::resize(LivePtr live, int rows, int columns) {
   if (live->c.state.phase != Phase::kRunning) return std::unexpected(not_running(live->c));
   runtime_.resize(dir(live->c), rows, columns);
+  event(live->c, "resize", {{"height", std::to_string(rows)}, {"width", std::to_string(columns)}});
   return {};
 }
 

@@ -212,6 +212,7 @@ class Containers {
   Volumes& volumes_;
   ContainerPaths paths_;
   std::map<std::string, LivePtr> containers_;
+  std::set<std::string> told_mounts_;         // container and destination of volumes whose "mount" was told
   std::map<std::string, std::string> names_;  // name -> id
   std::map<std::string, std::weak_ptr<LiveContainer>> execs_;
   std::set<std::string> scraps_;  // removed ones whose files still go

@@ -66,6 +66,8 @@ Result<> validate(const ContainerConfig& config, const HostConfig& host, const H
       !joined(ipc))
     return fail(Code::kInvalid, "invalid IPC mode: " + ipc);
   if (!pid.empty() && pid != "host" && !joined(pid)) return fail(Code::kInvalid, "invalid PID mode: " + pid);
+  if (uts == "host" && !config.hostname.empty())
+    return fail(Code::kInvalid, "conflicting options: hostname and the UTS mode");
   if (!uts.empty() && uts != "host") return fail(Code::kInvalid, "invalid UTS mode: " + uts);
   if (!host.runtime.empty() && host.runtime != "crun" && host.runtime != "runc" &&
       host.runtime != "io.containerd.runc.v2")
@@ -214,10 +216,10 @@ static Result<Mount> parse_bind(const std::string& text) {
     for (const auto& mode : split(parts[2], ',')) {
       if (mode == "ro")
         m.read_only = true;
-      else if (mode == "nocopy")
+      else if (mode == "nocopy" && m.type == "volume")
         m.no_copy = true;
-      else if (mode == "rprivate" || mode == "private" || mode == "rshared" || mode == "shared" ||
-               mode == "rslave" || mode == "slave")
+      else if (m.type == "bind" && (mode == "rprivate" || mode == "private" || mode == "rshared" ||
+                                    mode == "shared" || mode == "rslave" || mode == "slave"))
         m.propagation = mode;
       else if (mode != "rw" && mode != "z" && mode != "Z" && mode != "delegated" && mode != "cached" &&
                mode != "consistent" && !mode.empty())
@@ -244,6 +246,16 @@ static Result<std::string> propagation_of(const Mount& m, const std::string& dat
                     data_root + "\", bind mount source: \"" + m.source + "\", propagation: \"" +
                     m.propagation + "\"");
   return m.propagation;
+}
+
+// What the kernel tells there is not to be forged; runc permits the same few.
+static bool inside_proc(const std::string& target) {
+  if (target == "/proc") return true;
+  if (!target.starts_with("/proc/")) return false;
+  for (const char* harmless : {"cpuinfo", "diskstats", "meminfo", "stat", "swaps", "uptime", "loadavg",
+                               "slabinfo", "net/dev", "sys/kernel/ns_last_pid", "sys/crypto/fips_enabled"})
+    if (target.substr(6) == harmless) return false;
+  return true;
 }
 
 Task<Result<>> Containers::resolve_mounts(Container& c) {
@@ -273,8 +285,12 @@ Task<Result<>> Containers::resolve_mounts(Container& c) {
     auto theirs = mounts_from(spec);
     if (!theirs) co_return fail(Code::kInvalid, theirs.error().message);
     for (auto& m : *theirs)
-      if (!own.contains(m.destination) && targets.insert(m.destination).second)
+      if (!own.contains(m.destination)) {
+        if (!targets.insert(m.destination).second)  // the last one counts
+          std::erase_if(c.mounts,
+                        [&](const MountPoint& other) { return other.destination == m.destination; });
         c.mounts.push_back(std::move(m));
+      }
   }
   // A volume that the image asks for and another container gives is not made.
   std::erase_if(wishes, [&](const auto& w) {
@@ -296,6 +312,8 @@ Task<Result<>> Containers::resolve_mounts(Container& c) {
     if (target == "/")
       co_return fail(Code::kInvalid, "invalid mount config for type \"" + m.type +
                                          "\": invalid specification: destination can't be '/'");
+    if (inside_proc(target))
+      co_return fail(Code::kInvalid, "\"" + target + "\" cannot be mounted because it is inside /proc");
     if (!targets.insert(target).second) co_return fail(Code::kInvalid, "Duplicate mount point: " + target);
     MountPoint p;
     p.type = m.type, p.destination = target, p.rw = !m.read_only, p.propagation = m.propagation;

@@ -155,8 +155,12 @@ Task<Result<>> Containers::changed_layer(LivePtr live, StandStill still, Sink si
   if (live->c.state.phase == Phase::kDead || live->c.state.phase == Phase::kRemoving)
     co_return fail(Code::kConflict, "You cannot commit container " + live->c.id + " which is being removed");
   if (!exists(upper)) co_return Result<>{};
-  const bool paused = still == StandStill::kYes && live->c.state.phase == Phase::kRunning;
-  if (paused) CO_TRYV(co_await pause(live));
+  bool paused = still == StandStill::kYes && live->c.state.phase == Phase::kRunning;
+  if (paused)
+    if (auto stands = co_await pause(live); !stands) {
+      if (runtime_.process_start(live->c.state.pid) == live->c.state.pid_start) co_return stands;
+      paused = false;  // it has ended on its own
+    }
   auto done = co_await files_.layer(upper, epoch, std::move(sink));
   if (paused) (void)co_await unpause(live);
   co_return done;

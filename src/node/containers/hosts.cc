@@ -14,8 +14,10 @@ std::string Containers::hosts_text(const Container& c) const {
         "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost "
         "ip6-loopback\nfe00::\tip6-localnet\nff00::\tip6-mcastprefix\nff02::1\tip6-allnodes\nff02::2\tip6-"
         "allrouters\n";
-  const std::string own =
+  std::string own =
       c.hostname + (c.config.domainname.empty() ? "" : "." + c.config.domainname + " " + c.hostname);
+  if (const size_t dot = c.hostname.find('.'); dot != std::string::npos && c.config.domainname.empty())
+    own += " " + c.hostname.substr(0, dot);
   for (const auto& [name, e] : c.networks)
     for (const auto& address : {e.ip_address, e.ip6_address})
       if (!address.empty()) out += address + "\t" + own + "\n";
@@ -45,7 +47,8 @@ Result<> Containers::write_files(const Container& c) {
     return {};
   };
   TRYV(write("/hosts", hosts_text(c)));
-  TRYV(write("/hostname", c.hostname + "\n"));
+  TRYV(write("/hostname", c.hostname.empty() ? read_file("/proc/sys/kernel/hostname", 256).value_or("")
+                                             : c.hostname + "\n"));
   return write("/resolv.conf", networks_.resolv_conf(c, knows_names(c)));
 }
 

@@ -72,12 +72,13 @@ Task<Result<>> Containers::set_up_mounts(const Container& c) {
     if (m.type == "image") CO_TRYV(co_await mount_image(c, m));
     if (m.type != "volume") continue;
     CO_TRYV(co_await volumes_.mount(m.name));
-    events_.publish("volume", "mount", m.name,
-                    {{"container", c.id},
-                     {"destination", m.destination},
-                     {"driver", m.driver},
-                     {"propagation", m.propagation},
-                     {"read/write", m.rw ? "true" : "false"}});
+    if (told_mounts_.insert(c.id + m.destination).second)
+      events_.publish("volume", "mount", m.name,
+                      {{"container", c.id},
+                       {"destination", m.destination},
+                       {"driver", m.driver},
+                       {"propagation", m.propagation},
+                       {"read/write", m.rw ? "true" : "false"}});
     if (m.subpath.empty()) continue;
     auto bound = layers_.bind_in_root(m.source, m.subpath, subpath_mount(c, m));
     if (!bound) co_return fail(wrap("volume " + m.name + ": cannot access path " + m.subpath, bound.error()));
@@ -93,7 +94,8 @@ void Containers::take_down_mounts(const Container& c) {
       if (auto done = layers_.unmount(m.source); !done)
         log::warn("msg=\"unmount image\" container={} error=\"{}\"", c.id, done.error().message);
     if (m.type != "volume") continue;
-    events_.publish("volume", "unmount", m.name, {{"container", c.id}, {"driver", m.driver}});
+    if (told_mounts_.erase(c.id + m.destination) > 0)
+      events_.publish("volume", "unmount", m.name, {{"container", c.id}, {"driver", m.driver}});
     const bool used = std::ranges::any_of(containers_, [&](const auto& other) {
       const LiveContainer& o = *other.second;
       if (o.c.id == c.id || (!is_up(o.c.state.phase) && o.tree_uses.empty() && !o.mutex.locked()))

@@ -113,6 +113,10 @@ Task<Result<>> Containers::connect(LivePtr live, std::string network, Endpoint e
     co_return fail(Code::kForbidden,
                    "container sharing network namespace with another container or host cannot be connected "
                    "to any other network");
+  if (c.host.network_mode == "none" && !c.managed_by_swarm)
+    co_return fail(Code::kForbidden,
+                   "container cannot be connected to multiple networks with one of the networks in private "
+                   "(none) mode");
   if (driver == "host" || driver == "null")
     co_return fail(Code::kForbidden, "container cannot be connected to network " + name);
   if (n) endpoint.network_id = (*n)->id;

@@ -22,6 +22,9 @@ Result<std::string> Containers::namespace_for(const Container& c, const std::str
   if (mode == "host") return std::string("host");
   if (!mode.starts_with("container:")) return std::string();
   TRY(const LivePtr other, find(mode.substr(10)));
+  if (other->c.id == c.id)
+    return fail(Code::kInvalid, std::string("cannot join own ") +
+                                    (kind == std::string_view("net") ? "network" : kind) + " namespace");
   if (other->c.state.phase != Phase::kRunning && kind == std::string_view("pid"))
     return fail(Code::kInternal,
                 "failed to join PID namespace: container " + other->c.id + " is not running");
@@ -138,7 +141,7 @@ Task<Result<>> Containers::start_steps(LivePtr live) {
   CO_TRY(in.pid_ns, namespace_for(c, c.host.pid_mode, "pid"));
   CO_TRYV(set_up_ipc(c, in));
   CO_TRY(in.uts_ns, namespace_for(c, c.host.uts_mode, "uts"));
-  if (c.host.network_mode == "host" && c.host.uts_mode.empty()) in.uts_ns = "host";
+  if (c.host.network_mode == "host" && c.host.uts_mode.empty() && c.hostname.empty()) in.uts_ns = "host";
   if (mapped) CO_TRYV(set_up_users(c, in));
 
   RuntimeCreate create;

@@ -113,7 +113,7 @@ Task<Result<std::string>> Images::import(Source source, Import wish) {
   if (!id)
     co_await drop_unused(chain, {});
   else
-    events_.publish("image", "import", *id, {{"name", *id}});
+    told("import", images_.at(*id), *id);
   co_return id;
 }
 
@@ -178,7 +178,7 @@ Task<Result<std::string>> Images::commit(Commit wish, std::function<Task<Result<
   co_await scope.join();
   co_await layers_.drop_ingest(dir);
   if (!id) co_await drop_unused(chain, {});
-  if (id && !wish.build_key.empty()) events_.publish("image", "create", *id, {{"name", *id}});
+  if (id && !wish.build_key.empty()) told("create", images_.at(*id), *id);
   co_return id;
 }
 

@@ -202,7 +202,7 @@ Task<Result<std::vector<std::string>>> Images::load_archive(Source source,
       for (const auto& tag : one.tags) {
         auto ref = parse_tagged(tag);
         lines.push_back("Loaded image: " + (ref ? ref->familiar() : tag));
-        events_.publish("image", "load", id, {{"name", tag}});
+        told("load", images_.at(id), tag);
       }
     }
     co_return Result<>{};
@@ -307,6 +307,12 @@ Task<Result<>> Images::save(std::vector<std::string> names, Sink sink) {
   co_return done;
 }
 
+void Images::told(std::string action, const Image& image, std::string name) {
+  auto attributes = image.config.labels;
+  attributes["name"] = std::move(name);
+  events_.publish("image", std::move(action), image.id, std::move(attributes));
+}
+
 Task<Result<>> Images::tag(const std::string& name, std::string target) {
   CO_TRY(const Image* found, find(name));
   CO_TRY(const ImageRef ref, parse_tagged(target));
@@ -326,7 +332,7 @@ Task<Result<>> Images::tag(const std::string& name, std::string target) {
     }
     CO_TRYV(co_await store(image));
   }
-  events_.publish("image", "tag", id, {{"name", tag}});
+  told("tag", images_.at(id), tag);
   co_return Result<>{};
 }
 
@@ -376,7 +382,7 @@ Task<Result<ImageRemoval>> Images::remove(std::string name, bool force, Parents 
   for (const auto& tag : gone) {
     std::erase(image.tags, tag), std::erase(image.repo_digests, tag);
     out.untagged.push_back(tag);
-    events_.publish("image", "untag", id, {{"name", id}});
+    told("untag", image, id);
   }
   if (!image.tags.empty() || (by_tag && !image.repo_digests.empty()) || !user.empty()) {
     CO_TRYV(co_await store(image));
@@ -404,7 +410,7 @@ Task<Result<>> Images::erase(std::string id) {
   std::vector<std::string> digests = last.layer_digests;
   digests.insert(digests.end(), {last.id, last.manifest_digest});
   co_await drop_unused(last.chain_ids, digests);
-  events_.publish("image", "delete", id, {{"name", id}});
+  told("delete", last, id);
   co_return Result<>{};
 }
 
