@@ -59,7 +59,7 @@ class OrderTest(EngineCase):
 
 class OldClientTest(EngineCase):
     def test_several_networks_at_once(self):
-        body = {"Image": "alpine", "NetworkingConfig": {"EndpointsConfig": {"a": {}, "b": {}}}}
+        body = {"Image": "alpine", "NetworkingConfig": {"EndpointsConfig": {"net-one": {}, "net-two": {}}}}
         response = self.host.api("POST", "/v1.43/containers/create", body)
         self.assertEqual(response.status, 400)
         self.assertIn("Container cannot be created with multiple network endpoints", response.message)

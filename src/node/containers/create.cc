@@ -52,7 +52,7 @@ Result<> validate(const ContainerConfig& config, const HostConfig& host, const H
   if (host.shm_size < 0) return fail(Code::kInvalid, "SHM size can not be less than 0");
   if (host.oom_score_adj < -1000 || host.oom_score_adj > 1000)
     return fail(Code::kInvalid, "Invalid value " + std::to_string(host.oom_score_adj) +
-                                    ", range for oom score adj is [-1000, 1000]");
+                                    ", range for oom score adj is [-1000, 1000].");
   for (const auto* list : {&host.cap_add, &host.cap_drop})
     for (const auto& name : *list)
       if (!known_capability(name))
