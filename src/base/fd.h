@@ -50,7 +50,7 @@ Result<> write_file_atomic(const std::string& path, std::string_view data, int m
 Result<> write_file(const std::string& path, std::string_view data, int mode = 0644);
 /// mkdir -p.
 Result<> make_dirs(const std::string& path, int mode = 0755);
-/// rm -rf that does not follow symlinks and does not cross into mounts it cannot remove.
+/// rm -rf of a tree of any depth; follows no symlink and leaves what is mounted as it is, which is an error.
 Result<> remove_tree(const std::string& path);
 bool exists(const std::string& path);
 /// Names in a folder, sorted; empty when there is none.
