@@ -85,13 +85,20 @@ std::optional<std::string> Build::global(const std::string& name) const {
 }
 
 Result<> Build::read_dockerfile() {
+// One that the CLI took from standard input or from elsewhere it calls ".dockerfile." and 20 hex digits.
+std::string Build::file_name() const {
+  const std::string name = request_.dockerfile.substr(request_.dockerfile.rfind('/') + 1);
+  constexpr std::string_view kGiven = ".dockerfile.";
+  return name.starts_with(kGiven) && name.size() == kGiven.size() + 20 ? "Dockerfile" : name;
+}
+
   auto text = parts_.layers.read_in_root(context_.root, request_.dockerfile);
   if (!text && request_.dockerfile == "Dockerfile")
     text = parts_.layers.read_in_root(context_.root, "dockerfile");
   if (!text) return fail(Code::kInvalid, "Cannot locate specified Dockerfile: " + request_.dockerfile);
   if (trim(*text).empty())
     return fail(Code::kInvalid, "the Dockerfile (" + request_.dockerfile + ") cannot be empty");
-  const std::string name = request_.dockerfile.substr(request_.dockerfile.rfind('/') + 1);
+  const std::string name = file_name();
   auto parsed = parse_dockerfile(*text, name);
   if (!parsed) return fail(wrap("dockerfile parse error", parsed.error()));
   file_ = std::move(*parsed);

@@ -107,6 +107,7 @@ class Build {
   Task<Result<std::string>> mount_image(std::string id, Layers::Ids ids = Layers::Ids::kAsStored);
   std::string new_path(const std::string& kind) { return dir_ + "/" + kind + std::to_string(++paths_made_); }
   bool halted() const { return halt_->halted(); }
+  std::string file_name() const;  // of the Dockerfile, as errors have it
 
   BuildParts& parts_;
   CacheMounts& caches_;

@@ -185,8 +185,8 @@ Task<Result<>> StageRun::run() {
   const std::string total = "/" + std::to_string(build_.plan_.steps) + " : ";
   int number = plan().first_step;
   co_await say("Step " + std::to_string(number) + total + stage().from.text + "\n");
-  const auto place = [](const Instruction& in, Error error) {
-    return wrap("Dockerfile:" + std::to_string(in.line), std::move(error));
+  const auto place = [this](const Instruction& in, Error error) {
+    return wrap(build_.file_name() + ":" + std::to_string(in.line), std::move(error));
   };
   if (auto done = co_await from(); !done) co_return std::unexpected(place(stage().from, done.error()));
   co_await say(" ---> " + short_digest(image_id_) + "\n");

@@ -518,6 +518,10 @@ class FailureTest(BuildCase):
 
 class KilledEngineTest(OwnHostCase):
     def context(self, dockerfile):
+        for text, error in (("FROM alpine\nRUNN x\n", "2: unknown instruction"), ("FROM alpine\nUSER ${x\n", "2:"), ("FROM nothere/nothere:1\n", "1:")):
+            self.file("sub/Other", text)
+            self.assertFails(self.docker("build", "-f", os.path.join(self.context, "sub/Other"), self.context), "Other:" + error)
+            self.assertFails(self.docker("build", "-f-", self.context, input=text), "Dockerfile:" + error)
         """A context of this one file."""
         context = tempfile.mkdtemp(prefix="panal-build-")
         self.addCleanup(shutil.rmtree, context)
