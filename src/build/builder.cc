@@ -22,7 +22,8 @@ static Task<void> drop_folder(BuildParts& parts, std::string dir) {
 }
 
 Task<void> Builder::collect() {
-  for (const auto& name : list_dir(parts_.dir))
+  const auto left = list_dir(parts_.dir);
+  for (const auto& name : left)
     if (name != "cache") co_await drop_folder(parts_, parts_.dir + "/" + name);
 }
 
@@ -84,7 +85,6 @@ std::optional<std::string> Build::global(const std::string& name) const {
   return it == globals_.end() ? std::nullopt : std::optional(it->second);
 }
 
-Result<> Build::read_dockerfile() {
 // One that the CLI took from standard input or from elsewhere it calls ".dockerfile." and 20 hex digits.
 std::string Build::file_name() const {
   const std::string name = request_.dockerfile.substr(request_.dockerfile.rfind('/') + 1);
@@ -92,6 +92,7 @@ std::string Build::file_name() const {
   return name.starts_with(kGiven) && name.size() == kGiven.size() + 20 ? "Dockerfile" : name;
 }
 
+Result<> Build::read_dockerfile() {
   auto text = parts_.layers.read_in_root(context_.root, request_.dockerfile);
   if (!text && request_.dockerfile == "Dockerfile")
     text = parts_.layers.read_in_root(context_.root, "dockerfile");

@@ -134,7 +134,7 @@ class Builder {
  public:
   explicit Builder(BuildParts parts)
       : parts_(std::move(parts)), caches_(parts_.loop, parts_.dir + "/cache") {}
-  /// What builds of a daemon that was killed have left. Call once, before the first build.
+  /// What builds of a daemon that was killed have left: looked for at once, removed beside what comes then.
   Task<void> collect();
   std::unique_ptr<Build> start(BuildRequest request) {
     return std::make_unique<Build>(parts_, caches_, memo_, std::move(request));

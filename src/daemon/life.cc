@@ -37,7 +37,7 @@ Task<Result<>> Life::begin() {
       std::ranges::any_of(p_.containers.all(), [](const auto& c) { return c.second->c.state.pid > 0; });
   CO_TRYV(co_await p_.networks.setup(containers_run));
   co_await p_.containers.adopt();
-  co_await p_.builder.collect();
+  scope_.spawn(p_.builder.collect());
   CO_TRYV(co_await p_.swarm.resume());
   CO_TRY(open_, open_hosts(p_.options, p_.supervisor, p_.server));
   co_return Result<>{};

@@ -538,7 +538,7 @@ class KilledEngineTest(OwnHostCase):
         self.host.kill9()
         self.host.start()
         until(lambda: self.docker("ps", "-aq").out == "", "the container is gone")
-        self.assertEqual([name for name in os.listdir(os.path.join(self.host.data_root, "builds")) if name != "cache"], [])
+        until(lambda: [name for name in os.listdir(os.path.join(self.host.data_root, "builds")) if name != "cache"] == [], "the build's folder is gone")
         self.assertNotIn("/builds/", self.host.run_in("cat", "/proc/mounts").out)
         again = self.docker("build", self.context("FROM alpine\nRUN echo kept > /kept\nRUN true\n")).check()
         self.assertEqual(again.out.count("Using cache"), 1, "what was done is not lost")
