@@ -271,6 +271,16 @@ COPY --from=alpine /bin/busybox /busybox
         self.build("FROM alpine\nCOPY . /all/\n").check()
         self.assertEqual(self.listing("/all"), ["/all", "/all/dir", "/all/dir/keep.tmp", "/all/keep"])
         self.assertFails(self.build("FROM alpine\nCOPY drop.tmp /\n"), "COPY failed", "drop.tmp")
+    def test_add_links_to_a_file_of_the_base(self):
+        data = io.BytesIO()
+        with tarfile.open(fileobj=data, mode="w") as tar:
+            member = tarfile.TarInfo("again")
+            member.type, member.linkname = tarfile.LNKTYPE, "motd"
+            tar.addfile(member)
+        self.file("a.tar", data.getvalue())
+        self.build("FROM alpine\nRUN echo hello > /etc/motd\nADD a.tar /etc/\n").check()
+        self.assertEqual(self.run_built("sh", "-c", "cat /etc/again; stat -c %h /etc/again /etc/motd").lines, ["hello", "2", "2"])
+
 
     def test_what_is_not_there(self):
         self.assertFails(self.build("FROM alpine\nCOPY nothere /\n"), "COPY failed: file not found in build context or excluded by .dockerignore: stat nothere: file does not exist")

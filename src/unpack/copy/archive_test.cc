@@ -78,6 +78,36 @@ TEST_CASE("copy: archives overwrite, and reach nothing outside") {
   CHECK(l["etc/passwd"].content == "x");
 }
 
+TEST_CASE("copy: an archive's hard links to files that are there already") {
+  Desk d;
+  d.file("base/to/old", "as it was", 0640, 5), d.link("old", "base/to/link"), d.folder("base/to/dir");
+  d.file("base/else/f", "1"), d.link("../else", "base/to/away");
+  const auto unpack = [&](const std::vector<Member>& members) -> Desk& {
+    tar(d.at("src/x.tar"), members);
+    d.from({"x.tar"}, "/to"), d.job.sources[0].unpack = true;
+    return d;
+  };
+  auto l = unpack({{"new", "", "", "old"}, {"in/other", "", "", "new"}}).layer();
+  CHECK(d.order == Paths{"to/", "to/in/", "to/in/other", "to/new", "to/old"});
+  CHECK(l["to/in/other"].content == "as it was");
+  CHECK(l["to/in/other"].mode == (S_IFREG | 0640));
+  CHECK(l["to/in/other"].uid == 5);
+  for (const char* path : {"to/new", "to/old"}) CHECK(l[path].hard == "to/in/other");
+  l = unpack({{"new", "", "", "old"}, {"old", "replaced"}}).layer();
+  CHECK(l["to/new"].content == "as it was");
+  CHECK(l["to/old"].content == "replaced");
+  CHECK(l["to/old"].hard.empty());
+  l = unpack({{"same", "", "", "link"}}).layer();
+  CHECK(l["to/link"].link == "old");
+  CHECK(l["to/same"].hard == "to/link");
+  l = unpack({{"f", "", "", "away/f"}}).layer();
+  CHECK(l["else/f"].content == "1");
+  CHECK(l["to/f"].hard == "else/f");
+  CHECK(unpack({{"x", "", "", "dir"}}).error() == "x.tar: link dir /to/x: no such file or directory");
+  CHECK(unpack({{".wh.x", "", "", "old"}}).error().find("begins with .wh.") != std::string::npos);
+  CHECK(d.digest());
+}
+
 TEST_CASE("copy: a bomb is refused before it is written") {
   Desk d;
   tar(d.at("src/x.tar"), {{"zeros", std::string(80 << 20, '\0')}}, archive_write_add_filter_bzip2);

@@ -78,9 +78,9 @@ Result<> LayerWriter::put_text(const std::string& path, const CopyItem& item) {
 
 /// What has gone meanwhile, or has become something else, is left out.
 Result<> LayerWriter::put_node(const std::string& path, const CopyItem& item) {
-  const bool of_base = item.from == From::kBase;
+  const bool of_base = item.from == From::kBase || item.from == From::kLink;
   const int root = of_base ? base_ : trees_[item.source].get();
-  const std::string& at = of_base ? path : item.path;
+  const std::string& at = item.from == From::kBase ? path : item.path;
   Fd file;
   struct stat info;
   if (S_ISREG(item.kind) || S_ISDIR(item.kind)) {
@@ -100,7 +100,7 @@ Result<> LayerWriter::put_node(const std::string& path, const CopyItem& item) {
   }
   set_entry(entry_.get(), path, info);
   if (S_ISLNK(item.kind)) archive_entry_set_symlink(entry_.get(), item.link.c_str());
-  if (!S_ISDIR(item.kind) && info.st_nlink > 1) {
+  if (!S_ISDIR(item.kind) && (of_base || info.st_nlink > 1)) {
     const auto [first, is_new] = linked_.try_emplace({item.source, info.st_dev, info.st_ino}, path);
     if (!is_new) return tar_.hard_link(entry_.get(), first->second);
   }

@@ -164,10 +164,18 @@ Result<std::string> CopyPlan::entry_path(const std::string& name) const {
 
 Result<> CopyPlan::add_hard_link(const std::string& path, const std::string& target) {
   TRY(const std::string first, entry_path(target));
-  const auto it = items_.find(first);
-  if (it == items_.end() || S_ISDIR(it->second.kind))
+  TRY(const There there, look(first));
+  if (!there.kind || there.kind == S_IFDIR)
     return fail(Code::kInvalid, "link " + target + " /" + path + ": no such file or directory");
   if (first == path) return {};
+  auto it = items_.find(first);
+  if (it == items_.end()) {  // a file of the root comes into the layer, so that its names stay one file
+    TRYV(make_folders_above(first));
+    CopyItem file{.from = From::kLink, .path = first, .kind = there.kind};
+    if (S_ISLNK(file.kind)) file.link = link_target(base_, first).value_or("");
+    TRYV(put(first, std::move(file)));
+    it = items_.find(first);
+  }
   CopyItem same = it->second;
   return put(path, std::move(same));
 }

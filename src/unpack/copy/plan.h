@@ -18,10 +18,10 @@ struct archive_entry;
 namespace panal {
 
 struct CopyItem {
-  enum class From { kBase, kMade, kTree, kText, kArchive };
+  enum class From { kBase, kLink, kMade, kTree, kText, kArchive };
   From from = From::kMade;
   size_t source = 0;  // which tree, text or archive
-  std::string path;   // kTree: in there
+  std::string path;   // kTree: in there; kLink: of the root's file that has this name, too
   int64_t entry = 0;  // kArchive: which one of its entries; several items of one are hard links
   mode_t kind = S_IFDIR;
   std::string link;         // where a symlink leads
