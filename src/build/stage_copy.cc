@@ -10,6 +10,7 @@
 #include "base/text.h"
 #include "build/stage_run.h"
 #include "dockerfile/ignore.h"
+#include "image/mode_change.h"
 
 namespace panal {
 
@@ -30,19 +31,6 @@ static Result<std::pair<uint32_t, uint32_t>> owner_of(const std::string& text, L
   TRY(const ResolvedUser who, resolve_user(user.empty() ? "0" : user, {}, passwd, groups));
   TRY(const ResolvedUser with_group, resolve_user("0:" + (group.empty() ? "0" : group), {}, passwd, groups));
   return std::pair{who.uid, with_group.gid};
-}
-
-static Result<uint32_t> mode_of(const std::string& text) {
-  uint32_t mode = 0;
-  bool octal = !text.empty();
-  for (const char c : text) {
-    octal = octal && c >= '0' && c <= '7' && mode <= 07777;
-    mode = mode * 8 + static_cast<uint32_t>(c - '0');
-  }
-  if (!octal || mode > 07777)
-    return fail(Code::kInvalid, "invalid chmod parameter: '" + text.substr(0, 64) +
-                                    "'. it should be octal string and between 0 and 07777");
-  return mode;
 }
 
 static time_t http_date(const std::string& text) {
@@ -96,8 +84,8 @@ Result<CopyWish> StageRun::copy_wish(const Instruction& in) {
   }
   wish.parents = in.flag("parents") == "true";
   if (!in.flag("chmod").empty()) {
-    TRY(const std::string mode, expand_word(in.flag("chmod"), escape, look));
-    TRY(wish.mode, mode_of(mode));
+    TRY(wish.chmod, expand_word(in.flag("chmod"), escape, look));
+    TRYV(ModeChange::parse(wish.chmod));
   }
   wish.now = now(), wish.epoch = build_.epoch_;
   return wish;
@@ -199,8 +187,7 @@ static std::string memo_key(const std::string& identity, const CopyWish& wish) {
   for (const auto& source : wish.sources) add(source.pattern), add(source.unpack ? "unpack" : "");
   for (const auto& [name, text] : wish.texts) add(name), add(text);
   for (const auto& pattern : wish.exclude) add(pattern);
-  add(wish.destination), add(wish.parents ? "parents" : ""), add(wish.owned ? "owned" : ""),
-      add(wish.mode ? std::to_string(*wish.mode) : "");
+  add(wish.destination), add(wish.parents ? "parents" : ""), add(wish.owned ? "owned" : ""), add(wish.chmod);
   return out;
 }
 

@@ -48,14 +48,15 @@ struct CopyJob {
   std::vector<std::string> exclude;
   bool parents = false, owned = false;
   uint32_t uid = 0, gid = 0;
-  std::optional<int64_t> mode, epoch;
+  std::string chmod;
+  std::optional<int64_t> epoch;
   int64_t now = 0;  // seconds
 };
 template <class A>
 void fields(A& a, CopyJob& j) {
   a("trees", j.trees), a("sources", j.sources), a("texts", j.texts), a("destination", j.destination),
       a.opt("exclude", j.exclude), a.opt("parents", j.parents);
-  a.opt("owned", j.owned), a.opt("uid", j.uid), a.opt("gid", j.gid), a.opt("mode", j.mode),
+  a.opt("owned", j.owned), a.opt("uid", j.uid), a.opt("gid", j.gid), a.opt("chmod", j.chmod),
       a.opt("epoch", j.epoch), a.opt("now", j.now);
 }
 

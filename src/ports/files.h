@@ -59,7 +59,7 @@ struct CopyWish {
   bool parents = false;                 // --parents: the sources' folders are kept
   std::pair<uint32_t, uint32_t> owner;  // of all that is copied; of what is unpacked only when `owned`
   bool owned = false;
-  std::optional<uint32_t> mode;  // --chmod
+  std::string chmod;             // as image/mode_change.h reads it; "": modes stay
   WallTime now;                  // of folders that are made
   std::optional<int64_t> epoch;  // seconds: nothing is newer (SOURCE_DATE_EPOCH)
 };

@@ -224,8 +224,14 @@ COPY --chown=app tool /named
 COPY --chown=55:66 tool /numbers
 COPY --chmod=640 tool /mode
 COPY --chown=app:root --chmod=0700 . /dir/
+ARG BITS=rX
+COPY --chmod=u=rwX,go=$BITS . /sym/made/
+COPY --chmod=+w,go-x tool /changed
 """).check()
         stat = self.run_built("stat", "-c", "%n %a %u:%g %Y", "/plain", "/named", "/numbers", "/mode").lines
+        self.assertEqual(self.run_built("stat", "-c", "%a", "/sym/made/tool", "/sym/made/Dockerfile", "/changed").lines, ["755", "644", "740"])
+        self.assertFails(self.build("FROM alpine\nCOPY --chmod=u+z tool /\n"), "Dockerfile:2: invalid chmod parameter: 'u+z': 'z' is none of")
+        self.assertFails(self.build("FROM alpine\nCOPY --chmod=789 tool /\n"), "invalid chmod parameter: '789'. it should be octal string and between 0 and 07777")
         self.assertEqual(stat, ["/plain 751 0:0 1600000000", "/named 751 1234:1234 1600000000", "/numbers 751 55:66 1600000000", "/mode 640 0:0 1600000000"])
         self.assertEqual(self.run_built("stat", "-c", "%a %u:%g", "/dir/tool", "/dir").lines, ["700 1234:0", "700 1234:0"][:1] + self.run_built("stat", "-c", "%a %u:%g", "/dir").lines)
 
@@ -265,12 +271,6 @@ COPY --from=alpine /bin/busybox /busybox
         self.assertEqual(self.listing("/un", "/packed", "/also"), ["/also", "/also/a.tar.gz", "/packed", "/packed/a.tar.gz", "/un", "/un/in", "/un/in/side"])
         self.assertEqual(self.run_built("stat", "-c", "%a %u", "/un/in/side").line, "600 7")
 
-    def test_dockerignore(self):
-        self.tree("keep", "drop.tmp", "dir/keep.tmp", "dir/drop.tmp", "node_modules/x")
-        self.file(".dockerignore", "**/*.tmp\n!dir/keep.tmp\nnode_modules\nDockerfile\n.dockerignore\n")
-        self.build("FROM alpine\nCOPY . /all/\n").check()
-        self.assertEqual(self.listing("/all"), ["/all", "/all/dir", "/all/dir/keep.tmp", "/all/keep"])
-        self.assertFails(self.build("FROM alpine\nCOPY drop.tmp /\n"), "COPY failed", "drop.tmp")
     def test_add_links_to_a_file_of_the_base(self):
         data = io.BytesIO()
         with tarfile.open(fileobj=data, mode="w") as tar:
@@ -281,6 +281,12 @@ COPY --from=alpine /bin/busybox /busybox
         self.build("FROM alpine\nRUN echo hello > /etc/motd\nADD a.tar /etc/\n").check()
         self.assertEqual(self.run_built("sh", "-c", "cat /etc/again; stat -c %h /etc/again /etc/motd").lines, ["hello", "2", "2"])
 
+    def test_dockerignore(self):
+        self.tree("keep", "drop.tmp", "dir/keep.tmp", "dir/drop.tmp", "node_modules/x")
+        self.file(".dockerignore", "**/*.tmp\n!dir/keep.tmp\nnode_modules\nDockerfile\n.dockerignore\n")
+        self.build("FROM alpine\nCOPY . /all/\n").check()
+        self.assertEqual(self.listing("/all"), ["/all", "/all/dir", "/all/dir/keep.tmp", "/all/keep"])
+        self.assertFails(self.build("FROM alpine\nCOPY drop.tmp /\n"), "COPY failed", "drop.tmp")
 
     def test_what_is_not_there(self):
         self.assertFails(self.build("FROM alpine\nCOPY nothere /\n"), "COPY failed: file not found in build context or excluded by .dockerignore: stat nothere: file does not exist")
@@ -512,6 +518,10 @@ class FailureTest(BuildCase):
         self.assertFails(self.build("FROM alpine\nUSER ${x\n"), "Dockerfile:2:")
         self.assertFails(self.build("FROM nothere/nothere:1\n"), "Dockerfile:1:")
         self.assertFails(self.build(""), "cannot be empty")
+        for text, error in (("FROM alpine\nRUNN x\n", "2: unknown instruction"), ("FROM alpine\nUSER ${x\n", "2:"), ("FROM nothere/nothere:1\n", "1:")):
+            self.file("sub/Other", text)
+            self.assertFails(self.docker("build", "-f", os.path.join(self.context, "sub/Other"), self.context), "Other:" + error)
+            self.assertFails(self.docker("build", "-f-", self.context, input=text), "Dockerfile:" + error)
         os.unlink(os.path.join(self.context, "Dockerfile"))
         response = self.host.api("POST", "/build", b"")
         self.assertEqual((response.status, response.message), (400, "Cannot locate specified Dockerfile: Dockerfile"))
@@ -528,10 +538,6 @@ class FailureTest(BuildCase):
 
 class KilledEngineTest(OwnHostCase):
     def context(self, dockerfile):
-        for text, error in (("FROM alpine\nRUNN x\n", "2: unknown instruction"), ("FROM alpine\nUSER ${x\n", "2:"), ("FROM nothere/nothere:1\n", "1:")):
-            self.file("sub/Other", text)
-            self.assertFails(self.docker("build", "-f", os.path.join(self.context, "sub/Other"), self.context), "Other:" + error)
-            self.assertFails(self.docker("build", "-f-", self.context, input=text), "Dockerfile:" + error)
         """A context of this one file."""
         context = tempfile.mkdtemp(prefix="panal-build-")
         self.addCleanup(shutil.rmtree, context)

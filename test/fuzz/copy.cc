@@ -33,7 +33,7 @@ CopyJob job_of(uint8_t kind, std::string_view text) {
   CopyJob job;
   job.trees.emplace_back();
   job.now = 5, job.owned = kind & 8, job.parents = kind & 16;
-  if (kind & 32) job.mode = 0700;
+  if (kind & 32) job.chmod = kind & 64 ? "u+s,go=u-w,a=rX" : "0700";
   if (kind & 64) job.epoch = 3;
   if (!(kind & 128)) {
     job.parents = false;

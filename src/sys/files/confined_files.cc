@@ -105,7 +105,7 @@ static CopyJob copy_job(const CopyWish& wish) {
   for (const auto& [name, content] : wish.texts) job.texts.push_back({name, base64(content)});
   job.destination = wish.destination, job.exclude = wish.exclude, job.parents = wish.parents;
   job.uid = wish.owner.first, job.gid = wish.owner.second, job.owned = wish.owned;
-  if (wish.mode) job.mode = *wish.mode;
+  job.chmod = wish.chmod,
   job.now = std::chrono::floor<std::chrono::seconds>(wish.now).time_since_epoch().count(),
   job.epoch = wish.epoch;
   return job;

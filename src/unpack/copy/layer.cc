@@ -7,6 +7,7 @@
 #include <tuple>
 
 #include "base/text.h"
+#include "image/mode_change.h"
 #include "unpack/copy/archive.h"
 #include "unpack/copy/copy.h"
 #include "unpack/copy/plan.h"
@@ -20,8 +21,9 @@ using From = CopyItem::From;
 
 class LayerWriter {
  public:
-  LayerWriter(const CopyJob& job, const std::vector<Fd>& trees, int base, const CopyPlan& plan)
-      : job_(job), trees_(trees), base_(base), plan_(plan) {}
+  LayerWriter(const CopyJob& job, std::optional<ModeChange> chmod, const std::vector<Fd>& trees, int base,
+              const CopyPlan& plan)
+      : job_(job), chmod_(std::move(chmod)), trees_(trees), base_(base), plan_(plan) {}
   Result<> write(int fd);
 
  private:
@@ -38,6 +40,7 @@ class LayerWriter {
   struct stat fresh(mode_t mode, int64_t size = 0) const;
 
   const CopyJob& job_;
+  std::optional<ModeChange> chmod_;
   const std::vector<Fd>& trees_;
   int base_;
   const CopyPlan& plan_;
@@ -47,8 +50,7 @@ class LayerWriter {
 };
 
 void LayerWriter::set_mode(struct stat& info) const {
-  if (job_.mode && !S_ISLNK(info.st_mode))
-    info.st_mode = (info.st_mode & S_IFMT) | (static_cast<mode_t>(*job_.mode) & 07777);
+  if (chmod_ && !S_ISLNK(info.st_mode)) info.st_mode = chmod_->apply(info.st_mode);
 }
 
 /// Of what is in no tree.
@@ -170,10 +172,15 @@ Result<> LayerWriter::write(int fd) {
 }  // namespace
 
 Result<> write_copy(const CopyJob& job, const std::vector<Fd>& trees, int base, int to) {
+  std::optional<ModeChange> chmod;
+  if (!job.chmod.empty()) {
+    TRY(chmod, ModeChange::parse(job.chmod));
+  }
   TRY(const auto taken, take_sources(job, trees));
   TRY(CopyPlan plan, CopyPlan::make(job, trees, base));
   for (const auto& t : taken) TRYV(plan.add(t));
-  return plan.changes_nothing() ? Result<>{} : LayerWriter(job, trees, base, plan).write(to);
+  return plan.changes_nothing() ? Result<>{}
+                                : LayerWriter(job, std::move(chmod), trees, base, plan).write(to);
 }
 
 }  // namespace panal

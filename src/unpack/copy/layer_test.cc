@@ -106,7 +106,7 @@ TEST_CASE("copy: owners, modes and the epoch") {
   auto l = d.from({"dir"}, "/p/q").layer();
   for (const auto& [path, w] : l) CHECK(w.uid + w.gid + w.mtime == 1'023);
   CHECK(l["p/q/f"].mode == (S_IFREG | 04755));
-  d.job.mode = 02750;
+  d.job.chmod = "2750";
   l = d.from({"dir"}, "/p/q").layer();
   CHECK(l["p"].mode == (S_IFDIR | 0755));
   CHECK(l["p/q"].mode == (S_IFDIR | 02750));
@@ -114,6 +114,14 @@ TEST_CASE("copy: owners, modes and the epoch") {
   CHECK(l["p/q/f"].mode == (S_IFREG | 02750));
   CHECK(S_ISLNK(l["p/q/l"].mode));
   CHECK(l["p/q/l"].link == "f");
+  d.job.chmod = "u=rwX,go=rX";
+  l = d.from({"dir"}, "/p/q").layer();
+  CHECK(l["p/q"].mode == (S_IFDIR | 0755));
+  CHECK(l["p/q/sub"].mode == (S_IFDIR | 0755));
+  CHECK(l["p/q/f"].mode == (S_IFREG | 0755));
+  d.job.chmod = "u+z";
+  CHECK(d.error().starts_with("invalid chmod parameter: 'u+z'"));
+  d.job.chmod = "";
   d.job.trees[0].stage = true;
   CHECK(d.layer()["p/q/f"].uid == 1000);
   d.job.owned = true;
@@ -142,7 +150,7 @@ TEST_CASE("copy: here-documents") {
   CHECK(l["etc/motd"].content == "text\n");
   CHECK(l["etc/motd"].mode == (S_IFREG | 0644));
   CHECK(l["etc/motd"].mtime == 1'700'000'000);
-  d.file("src/a", "1"), d.job.texts.push_back({"a", base64("2")}), d.job.mode = 0600;
+  d.file("src/a", "1"), d.job.texts.push_back({"a", base64("2")}), d.job.chmod = "0600";
   l = d.from({"a"}, "/x/").layer();
   CHECK(l["x/EOF"].content == "text\n");
   CHECK(l["x/a"].content == "2");
