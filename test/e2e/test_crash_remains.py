@@ -51,6 +51,33 @@ class RemainsTest(OwnHostCase):
             until(lambda: self.docker("ps", "-aq").out == "", "it is removed")
             self.assertEqual(self.volumes(), [] if volumes_go == "true" else [box["Mounts"][0]["Name"]])
 
+    def test_sockets_of_terminals(self):
+        """Monitors that are killed before the runtime has handed them the terminal."""
+        never = os.path.join(self.host.scratch, "never")
+        with open(never, "w") as file:
+            file.write("#!/bin/sh\nexec sleep 1000\n")
+        os.chmod(never, 0o755)
+
+        def sockets():
+            return [line.split()[-1] for line in self.host.run_in("cat", "/proc/net/unix").lines if "conmon-term" in line]
+
+        def left():
+            return [name for where in (folder, self.host.exec_root + "/execs") for _, _, names in os.walk(where) for name in names if "conmon-term" in name]
+        self.docker("create", "-t", "--name", "box", "alpine", "sleep", "1000").check()
+        folder = os.path.join(self.host.data_root, "containers", self.host.inspect("box")["Id"])
+        self.host.run_in("mount", "--bind", never, "/usr/bin/crun").check()
+        self.host.stream("start", "box")
+        until(sockets, "the monitor waits for its terminal")
+        self.assertEqual([path for path in sockets() if path.startswith("/")], [], "it is in no folder of the machine's")
+        self.assertEqual(len(left()), 1)
+        self.host.kill9()
+        self.host.run_in("pkill", "-9", "-x", "conmon").check()  # of this host: it has a process namespace of its own
+        self.host.run_in("umount", "/usr/bin/crun").check()
+        self.host.start()
+        self.docker("start", "box").check()
+        self.docker("exec", "-t", "box", "true").check()
+        self.assertEqual(left(), [])
+
     def test_folders_of_volumes(self):
         self.docker("volume", "create", "whole").check()
         self.docker("volume", "create", "going").check()

@@ -82,6 +82,11 @@ CrunRuntime::~CrunRuntime() = default;
 // which all of them share).
 static constexpr const char* kLocale = "LC_CTYPE=C.UTF-8";
 
+// conmon puts the socket over which the runtime hands it a terminal into TMPDIR, and leaves it there when it
+// is killed before it has the terminal. In its own folder it goes with the container or exec. Relative: a
+// socket's path has at most 107 characters.
+static constexpr const char* kTemporary = "TMPDIR=.";
+
 static void add_runtime_args(std::vector<std::string>& argv, const CrunPaths& paths) {
   for (const std::string& word : {"--root=" + paths.state, std::string("--cgroup-manager=cgroupfs")})
     argv.insert(argv.end(), {"--runtime-arg", word});
@@ -113,6 +118,8 @@ Result<std::unique_ptr<Monitor>> CrunRuntime::begin(MonitorStart spec) {
   expect_start();
   for (const char* stale : {"/config.json", "/attach", "/ctl", "/winsz", "/oom"})
     ::unlink((spec.bundle + stale).c_str());
+  for (const auto& name : list_dir(spec.bundle))
+    if (name.starts_with("conmon-term.")) ::unlink((spec.bundle + "/" + name).c_str());
   clear_exit(spec.id);
   TRY(auto sync, make_pipe());
   TRY(auto start, make_pipe());
@@ -151,7 +158,7 @@ Result<std::unique_ptr<Monitor>> CrunRuntime::begin(MonitorStart spec) {
   if (spec.tty) what.argv.push_back("-t");
   if (spec.open_stdin) what.argv.push_back("-i");
   if (spec.tty || (spec.open_stdin && !spec.stdin_once)) what.argv.push_back("--leave-stdin-open");
-  what.env = {"_OCI_SYNCPIPE=3", "_OCI_STARTPIPE=4", kLocale};
+  what.env = {"_OCI_SYNCPIPE=3", "_OCI_STARTPIPE=4", kLocale, kTemporary};
   what.fds.insert(what.fds.end(), {{sync.second.get(), 3}, {start.first.get(), 4}});
   auto out = std::make_unique<WaitingConmon>();
   out->id = spec.id, out->bundle = spec.bundle, out->sync = std::move(sync.first),
@@ -316,7 +323,7 @@ Task<Result<std::unique_ptr<RunningExec>>> CrunRuntime::exec(ExecStart spec) {
   add_runtime_script(what.argv, fix, program);
   add_runtime_args(what.argv, paths_);
   what.argv.insert(what.argv.end(), {"--runtime-arg", "--log=" + spec.dir + "/log"});
-  what.env = {"_OCI_SYNCPIPE=3", "_OCI_STARTPIPE=4", kLocale};
+  what.env = {"_OCI_SYNCPIPE=3", "_OCI_STARTPIPE=4", kLocale, kTemporary};
   what.fds.insert(what.fds.end(), {{sync.second.get(), 3}, {start.first.get(), 4}});
   if (spec.attach) {
     what.argv.push_back("--exec-attach");
