@@ -126,6 +126,27 @@ class PeersTest(_Images):
         self.docker("service", "update", "-d", "--constraint-rm", "node.hostname==node4", "--constraint-add", "node.hostname==node3", "web").check()
         self.cluster.wait_tasks("web", 1, where=lambda row: row["Node"] == "node3")
 
+    def test_nobody_wants_it_any_more(self):
+        """A fetch that is under way ends with the last task that wants the image, and another one begins anew."""
+        self.load(5)
+        blobs = os.path.join(self.cluster.host(5).data_root, "blobs/sha256")
+        layer = max((os.path.join(blobs, name) for name in os.listdir(blobs)), key=os.path.getsize)
+        os.rename(layer, layer + ".kept")
+        self.addCleanup(lambda: os.path.exists(layer + ".kept") and os.rename(layer + ".kept", layer))
+        os.mkfifo(layer)  # what comes of it is not all there is
+        with open(os.open(layer, os.O_RDWR), "wb", buffering=0) as slow:
+            slow.write(b"x" * 4096)
+            ingest = os.path.join(self.cluster.host(4).data_root, "ingest")
+            files = lambda: [path for folder in os.listdir(ingest) for path in os.listdir(os.path.join(ingest, folder))]  # noqa: E731
+            self.create("web", "--constraint", "node.hostname==node4")
+            until(files, "it is under way")
+            self.docker("service", "rm", "web").check()
+            until(lambda: os.listdir(ingest) == [], "nothing of it is left")
+            self.assertNotIn("panal-unpack", self.cluster.host(4).run_in("ps", "-ef").out)
+            os.rename(layer + ".kept", layer)
+        self.create("again", "--constraint", "node.hostname==node4")
+        self.cluster.wait_tasks("again", 1)
+
 
 class LostTest(OwnClusterCase):
     images = ()

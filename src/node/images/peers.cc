@@ -75,39 +75,44 @@ Task<Result<ImagePeers::Found>> ImagePeers::find(std::string reference) {
                      (peers.empty() ? "" : " (asked " + std::to_string(peers.size()) + " other nodes)"));
 }
 
-Task<Result<>> ImagePeers::fetch_blob(std::string address, std::string digest) {
+Task<Result<>> ImagePeers::fetch_blob(std::string address, std::string digest, std::shared_ptr<Halt> halt) {
   CO_TRY(auto stream, co_await transport_.open(address, "/panal.Images/Blob"));
-  CO_TRYV(co_await stream->write(digest));
-  stream->finish();
-  const std::string dir = layers_.new_ingest_dir();
   auto* raw = stream.get();
+  halt->on_halt(raw, [raw] { raw->cancel(); });
+  const std::string dir = layers_.new_ingest_dir();
   const Source source = [raw]() -> Task<Result<std::string>> {
     CO_TRY(auto chunk, co_await raw->read());
     co_return chunk ? std::move(*chunk) : std::string();
   };
-  auto saved = co_await layers_.save_blob(source, dir + "/blob");
-  Result<> done;
-  if (!saved)
-    done = std::unexpected(saved.error());
-  else if (saved->digest != digest)
-    done = fail(Code::kInvalid, "blob from " + address + ": want " + digest + ", got " + saved->digest);
-  else
-    done = layers_.adopt_blob(saved->file, digest);
+  Result<> done = co_await raw->write(digest);
+  if (done) {
+    raw->finish();
+    const auto saved = co_await layers_.save_blob(source, dir + "/blob");
+    done = !saved ? fail(saved.error())
+           : saved->digest != digest
+               ? fail(Code::kInvalid, "blob from " + address + ": want " + digest + ", got " + saved->digest)
+               : layers_.adopt_blob(saved->file, digest);
+  }
+  halt->forget(raw);
   co_await layers_.drop_ingest(dir);
   co_return done;
 }
 
-Task<Result<>> ImagePeers::fetch_from_any(std::vector<std::string> addresses, std::string digest) {
-  while (fetching_.contains(digest)) {
-    auto event = fetching_[digest];
-    (void)co_await event->wait(loop_, 30s);
+// One transfer serves all who want a blob at the same time; when it has ended, however, the others look
+// again.
+Task<Result<>> ImagePeers::fetch_from_any(std::vector<std::string> addresses, std::string digest,
+                                          std::shared_ptr<Halt> halt) {
+  while (fetching_.contains(digest) && !halt->halted()) {
+    const auto event = fetching_[digest];
+    (void)co_await event->wait(loop_, 1s);
   }
   if (layers_.has_blob(digest)) co_return Result<>{};
-  auto event = fetching_[digest] = std::make_shared<Event>();
   Result<> done = fail(Code::kNotFound, "blob " + digest + ": no node has it");
+  if (halt->halted()) co_return done;
+  const auto event = fetching_[digest] = std::make_shared<Event>();
   for (const auto& address : addresses) {
-    done = co_await fetch_blob(address, digest);
-    if (done) break;
+    done = co_await fetch_blob(address, digest, halt);
+    if (done || halt->halted()) break;
     log::warn("msg=\"blob from peer\" peer={} digest={} error=\"{}\"", address, digest, done.error().message);
   }
   fetching_.erase(digest);
@@ -128,32 +133,47 @@ Result<> ImagePeers::check(const ImageRef& ref, const Found& found) const {
                                   " does not match its digest");
 }
 
-Task<Result<std::string>> ImagePeers::fetch(ImageRef ref, Found found) {
-  CO_TRYV(check(ref, found));
-  CO_TRY(const ManifestParts parts, parse_manifest(found.manifest));
-  std::vector<std::string> digests = parts.layer_digests;
-  digests.push_back(parts.config_digest);
-  const Images::Pin pin(images_, std::move(digests));
+Task<Result<>> ImagePeers::fetch_blobs(ImageRef ref, Found found, std::vector<std::string> layers,
+                                       std::shared_ptr<Halt> halt) {
   log::info("msg=\"fetching image from a peer\" image={} peer={} layers={}", ref.familiar(), found.address,
-            parts.layer_digests.size());
+            layers.size());
   std::vector<std::string> addresses = {found.address};
   for (const auto& p : peers_)
     if (p != found.address) addresses.push_back(p);
   Scope scope;
-  std::vector<Result<>> results(parts.layer_digests.size());
+  std::vector<Result<>> results(layers.size());
   auto one = [&](size_t i) -> Task<void> {
-    results[i] = co_await fetch_from_any(addresses, parts.layer_digests[i]);
+    results[i] = co_await fetch_from_any(addresses, layers[i], halt);
   };
   for (size_t i = 0; i < results.size(); ++i) scope.spawn(one(i));
   co_await scope.join();
+  if (halt->halted())
+    co_return fail(Code::kCancelled, "image " + ref.familiar() + ": nobody wants it any more");
   for (auto& r : results)
     if (!r) co_return std::unexpected(wrap("image " + ref.familiar(), r.error()));
-  Images::Arrival arrival{found.manifest, found.config, found.index, {}, {}};
-  if (!ref.digest.empty() && found.from_registry)
-    arrival.repo_digests.push_back(ref.familiar_name() + "@" + ref.digest);
-  ref.digest.clear();
-  if (!ref.tag.empty()) arrival.tags.push_back(ref.familiar());
-  co_return co_await images_.adopt(std::move(arrival));
+  co_return Result<>{};
+}
+
+Task<Result<std::string>> ImagePeers::fetch(ImageRef ref, Found found, std::shared_ptr<Halt> halt) {
+  CO_TRYV(check(ref, found));
+  CO_TRY(const ManifestParts parts, parse_manifest(found.manifest));
+  std::vector<std::string> digests = parts.layer_digests;
+  digests.push_back(parts.config_digest);
+  Result<> fetched;
+  {
+    const Images::Pin pin(images_, digests);
+    fetched = co_await fetch_blobs(ref, found, parts.layer_digests, halt);
+    if (fetched) {
+      Images::Arrival arrival{found.manifest, found.config, found.index, {}, {}};
+      if (!ref.digest.empty() && found.from_registry)
+        arrival.repo_digests.push_back(ref.familiar_name() + "@" + ref.digest);
+      ref.digest.clear();
+      if (!ref.tag.empty()) arrival.tags.push_back(ref.familiar());
+      co_return co_await images_.adopt(std::move(arrival));
+    }
+  }
+  co_await images_.discard({}, digests);
+  co_return std::unexpected(fetched.error());
 }
 
 Task<Result<std::string>> ImagePeers::ensure(std::string reference, std::string registry_auth,
@@ -163,8 +183,8 @@ Task<Result<std::string>> ImagePeers::ensure(std::string reference, std::string 
   auto found = co_await find(reference);
   Error missing;
   if (found) {
-    auto fetched = co_await fetch(ref, *found);
-    if (fetched || !pull) co_return fetched;
+    auto fetched = co_await fetch(ref, *found, halt);
+    if (fetched || !pull || halt->halted()) co_return fetched;
     missing = fetched.error();
   } else {
     missing = found.error();

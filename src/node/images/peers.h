@@ -33,12 +33,15 @@ class ImagePeers {
   Task<Result<Found>> find(std::string reference);
 
  private:
-  Task<Result<std::string>> fetch(ImageRef ref, Found found);
+  Task<Result<std::string>> fetch(ImageRef ref, Found found, std::shared_ptr<Halt> halt);
   Result<> check(const ImageRef& ref, const Found& found) const;
   Task<Result<std::string>> on_find(Peer peer, std::string request);
   Task<Result<>> on_blob(Peer peer, RpcStream& stream);
-  Task<Result<>> fetch_blob(std::string address, std::string digest);
-  Task<Result<>> fetch_from_any(std::vector<std::string> addresses, std::string digest);
+  Task<Result<>> fetch_blobs(ImageRef ref, Found found, std::vector<std::string> layers,
+                             std::shared_ptr<Halt> halt);
+  Task<Result<>> fetch_blob(std::string address, std::string digest, std::shared_ptr<Halt> halt);
+  Task<Result<>> fetch_from_any(std::vector<std::string> addresses, std::string digest,
+                                std::shared_ptr<Halt> halt);
 
   Loop& loop_;
   Transport& transport_;
