@@ -36,6 +36,7 @@ Task<Result<>> Life::begin() {
   const bool containers_run =
       std::ranges::any_of(p_.containers.all(), [](const auto& c) { return c.second->c.state.pid > 0; });
   CO_TRYV(co_await p_.networks.setup(containers_run));
+  co_await p_.api.parts().images.recover();
   co_await p_.containers.adopt();
   scope_.spawn(p_.builder.collect());
   CO_TRYV(co_await p_.swarm.resume());

@@ -109,6 +109,8 @@ ContainerDefaults container_defaults(const DaemonOptions& o) {
   return d;
 }
 
+std::string boot_id() { return std::string(trim(read_file("/proc/sys/kernel/random/boot_id").value_or(""))); }
+
 Result<> run(DaemonOptions o) {
   TRYV(check_registry_options(registry_options(o)));
   Supervisor supervisor = Supervisor::from_environment();
@@ -130,7 +132,7 @@ Result<> run(DaemonOptions o) {
   LinuxNetwork kernel(loop, o.exec_root + "/netns");
   CrunRuntime runtime(loop, {o.exec_root + "/crun", o.exec_root + "/exits"});
   Events events(loop);
-  Images images(loop, layers, *db, events);
+  Images images(loop, layers, *db, events, boot_id());
   TRYV(images.load());
   Networks networks(loop, entropy, kernel, *db, events, network_settings(o));
   TRYV(networks.load());

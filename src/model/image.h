@@ -42,6 +42,7 @@ struct Image {
   bool build_step = false;  // made on the way: nobody has asked for it by itself
   int64_t cache_hits = 0;
   WallTime used_at;
+  std::string boot;  // while its blobs may not be on the disk: the boot they were written in
   /// Listed only on request; goes with what was made of it.
   bool hidden() const { return build_step && tags.empty(); }
 };
@@ -50,6 +51,7 @@ struct Layer {
   std::string chain_id, diff_id, blob_digest;
   int64_t number = 0;  // its folder in the layer store
   int64_t size_bytes = 0;
+  std::string boot;  // as Image::boot, of its folder and blob
 };
 
 struct IpamPool {

@@ -20,12 +20,12 @@ void fields(A& a, Image& i) {
       a("LayerDigests", i.layer_digests), a("History", i.history);
   a("Size", i.size_bytes), time_field(a, "CreatedAt", i.created_at), time_field(a, "TaggedAt", i.tagged_at);
   a.opt("Parent", i.parent), a.opt("BuildKey", i.build_key), a.opt("BuildStep", i.build_step),
-      a.opt("CacheHits", i.cache_hits), time_field(a, "UsedAt", i.used_at);
+      a.opt("CacheHits", i.cache_hits), time_field(a, "UsedAt", i.used_at), a.opt("Boot", i.boot);
 }
 template <class A>
 void fields(A& a, Layer& l) {
   a("ChainId", l.chain_id), a("DiffId", l.diff_id), a("BlobDigest", l.blob_digest), a("Number", l.number),
-      a("Size", l.size_bytes);
+      a("Size", l.size_bytes), a.opt("Boot", l.boot);
 }
 template <class A>
 void fields(A& a, IpamPool& p) {

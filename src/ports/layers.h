@@ -49,11 +49,16 @@ class Layers {
   /// Moves a file into the content store under its digest; a blob that is already there wins.
   virtual Result<> adopt_blob(const std::string& file, const std::string& digest) = 0;
   virtual Result<> write_blob(const std::string& digest, std::string_view data) = 0;
+  /// Forces what was written until now out to the disk.
+  virtual Task<Result<>> sync() = 0;
+  /// Whether a blob is there and is what its digest says.
+  virtual Task<bool> blob_is_whole(std::string digest) = 0;
   virtual std::string blob_path(const std::string& digest) const = 0;
   virtual bool has_blob(const std::string& digest) const = 0;
   virtual void remove_blob(const std::string& digest) = 0;
   /// The unpacked files of layer `number`.
   virtual std::string layer_dir(int64_t number) const = 0;
+  /// It is gone as a whole first, also for one who looks after a crash; then its files go.
   virtual Task<Result<>> remove_layer(int64_t number) = 0;
   virtual std::vector<int64_t> stored_layers() const = 0;
   /// Digests of the blobs in the content store.

@@ -1,5 +1,6 @@
 """What a daemon that is killed in the middle of a creation or removal leaves: nothing, once it is back."""
 
+import json
 import os
 import shutil
 import sqlite3
@@ -135,6 +136,73 @@ class UnfinishedStartTest(OwnHostCase):
         self.assertEqual(len(self.host.run_in("pgrep", "-f", "^sleep 4321").out.split()), 1)
         self.docker("rm", "-f", "box").check()
         self.assertEqual(self.host.run_in("pgrep", "-f", "^sleep 4321|conmon|crun").out, "")
+
+
+@unittest.skipIf(lab.IS_DOCKERD, "Panal's own tables and folders")
+class PowerLossTest(OwnHostCase):
+    """Files of images that were written just before the machine lost its power, which the tables name."""
+    images = ("alpine", "hostname")
+
+    def rows(self, kind):
+        """As they are on the disk now, also while the engine has them locked."""
+        for end in ("", "-wal"):
+            shutil.copy(os.path.join(self.host.data_root, "node.db" + end), os.path.join(self.host.scratch, "copy.db" + end))
+        database = sqlite3.connect(os.path.join(self.host.scratch, "copy.db"))
+        rows = [json.loads(text) for text, in database.execute("SELECT json FROM rows WHERE kind=?", (kind,))]
+        database.close()
+        return rows
+
+    def lose_power(self, image):
+        """What the image's files are in after a start of the machine that followed its last write at once."""
+        self.host.kill9()
+        image = next(row for row in self.rows("image") if row["Tags"] == [image + ":latest"])
+        layers = [row for row in self.rows("layer") if row["ChainId"] in image["ChainIds"]]
+        database = sqlite3.connect(os.path.join(self.host.data_root, "node.db"))
+        with database:
+            for kind, identity in [("image", image["Id"])] + [("layer", layer["ChainId"]) for layer in layers]:
+                database.execute("UPDATE rows SET json=json_set(json, '$.Boot', 'another') WHERE kind=? AND id=?", (kind, identity))
+        database.close()
+        return image, layers
+
+    def tear(self, path):
+        with open(path, "r+b") as file:
+            file.truncate(os.path.getsize(path) // 2)
+
+    def folder(self, layer):
+        return os.path.join(self.host.data_root, "layers", str(layer["Number"]))
+
+    def test_files_of_a_layer(self):
+        _, layers = self.lose_power("alpine")
+        self.tear(os.path.join(self.folder(layers[-1]), "bin/busybox"))
+        self.host.start()
+        self.assertEqual(self.docker("run", "--rm", "--network", "none", "alpine", "echo", "whole").check().out, "whole\n")
+        self.assertFalse(os.path.exists(self.folder(layers[-1])))
+        until(lambda: not [row for kind in ("image", "layer") for row in self.rows(kind) if row.get("Boot")], "it is on the disk")
+
+    def test_a_layer_whose_removal_had_begun(self):
+        _, layers = self.lose_power("alpine")
+        shutil.rmtree(self.folder(layers[-1]))
+        self.host.start()
+        self.docker("run", "--rm", "--network", "none", "alpine", "true").check()
+
+    def test_a_blob(self):
+        image, layers = self.lose_power("hostname")
+        top = next(row for row in layers if row["ChainId"] == image["ChainIds"][-1])
+        self.tear(os.path.join(self.host.data_root, "blobs/sha256", top["BlobDigest"][7:]))
+        self.host.start()
+        self.assertEqual(self.docker("images", "--format", "{{.Repository}}").lines, ["alpine"], "what cannot be made good is gone")
+        self.docker("run", "--rm", "--network", "none", "alpine", "true").check()
+        self.assertFalse(os.path.exists(self.folder(top)))
+        self.host.load("hostname")
+        self.assertEqual(self.docker("image", "inspect", "-f", "{{.Id}}", "hostname").line, image["Id"])
+        self.docker("run", "-d", "--network", "none", "hostname").check()
+
+    def test_a_killed_engine_is_no_lost_power(self):
+        self.host.kill9()
+        before = self.rows("layer")
+        self.host.start()
+        self.assertEqual([row["Number"] for row in self.rows("layer")], [row["Number"] for row in before])
+        until(lambda: not [row for kind in ("image", "layer") for row in self.rows(kind) if row.get("Boot")], "it is on the disk")
 
 
 if __name__ == "__main__":

@@ -31,6 +31,18 @@ Task<Result<>> Images::keep(std::string id) {
   co_return co_await store(it->second);
 }
 
+int64_t Images::shared_size(const Image& image) const {
+  int64_t shared = 0;
+  for (const auto& chain : image.chain_ids) {
+    int users = 0;
+    for (const auto& [id, other] : images_)
+      users += std::ranges::find(other.chain_ids, chain) != other.chain_ids.end();
+    if (users > 1)
+      if (const Layer* l = layer(chain)) shared += l->size_bytes;
+  }
+  return shared;
+}
+
 int64_t Images::own_size(const Image& image) const { return image.size_bytes - shared_size(image); }
 
 Task<Result<Images::BuildPruned>> Images::prune_builds(BuildPrune wish) {

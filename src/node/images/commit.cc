@@ -79,9 +79,10 @@ Task<Result<Images::FreshLayer>> Images::fresh_layer(Source source, std::string 
     (void)co_await layers_.remove_layer(number);
     co_return out;
   }
-  Layer row{out.chain_id, out.diff_id, out.blob.digest, number, unpacked->size_bytes};
+  const Layer row{out.chain_id, out.diff_id, out.blob.digest, number, unpacked->size_bytes, boot_};
   layer_rows_[row.chain_id] = row;
-  CO_TRYV(co_await db_.put("layer", row.chain_id, to_text(row)));
+  CO_TRYV(co_await store(row));
+  written(unsynced_layers_, row.chain_id);
   co_return out;
 }
 

@@ -91,9 +91,9 @@ Task<Result<>> Images::unpack_layer(const Image& image, size_t at, std::function
                                         ", the image says " + diff_id);
   Result<> stored;
   if (unpacked) {
-    Layer row{chain, diff_id, digest, number, unpacked->size_bytes};
-    stored = co_await db_.put("layer", chain, to_text(row));
-    if (stored) layer_rows_[chain] = row;
+    Layer row{chain, diff_id, digest, number, unpacked->size_bytes, boot_};
+    stored = co_await store(row);
+    if (stored) layer_rows_[chain] = row, written(unsynced_layers_, chain);
   } else {
     (void)co_await layers_.remove_layer(number);
   }
@@ -141,9 +141,11 @@ Task<Result<std::string>> Images::add(Image image, std::vector<std::string> tags
     if (other.tags.size() + other.repo_digests.size() != before) CO_TRYV(co_await store(other));
   }
   image.tags.assign(names.begin(), names.end());
+  image.boot = boot_;
   CO_TRYV(co_await store(image));
   const std::string id = image.id;
   images_[id] = std::move(image);
+  written(unsynced_images_, id);
   co_await drop_unused({}, std::move(replaced));
   co_return id;
 }
@@ -412,18 +414,6 @@ Task<Result<>> Images::erase(std::string id) {
   co_await drop_unused(last.chain_ids, digests);
   told("delete", last, id);
   co_return Result<>{};
-}
-
-int64_t Images::shared_size(const Image& image) const {
-  int64_t shared = 0;
-  for (const auto& chain : image.chain_ids) {
-    int users = 0;
-    for (const auto& [id, other] : images_)
-      users += std::ranges::find(other.chain_ids, chain) != other.chain_ids.end();
-    if (users > 1)
-      if (const Layer* l = layer(chain)) shared += l->size_bytes;
-  }
-  return shared;
 }
 
 }  // namespace panal

@@ -22,9 +22,12 @@ struct ArchiveImage;
 
 class Images {
  public:
-  Images(Loop& loop, Layers& layers, Database& db, Events& events)
-      : loop_(loop), layers_(layers), db_(db), events_(events) {}
+  /// `boot`: names this boot of the machine.
+  Images(Loop& loop, Layers& layers, Database& db, Events& events, std::string boot)
+      : loop_(loop), layers_(layers), db_(db), events_(events), boot_(std::move(boot)) {}
   Result<> load();
+  /// Makes good what a crash of the machine has torn (durability.cc). Once, before a container starts.
+  Task<void> recover();
 
   /// By id, unique id prefix, or reference. The error is Docker's "No such image: NAME".
   Result<const Image*> find(const std::string& name) const;
@@ -121,6 +124,11 @@ class Images {
                                           std::vector<ArchiveFile> layers, std::vector<std::string> tags);
   Task<Result<std::string>> load_one(ArchiveImage one, std::optional<ImagePlatform> platform);
   Task<Result<>> store(const Image& image);
+  Task<Result<>> store(const Layer& row);
+  /// This row's files are not on the disk yet; they soon will be.
+  void written(std::set<std::string>& unsynced, const std::string& name);
+  Task<void> sync();
+  Task<bool> recover_layer(Layer row);
   Task<Result<>> erase(std::string id);
   bool has_children(const std::string& id) const;
   Task<void> drop_unused(std::vector<std::string> chain_ids, std::vector<std::string> digests);
@@ -136,6 +144,10 @@ class Images {
   std::multiset<std::string> pinned_;        // chain ids and digests
   Event unpacked_;
   int64_t next_layer_ = 1;
+  std::string boot_;
+  std::set<std::string> unsynced_layers_, unsynced_images_;  // chain ids; ids
+  bool syncing_ = false;
+  Scope scope_;
 };
 
 }  // namespace panal

@@ -29,8 +29,13 @@ std::string sha256_hex(std::string_view data) {
 DiskLayers::DiskLayers(AsioLoop& loop, Entropy& entropy, std::string root, std::string helper)
     : loop_(loop), entropy_(entropy), root_(std::move(root)), helper_(std::move(helper)) {}
 
+// Nobody waits for what a killed daemon has left.
 Result<> DiskLayers::open() {
-  (void)remove_tree(root_ + "/ingest");
+  const std::string ingest = root_ + "/ingest";
+  (void)::rename(ingest.c_str(), (ingest + "-" + hex(entropy_.bytes(8))).c_str());
+  for (const auto& name : list_dir(root_))
+    if (name.starts_with("ingest-"))
+      loop_.offload([old = root_ + "/" + name] { (void)remove_tree(old); }, [] {});
   for (const char* dir : {"/blobs/sha256", "/layers", "/ingest"}) {
     const std::string path = root_ + dir;
     TRYV(make_dirs(path, 0711));
@@ -140,8 +145,22 @@ Result<> DiskLayers::write_blob(const std::string& digest, std::string_view data
   return write_file_atomic(blob_path(digest), data, 0644);
 }
 
+Task<Result<>> DiskLayers::sync() {
+  auto work = [root = root_]() -> Result<> {
+    for (const char* part : {"/blobs", "/layers"}) {
+      const Fd fd(::open((root + part).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+      if (!fd || ::syncfs(fd.get()) != 0) return fail(sys_error(errno, "syncfs", root + part));
+    }
+    return {};
+  };
+  co_return co_await blocking(loop_, work);
+}
+
 Task<Result<>> DiskLayers::remove_layer(int64_t number) {
-  const std::string dir = layer_dir(number);
+  const std::string dir = layer_dir(number), aside = new_ingest_dir();
+  const bool moved = ::rename(dir.c_str(), (aside + "/layer").c_str()) == 0;
+  co_await drop_ingest(aside);
+  if (moved || !exists(dir)) co_return Result<>{};
   auto work = [dir] { return remove_tree(dir); };
   co_return co_await blocking(loop_, work);
 }

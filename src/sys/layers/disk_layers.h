@@ -23,6 +23,8 @@ class DiskLayers final : public Layers {
   Task<Result<UnpackedLayer>> unpack(std::string blob_file, std::string digest, int64_t number,
                                      std::function<void(int64_t)> progress) override;
   Task<Result<>> pack(std::vector<ArchiveFile> files, Sink sink) override;
+  Task<Result<>> sync() override;
+  Task<bool> blob_is_whole(std::string digest) override;
   Result<> adopt_blob(const std::string& file, const std::string& digest) override;
   Result<> write_blob(const std::string& digest, std::string_view data) override;
   std::string blob_path(const std::string& digest) const override;

@@ -1,8 +1,10 @@
+#include <fcntl.h>
 #include <openssl/evp.h>
 
 #include <array>
 
 #include "base/check.h"
+#include "base/fd.h"
 #include "base/text.h"
 #include "sys/layers/disk_layers.h"
 
@@ -30,5 +32,18 @@ class Sha256 final : public Hasher {
 }  // namespace
 
 std::unique_ptr<Hasher> DiskLayers::hasher() const { return std::make_unique<Sha256>(); }
+
+Task<bool> DiskLayers::blob_is_whole(std::string digest) {
+  auto work = [file = blob_path(digest), digest] {
+    const Fd fd(::open(file.c_str(), O_RDONLY | O_CLOEXEC));
+    Sha256 hasher;
+    std::string chunk(1 << 18, '\0');
+    ssize_t n = -1;
+    while (fd && (n = ::read(fd.get(), chunk.data(), chunk.size())) > 0)
+      hasher.add({chunk.data(), static_cast<size_t>(n)});
+    return n == 0 && hasher.end() == digest;
+  };
+  co_return co_await blocking(loop_, work);
+}
 
 }  // namespace panal
