@@ -98,7 +98,7 @@ class MeshTest(_Mesh):
         self.create("web", "-p", "8080-8081:3000-3001")
         self.cluster.wait_tasks("web", 1)
         self.assertIn("Saludos", self.cluster.get_when_up(1, 8080))
-        self.assertEqual([port["PublishedPort"] for port in self.inspect("web")["Endpoint"]["Ports"]], [8080, 8081])
+        self.assertEqual(sorted(port["PublishedPort"] for port in self.inspect("web")["Endpoint"]["Ports"]), [8080, 8081], "in what order, the CLI draws")
 
     def test_published_later_and_no_more(self):
         self.create("web", "--replicas", "2", "--update-monitor", "1s")
