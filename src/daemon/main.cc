@@ -142,8 +142,8 @@ Result<> run(DaemonOptions o) {
   TRY(SeccompDefault seccomp, prepare_seccomp(o, facts));
   if (!ids.empty()) facts.security_options.push_back("name=userns");
   const WatchFile watcher = [&loop](const std::string& path) { return watch_file(loop, path); };
-  const OpenLogSink open_sink = [&loop](std::string scheme, std::string target) {
-    return open_log_sink(loop, std::move(scheme), std::move(target));
+  const OpenLogSink open_sink = [&loop](LogAddress address) {
+    return open_log_sink(loop, std::move(address));
   };
   Containers containers(loop, entropy, runtime, layers, files, *db, events, images, networks, volumes,
                         {.data = o.data_root + "/containers",

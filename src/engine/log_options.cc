@@ -173,21 +173,21 @@ Result<LogPlan> log_plan(const LogConfig& config) {
     if (driver == "local") unknown_of = "for log driver local";
   } else if (driver == "journald" || driver == "syslog") {
     known.insert({"cache-disabled", "cache-max-size", "cache-max-file", "cache-compress"});
-    if (driver == "syslog") known.insert({"syslog-address", "syslog-facility", "syslog-format"});
+    if (driver == "syslog")
+      known.insert({"syslog-address", "syslog-facility", "syslog-format", "syslog-tls-ca-cert",
+                    "syslog-tls-cert", "syslog-tls-key", "syslog-tls-skip-verify"});
     plan.forward = driver;
   } else {
     return fail(Code::kInvalid, "logger: no log driver named '" + driver + "' is registered");
   }
   for (const auto& [key, value] : config.config) {
-    if (driver == "syslog" && key.starts_with("syslog-tls-"))
-      return fail(Code::kUnsupported, "log opt " + key + " is not supported yet");
     if (!known.contains(key)) return fail(Code::kInvalid, "unknown log opt '" + key + "' " + unknown_of);
   }
   if (driver == "syslog") {
     const auto value = [&](const char* key) {
       return option(config.config, key) ? *option(config.config, key) : std::string();
     };
-    TRYV(parse_syslog_address(value("syslog-address")));
+    TRYV(syslog_address(config.config));
     TRYV(parse_syslog_facility(value("syslog-facility")));
     const std::string format = value("syslog-format");
     if (!format.empty() && format != "rfc3164" && format != "rfc5424" && format != "rfc5424micro")
@@ -202,14 +202,12 @@ Result<LogPlan> log_plan(const LogConfig& config) {
   return plan;
 }
 
-Result<SyslogAddress> parse_syslog_address(const std::string& text) {
-  if (text.empty()) return SyslogAddress{"unix", "/dev/log"};
+Result<LogAddress> parse_syslog_address(const std::string& text) {
+  if (text.empty()) return LogAddress{"unix", "/dev/log"};
   const size_t colon = text.find("://");
   const std::string scheme = text.substr(0, colon == std::string::npos ? 0 : colon);
   std::string target = colon == std::string::npos ? "" : text.substr(colon + 3);
-  if (scheme == "tcp+tls")
-    return fail(Code::kUnsupported, "log opt syslog-address: the scheme tcp+tls is not supported yet");
-  if (scheme != "unix" && scheme != "unixgram" && scheme != "udp" && scheme != "tcp")
+  if (scheme != "unix" && scheme != "unixgram" && scheme != "udp" && scheme != "tcp" && scheme != "tcp+tls")
     return fail(Code::kInvalid, "unsupported scheme: '" + scheme + "'");
   if (target.empty() || target.size() > 255)
     return fail(Code::kInvalid, "log opt syslog-address: no address: '" + text + "'");
@@ -217,14 +215,33 @@ Result<SyslogAddress> parse_syslog_address(const std::string& text) {
     if (target[0] != '/' || target.size() > 100)
       return fail(Code::kInvalid,
                   "log opt syslog-address: not an absolute path of a socket: '" + target + "'");
-    return SyslogAddress{scheme, target};
+    return LogAddress{scheme, target};
   }
   const size_t port = target.rfind(':');
   if (port == std::string::npos || target.find(']', port) != std::string::npos)
     target += ":514";
   else if (const auto n = parse_int(target.substr(port + 1)); !n || *n < 1 || *n > 65535)
     return fail(Code::kInvalid, "log opt syslog-address: invalid port: '" + target + "'");
-  return SyslogAddress{scheme, target};
+  return LogAddress{scheme, target};
+}
+
+Result<LogAddress> syslog_address(const std::map<std::string, std::string>& options) {
+  const auto value = [&](const char* key) {
+    return option(options, key) ? *option(options, key) : std::string();
+  };
+  TRY(LogAddress out, parse_syslog_address(value("syslog-address")));
+  for (const auto& [key, text] : options)
+    if (key.starts_with("syslog-tls-") && out.scheme != "tcp+tls")
+      return fail(Code::kInvalid, "log opt " + key + " needs a syslog-address that begins with tcp+tls://");
+  out.ca_file = value("syslog-tls-ca-cert"), out.certificate_file = value("syslog-tls-cert"),
+  out.key_file = value("syslog-tls-key");
+  if (out.certificate_file.empty() != out.key_file.empty())
+    return fail(Code::kInvalid, "log opt syslog-tls-cert and syslog-tls-key go together");
+  if (const auto* skip = option(options, "syslog-tls-skip-verify")) {
+    TRY(out.skip_verify, skip->empty() ? true : parse_bool(*skip));
+  }
+  out.counted = out.scheme == "tcp+tls" && value("syslog-format").starts_with("rfc5424");
+  return out;
 }
 
 Result<int> parse_syslog_facility(const std::string& text) {

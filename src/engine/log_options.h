@@ -10,6 +10,7 @@
 
 #include "base/result.h"
 #include "model/container.h"
+#include "ports/log_sink.h"
 
 namespace panal {
 
@@ -27,11 +28,10 @@ struct LogPlan {
 
 Result<LogPlan> log_plan(const LogConfig& config);
 
-/// Where syslog listens: {"unix", path}, {"udp", "host:port"}, ...
-struct SyslogAddress {
-  std::string scheme, target;
-};
-Result<SyslogAddress> parse_syslog_address(const std::string& text);
+/// Of `syslog-address` alone: scheme and target.
+Result<LogAddress> parse_syslog_address(const std::string& text);
+/// Of all of syslog's options.
+Result<LogAddress> syslog_address(const std::map<std::string, std::string>& options);
 /// "daemon", "local0", "3" -> the facility's number.
 Result<int> parse_syslog_facility(const std::string& text);
 

@@ -69,6 +69,32 @@ TEST_CASE("log options: refused with Docker's words") {
   CHECK(refusal("json-file", {{"tag", "{{.Nope}}"}}).starts_with("log opt tag: {{.Nope}} is not supported"));
 }
 
+TEST_CASE("syslog over TLS") {
+  const std::string at = "tcp+tls://logs.example:6514";
+  CHECK(refusal("syslog", {{"syslog-address", at}}) == "");
+  CHECK(refusal("syslog", {{"syslog-address", "tcp://x"}, {"syslog-tls-ca-cert", "/ca"}}) ==
+        "log opt syslog-tls-ca-cert needs a syslog-address that begins with tcp+tls://");
+  CHECK(refusal("syslog", {{"syslog-address", at}, {"syslog-tls-cert", "/c"}}) ==
+        "log opt syslog-tls-cert and syslog-tls-key go together");
+  CHECK(refusal("syslog", {{"syslog-address", at}, {"syslog-tls-skip-verify", "perhaps"}}) ==
+        "strconv.ParseBool: parsing \"perhaps\": invalid syntax");
+  CHECK(refusal("syslog", {{"syslog-address", at}, {"syslog-tls-nothing", ""}}) ==
+        "unknown log opt 'syslog-tls-nothing' for syslog log driver");
+  const auto address = syslog_address({{"syslog-address", "tcp+tls://[::1]"},
+                                       {"syslog-tls-ca-cert", "/ca"},
+                                       {"syslog-tls-cert", "/c"},
+                                       {"syslog-tls-key", "/k"},
+                                       {"syslog-tls-skip-verify", ""},
+                                       {"syslog-format", "rfc5424"}});
+  REQUIRE(address.has_value());
+  CHECK(address->target == "[::1]:514");
+  CHECK(address->ca_file + address->certificate_file + address->key_file == "/ca/c/k");
+  CHECK(address->skip_verify);
+  CHECK(address->counted);
+  CHECK(!syslog_address({{"syslog-address", at}, {"syslog-tls-skip-verify", "false"}})->skip_verify);
+  CHECK(!syslog_address({{"syslog-address", at}})->counted);
+}
+
 TEST_CASE("syslog addresses and facilities") {
   CHECK(parse_syslog_address("")->target == "/dev/log");
   CHECK(parse_syslog_address("udp://host")->target == "host:514");

@@ -15,8 +15,14 @@ class LogSink {
   /// Hands one entry over, whole. After an error the sink is of no more use.
   virtual Task<Result<>> send(std::string_view entry) = 0;
 };
-/// scheme: unix, unixgram, udp, tcp; target: a path or "host:port".
-using OpenLogSink =
-    std::function<Task<Result<std::unique_ptr<LogSink>>>(std::string scheme, std::string target)>;
+/// Where a log daemon listens.
+struct LogAddress {
+  std::string scheme, target;  // unix, unixgram, udp, tcp, tcp+tls; a path or "host:port"
+  // Of tcp+tls:
+  std::string ca_file, certificate_file, key_file;  // PEM, of this machine; may be empty
+  bool skip_verify = false;
+  bool counted = false;  // each entry is led by its length (RFC 5425)
+};
+using OpenLogSink = std::function<Task<Result<std::unique_ptr<LogSink>>>(LogAddress address)>;
 
 }  // namespace panal

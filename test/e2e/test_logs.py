@@ -2,11 +2,16 @@
 
 import hashlib
 import os
+import queue
 import re
 import socket
+import ssl
+import threading
 import time
 import unittest
 
+import net
+import registry
 from case import EngineCase, OwnHostCase
 from lab import until
 
@@ -284,6 +289,63 @@ class ForwardTest(OwnHostCase):
         fields = dict(line.split("=", 1) for line in entry.decode().splitlines())
         self.assertEqual((fields["MESSAGE"], fields["CONTAINER_NAME"], fields["IMAGE_NAME"], fields["TEAM_NAME"], fields["PRIORITY"]), ("x", "box", "alpine", "red", "6"))
         self.assertEqual(fields["CONTAINER_ID"], self.host.inspect("box")["Id"][:12])
+
+    def test_syslog_over_tls(self):
+        ca, key, certificate = registry.certificate(self.host.scratch)
+        other = self.host.scratch + "/other"
+        os.mkdir(other)
+        strange, _, _ = registry.certificate(other)
+        entries = queue.Queue()
+
+        def serve(port, **wants):
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(certificate, key)
+            if wants:
+                context.verify_mode = ssl.CERT_REQUIRED
+                context.load_verify_locations(wants["client"])
+            listener = net.make_socket(self.host, netns="host")
+            listener.settimeout(None)
+            listener.bind(("127.0.0.1", port))
+            listener.listen()
+            self.addCleanup(listener.close)
+            self.addCleanup(listener.shutdown, socket.SHUT_RDWR)
+
+            def read(client):
+                try:
+                    with context.wrap_socket(client, server_side=True) as secure:
+                        while data := secure.recv(65536):
+                            entries.put(data.decode())
+                except OSError:
+                    pass
+
+            def accept():
+                try:
+                    while True:
+                        threading.Thread(target=read, args=[listener.accept()[0]], daemon=True).start()
+                except OSError:
+                    pass
+            threading.Thread(target=accept, daemon=True).start()
+        serve(6514)
+        serve(6515, client=ca)
+
+        def run(port, *options, host="127.0.0.1"):
+            words = [word for option in options for word in ("--log-opt", option)]
+            return self.docker("run", "--rm", "--network", "none", "--log-driver", "syslog", "--log-opt", f"syslog-address=tcp+tls://{host}:{port}", "--log-opt", "tag=box", *words, "alpine", "echo", "hello")
+        run(6514, f"syslog-tls-ca-cert={ca}").check()
+        self.assertRegex(entries.get(timeout=30), r"^<30>.* box\[\d+\]: hello\n$")
+        run(6514, "syslog-tls-skip-verify=true", "syslog-format=rfc5424").check()
+        entry = entries.get(timeout=30)
+        self.assertRegex(entry, r"^\d+ <30>1 .* box - hello\n$")
+        self.assertEqual(int(entry.split(" ")[0]), len(entry.split(" ", 1)[1]), "led by its length")
+        run(6515, f"syslog-tls-ca-cert={ca}", f"syslog-tls-cert={certificate}", f"syslog-tls-key={key}").check()
+        self.assertIn("hello", entries.get(timeout=30))
+        unknown = "tls: failed to verify certificate: x509: certificate signed by unknown authority"
+        for options, why in (((), unknown), ((f"syslog-tls-ca-cert={strange}",), unknown),
+                             (("syslog-tls-ca-cert=/nothere",), 'could not read CA certificate "/nothere": open /nothere: no such file or directory'),
+                             ((f"syslog-tls-ca-cert={ca}", "syslog-tls-cert=/nothere", f"syslog-tls-key={key}"), "could not load X509 key pair: open /nothere")):
+            self.assertIn("failed to initialize logging driver: " + why, run(6514, *options).err)
+        self.assertIn("x509: certificate is not valid for localhost", run(6514, f"syslog-tls-ca-cert={ca}", host="localhost").err)
+        self.assertTrue(entries.empty())
 
     def test_nobody_listens(self):
         refused = self.docker("run", "--rm", "--log-driver", "syslog", "--log-opt", f"syslog-address=unixgram://{self.host.scratch}/none", "alpine", "true")

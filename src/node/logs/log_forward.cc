@@ -19,11 +19,9 @@ LogReader::Place read_place(const std::string& file) {
   return {static_cast<uint64_t>(*number), static_cast<size_t>(*offset)};
 }
 
-SyslogAddress address_of(const Container& c, const std::string& driver) {
+LogAddress address_of(const Container& c, const std::string& driver) {
   if (driver == "journald") return {"unixgram", "/run/systemd/journal/socket"};
-  const auto it = c.host.log_config.config.find("syslog-address");
-  return parse_syslog_address(it == c.host.log_config.config.end() ? "" : it->second)
-      .value_or(SyslogAddress{"unix", "/dev/log"});
+  return syslog_address(c.host.log_config.config).value_or(LogAddress{"unix", "/dev/log"});
 }
 
 std::function<std::string(const LogLine&)> entry_writer(const Container& c, const std::string& driver,
@@ -46,8 +44,7 @@ std::function<std::string(const LogLine&)> entry_writer(const Container& c, cons
 
 Task<Result<>> Containers::check_log_sink(const Container& c, const LogPlan& plan) {
   if (plan.forward.empty()) co_return Result<>{};
-  const SyslogAddress address = address_of(c, plan.forward);
-  auto opened = co_await paths_.log.open_sink(address.scheme, address.target);
+  auto opened = co_await paths_.log.open_sink(address_of(c, plan.forward));
   if (opened) co_return Result<>{};
   co_return fail(
       Code::kInternal,
@@ -64,7 +61,7 @@ void Containers::start_forwarding(LivePtr live) {
 // While the container runs, and after its end until all is handed over; one at a time for each.
 Task<void> Containers::forward_log(LivePtr live, std::string driver) {
   const std::string path = log_path(live->c), file = dir(live->c) + "/forwarded";
-  const SyslogAddress address = address_of(live->c, driver);
+  const LogAddress address = address_of(live->c, driver);
   const auto write = entry_writer(live->c, driver, paths_.log.hostname);
   const auto up = [&] { return is_running(live->c.state.phase); };
   const auto over = [&] { return stopping_ || live->removed || live->c.state.phase == Phase::kRemoving; };
@@ -79,8 +76,7 @@ Task<void> Containers::forward_log(LivePtr live, std::string driver) {
   const auto send = [&](const std::string& entry) -> Task<void> {
     for (Duration pause = 1s; !over(); pause = std::min<Duration>(pause * 2, 60s)) {
       if (!sink)
-        if (auto opened = co_await paths_.log.open_sink(address.scheme, address.target))
-          sink = std::move(*opened);
+        if (auto opened = co_await paths_.log.open_sink(address)) sink = std::move(*opened);
       if (sink && co_await sink->send(entry)) co_return;
       sink.reset();
       if (pause == 1s)

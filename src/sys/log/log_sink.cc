@@ -5,6 +5,7 @@
 
 #include "base/text.h"
 #include "sys/loop/async_fd.h"
+#include "sys/tls/tls_stream.h"
 
 namespace panal {
 
@@ -18,6 +19,8 @@ class SocketSink final : public LogSink {
 
   Task<Result<>> send(std::string_view entry) override {
     std::string data(entry);
+    if (char next; stream_ && ::recv(fd_.get(), &next, 1, MSG_PEEK | MSG_DONTWAIT) == 0)
+      co_return fail(Code::kUnavailable, "send: the log daemon has hung up");  // what is sent now is lost
     if (stream_) data += '\n';
     for (std::string_view left = data; !left.empty();) {
       const ssize_t n = ::send(fd_.get(), left.data(), left.size(), MSG_NOSIGNAL);
@@ -40,6 +43,22 @@ class SocketSink final : public LogSink {
   bool stream_;
 };
 
+class TlsSink final : public LogSink {
+ public:
+  TlsSink(std::unique_ptr<TlsStream> stream, bool counted) : stream_(std::move(stream)), counted_(counted) {}
+  Task<Result<>> send(std::string_view entry) override {
+    if (stream_->has_ended()) co_return fail(Code::kUnavailable, "send: the log daemon has hung up");
+    std::string data(entry);
+    data += '\n';
+    if (counted_) data.insert(0, std::to_string(data.size()) + " ");
+    co_return co_await stream_->write(data);
+  }
+
+ private:
+  std::unique_ptr<TlsStream> stream_;
+  bool counted_;
+};
+
 Result<Fd> connect_udp(const std::string& host, const std::string& port) {
   addrinfo wish{}, *found = nullptr;
   wish.ai_socktype = SOCK_DGRAM;
@@ -55,7 +74,8 @@ Result<Fd> connect_udp(const std::string& host, const std::string& port) {
 
 }  // namespace
 
-Task<Result<std::unique_ptr<LogSink>>> open_log_sink(AsioLoop& loop, std::string scheme, std::string target) {
+Task<Result<std::unique_ptr<LogSink>>> open_log_sink(AsioLoop& loop, LogAddress address) {
+  const std::string &scheme = address.scheme, &target = address.target;
   if (scheme == "unix" || scheme == "unixgram") {
     bool stream = false;
     auto fd = connect_unix(target, SOCK_DGRAM);
@@ -66,14 +86,23 @@ Task<Result<std::unique_ptr<LogSink>>> open_log_sink(AsioLoop& loop, std::string
   const size_t colon = target.rfind(':');
   std::string host = target.substr(0, colon), port = target.substr(colon + 1);
   if (host.starts_with('[') && host.ends_with(']')) host = host.substr(1, host.size() - 2);
-  if (scheme == "tcp") {
-    CO_TRY(Fd fd,
-           co_await connect_tcp(loop, host, static_cast<uint16_t>(parse_int(port).value_or(514)), kPatience));
-    co_return std::make_unique<SocketSink>(loop, std::move(fd), true);
+  if (scheme == "udp") {
+    const auto work = [&host, &port] { return connect_udp(host, port); };
+    CO_TRY(Fd fd, co_await blocking(loop, work));
+    co_return std::make_unique<SocketSink>(loop, std::move(fd), false);
   }
-  const auto work = [&host, &port] { return connect_udp(host, port); };
-  CO_TRY(Fd fd, co_await blocking(loop, work));
-  co_return std::make_unique<SocketSink>(loop, std::move(fd), false);
+  TlsContext context;
+  if (scheme == "tcp+tls") {
+    CO_TRY(context, make_client_context(address.ca_file, address.certificate_file, address.key_file,
+                                        address.skip_verify));
+  }
+  CO_TRY(Fd fd,
+         co_await connect_tcp(loop, host, static_cast<uint16_t>(parse_int(port).value_or(514)), kPatience));
+  if (!context) co_return std::make_unique<SocketSink>(loop, std::move(fd), true);
+  auto stream = std::make_unique<TlsStream>(loop, std::move(fd), context, TlsStream::Side::kClient);
+  stream->expect(host);
+  CO_TRYV(co_await stream->handshake(kPatience));
+  co_return std::make_unique<TlsSink>(std::move(stream), address.counted);
 }
 
 }  // namespace panal

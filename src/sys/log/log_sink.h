@@ -5,6 +5,6 @@
 
 namespace panal {
 
-Task<Result<std::unique_ptr<LogSink>>> open_log_sink(AsioLoop& loop, std::string scheme, std::string target);
+Task<Result<std::unique_ptr<LogSink>>> open_log_sink(AsioLoop& loop, LogAddress address);
 
 }  // namespace panal

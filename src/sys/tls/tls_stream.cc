@@ -3,6 +3,7 @@
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/ssl.h>
+#include <openssl/x509v3.h>
 #include <sys/socket.h>
 
 #include <array>
@@ -113,6 +114,31 @@ Result<TlsContext> make_api_context(const std::string& certificate, const std::s
   return context;
 }
 
+Result<TlsContext> make_client_context(const std::string& ca, const std::string& certificate,
+                                       const std::string& key, bool skip_verify) {
+  TlsContext context(SSL_CTX_new(TLS_method()), SSL_CTX_free);
+  SSL_CTX* c = context.get();
+  SSL_CTX_set_min_proto_version(c, TLS1_2_VERSION);
+  SSL_CTX_set_mode(
+      c, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_RELEASE_BUFFERS);
+  SSL_CTX_set_default_passwd_cb(c, [](char*, int, int, void*) { return 0; });  // never asks a terminal
+  SSL_CTX_set_verify(c, skip_verify ? SSL_VERIFY_NONE : SSL_VERIFY_PEER, nullptr);
+  ERR_clear_error();
+  (void)SSL_CTX_set_default_verify_paths(c);
+  const auto failed = [](const std::string& what, const std::string& file) {
+    if (auto there = read_file(file, 1 << 20); !there) return fail(wrap(what, there.error()));
+    return std::unexpected(tls_error(what.c_str()));
+  };
+  if (!ca.empty() && SSL_CTX_load_verify_locations(c, ca.c_str(), nullptr) != 1)
+    return failed("could not read CA certificate \"" + ca + "\"", ca);
+  if (!certificate.empty() && SSL_CTX_use_certificate_chain_file(c, certificate.c_str()) != 1)
+    return failed("could not load X509 key pair", certificate);
+  if (!key.empty() && (SSL_CTX_use_PrivateKey_file(c, key.c_str(), SSL_FILETYPE_PEM) != 1 ||
+                       SSL_CTX_check_private_key(c) != 1))
+    return failed("could not load X509 key pair", key);
+  return context;
+}
+
 TlsStream::TlsStream(AsioLoop& loop, Fd fd, const TlsContext& context, Side side)
     : loop_(loop), fd_(loop, std::move(fd)), ssl_(SSL_new(context.get())), context_(context), side_(side) {
   SSL_set_fd(ssl_, fd_.get());
@@ -122,6 +148,31 @@ TlsStream::TlsStream(AsioLoop& loop, Fd fd, const TlsContext& context, Side side
     SSL_set_accept_state(ssl_);
 }
 TlsStream::~TlsStream() { SSL_free(ssl_); }
+
+void TlsStream::expect(const std::string& host) {
+  host_ = host;
+  X509_VERIFY_PARAM* rules = SSL_get0_param(ssl_);
+  if (X509_VERIFY_PARAM_set1_ip_asc(rules, host.c_str()) != 1)
+    X509_VERIFY_PARAM_set1_host(rules, host.c_str(), 0), SSL_set_tlsext_host_name(ssl_, host.c_str());
+  ERR_clear_error();
+}
+
+bool TlsStream::has_ended() {
+  char next;
+  ERR_clear_error();
+  const int done = SSL_peek(ssl_, &next, 1);
+  return done <= 0 && SSL_get_error(ssl_, done) != SSL_ERROR_WANT_READ;
+}
+
+// Of a certificate that was refused, in Docker's words.
+static std::string why_refused(long verdict, const std::string& host) {
+  std::string why = "certificate signed by unknown authority";
+  if (verdict == X509_V_ERR_HOSTNAME_MISMATCH || verdict == X509_V_ERR_IP_ADDRESS_MISMATCH)
+    why = "certificate is not valid for " + host;
+  else if (verdict == X509_V_ERR_CERT_HAS_EXPIRED || verdict == X509_V_ERR_CERT_NOT_YET_VALID)
+    why = "certificate has expired or is not yet valid";
+  return "tls: failed to verify certificate: x509: " + why;
+}
 
 Task<Result<>> TlsStream::handshake(Duration timeout) {
   const MonoTime end = loop_.now() + timeout;
@@ -139,8 +190,12 @@ Task<Result<>> TlsStream::handshake(Duration timeout) {
       for (std::array<char, 4096> rest; ::recv(fd_.get(), rest.data(), rest.size(), MSG_DONTWAIT) > 0;) {
       }  // unread, it would reset the connection
     }
-    if (want != SSL_ERROR_WANT_READ && want != SSL_ERROR_WANT_WRITE)
+    if (want != SSL_ERROR_WANT_READ && want != SSL_ERROR_WANT_WRITE) {
+      const long verdict = SSL_get_verify_result(ssl_);
+      if (!host_.empty() && verdict != X509_V_OK)
+        co_return fail(Code::kUnavailable, why_refused(verdict, host_));
       co_return std::unexpected(tls_error("tls handshake"));
+    }
     const Duration left = end - loop_.now();
     if (left <= 0s) co_return fail(Code::kTimeout, "tls handshake: i/o timeout");
     const auto ready =

@@ -25,6 +25,11 @@ Result<TlsContext> make_anonymous_context();
 Result<TlsContext> make_api_context(const std::string& certificate_file, const std::string& key_file,
                                     const std::string& ca_file);
 
+/// To servers of the world: `ca_file`, which may be empty, is trusted besides the system's authorities; the
+/// certificate is shown to who asks. TLS 1.2 and up. Errors are in the words of Docker's clients.
+Result<TlsContext> make_client_context(const std::string& ca_file, const std::string& certificate_file,
+                                       const std::string& key_file, bool skip_verify);
+
 class TlsStream final : public Stream {
  public:
   /// kWebServer: who speaks HTTP without TLS is told so.
@@ -32,6 +37,8 @@ class TlsStream final : public Stream {
   TlsStream(AsioLoop& loop, Fd fd, const TlsContext& context, Side side);
   ~TlsStream() override;
 
+  /// Before the handshake: the server's certificate must name this host, if it is checked at all.
+  void expect(const std::string& host);
   /// Whole, within `timeout`.
   Task<Result<>> handshake(Duration timeout);
   Task<Result<size_t>> read(std::span<char> into) override;
@@ -39,6 +46,8 @@ class TlsStream final : public Stream {
   void close_write() override;
   Task<void> hung_up() override { return fd_.hung_up(); }
   void close() override { fd_.close(); }
+  /// Whether the peer has said that it is gone; what it says besides is not read.
+  bool has_ended();
   /// A peer that reads nothing is waited for this long; nullopt: as long as it stays.
   void wait_for_reader(std::optional<Duration> longest) { longest_write_ = longest; }
   /// From the peer's certificate; empty fields when it showed none.
@@ -52,6 +61,7 @@ class TlsStream final : public Stream {
   ssl_st* ssl_;
   TlsContext context_;
   Side side_;
+  std::string host_;
   std::optional<Duration> longest_write_ = 20s;
 };
 
