@@ -72,6 +72,29 @@ Result<Fd> connect_udp(const std::string& host, const std::string& port) {
   return fd;
 }
 
+Result<std::vector<std::string>> addresses_of(const std::string& host) {
+  addrinfo wish{}, *found = nullptr;
+  wish.ai_socktype = SOCK_STREAM;
+  if (const int error = ::getaddrinfo(host.c_str(), nullptr, &wish, &found); error != 0)
+    return fail(Code::kUnavailable, "lookup " + host + ": " + ::gai_strerror(error));
+  std::vector<std::string> out;
+  char text[NI_MAXHOST];
+  for (const addrinfo* a = found; a; a = a->ai_next)
+    if (::getnameinfo(a->ai_addr, a->ai_addrlen, text, sizeof text, nullptr, 0, NI_NUMERICHOST) == 0)
+      out.emplace_back(text);
+  ::freeaddrinfo(found);
+  return out;
+}
+
+Task<Result<Fd>> connect_by_name(AsioLoop& loop, std::string host, uint16_t port) {
+  const auto work = [&host] { return addresses_of(host); };
+  CO_TRY(const auto addresses, co_await blocking(loop, work));
+  Result<Fd> fd = fail(Code::kUnavailable, "lookup " + host + ": no address");
+  for (const auto& address : addresses)
+    if ((fd = co_await connect_tcp(loop, address, port, kPatience))) break;
+  co_return fd;
+}
+
 }  // namespace
 
 Task<Result<std::unique_ptr<LogSink>>> open_log_sink(AsioLoop& loop, LogAddress address) {
@@ -96,8 +119,7 @@ Task<Result<std::unique_ptr<LogSink>>> open_log_sink(AsioLoop& loop, LogAddress 
     CO_TRY(context, make_client_context(address.ca_file, address.certificate_file, address.key_file,
                                         address.skip_verify));
   }
-  CO_TRY(Fd fd,
-         co_await connect_tcp(loop, host, static_cast<uint16_t>(parse_int(port).value_or(514)), kPatience));
+  CO_TRY(Fd fd, co_await connect_by_name(loop, host, static_cast<uint16_t>(parse_int(port).value_or(514))));
   if (!context) co_return std::make_unique<SocketSink>(loop, std::move(fd), true);
   auto stream = std::make_unique<TlsStream>(loop, std::move(fd), context, TlsStream::Side::kClient);
   stream->expect(host);
