@@ -1,12 +1,22 @@
 """After rm nothing of a container is left on the machine: no mount, namespace, cgroup, process, link, rule or file."""
 
 import os
+import sys
 import unittest
 
 import lab
 import net
 from case import EngineCase
 from lab import until
+
+DEEP = """import os, sys
+at = os.open(sys.argv[1], os.O_PATH)
+for _ in range(int(sys.argv[2])):
+    os.mkdir("d", dir_fd=at)
+    below = os.open("d", os.O_PATH, dir_fd=at)
+    os.close(at)
+    at = below
+"""
 
 
 class CleanupTest(EngineCase):
@@ -49,6 +59,22 @@ class CleanupTest(EngineCase):
             until(lambda: not difference(), "everything is gone", 10)
         except AssertionError:
             self.fail(f"left behind: {difference()}")
+
+    @unittest.skipIf(lab.IS_DOCKERD, "it opens one descriptor for each level")
+    def test_folders_deeper_than_descriptors(self):
+        """A container and a volume with more folders in each other than the engine may have files open."""
+        before = self.snapshot()
+        self.docker("run", "-d", "--name", "box", "-v", "deep:/volume", "alpine", "sleep", "1000").check()
+        self.host.run_in("prlimit", "--nofile=2000:2000", "--pid", str(self.host.engine_pid)).check()
+        self.addCleanup(self.host.restart)
+        pid = self.host.inspect("box")["State"]["Pid"]
+        for where in ("/", "/volume"):
+            self.host.run_in(sys.executable, "-c", DEEP, f"/proc/{pid}/root{where}", "5000").check()
+        self.docker("ps", "-as").check()
+        self.docker("system", "df").check()
+        self.docker("rm", "-f", "box").check()
+        self.docker("volume", "rm", "deep").check()
+        self.assertNothingLeft(before)
 
     def test_run_rm(self):
         before = self.snapshot()

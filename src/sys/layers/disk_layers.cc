@@ -319,6 +319,9 @@ Task<Result<>> DiskLayers::copy_up(std::string root, std::string path, std::stri
 
 std::string DiskLayers::sha256(std::string_view data) const { return "sha256:" + sha256_hex(data); }
 
+// Each level that is open takes a descriptor; what a hostile container has made deeper is not counted.
+static constexpr int kDeepest = 1000;
+
 Task<int64_t> DiskLayers::disk_usage(std::string dir) {
   auto work = [dir] {
     int64_t total = 0;
@@ -328,6 +331,7 @@ Task<int64_t> DiskLayers::disk_usage(std::string dir) {
          !error && it != std::filesystem::recursive_directory_iterator(); it.increment(error)) {
       struct stat info;
       if (::lstat(it->path().c_str(), &info) == 0 && S_ISREG(info.st_mode)) total += info.st_size;
+      if (it.depth() >= kDeepest) it.disable_recursion_pending();
     }
     return total;
   };
