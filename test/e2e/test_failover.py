@@ -150,6 +150,20 @@ class LeaderTest(_Failover):
             until(lambda: acknowledged <= self.names(leader), "the old leader has them too")
         self.assertGreaterEqual(len(acknowledged), 30)
 
+    def test_workers_keep_their_tasks_when_the_leader_goes(self):
+        """They find the next one before it gives them up."""
+        leader = self.cluster.leader()
+        rest = [number for number in (1, 2, 3) if number != leader]
+        self.create("web", "--replicas", "4", "--constraint", "node.role==worker", node=leader)
+        self.cluster.wait_tasks("web", 4, node=leader)
+        before = self.pids("web")
+        self.cluster.power_off(leader)
+        new = self.cluster.leader(rest)
+        self.wait_down(leader, node=new)  # whoever it does not hear of goes down then
+        self.assertEqual({self.cluster.nodes(new)[f"node{number}"]["Status"] for number in (4, 5)}, {"Ready"})
+        self.assertEqual(self.pids("web"), before)
+        self.assertEqual(len(self.cluster.tasks("web", running=False, node=new)), 4, "none was replaced")
+
     def test_cut_leader(self):
         """Alone it must not go on as if it led: what it acknowledged would be lost."""
         leader = self.cluster.leader()

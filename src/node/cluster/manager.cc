@@ -6,7 +6,7 @@
 
 namespace panal {
 
-static constexpr Duration kNodeGrace = 5s, kLeaderGrace = 12s, kSilence = 15s, kDrainLimit = 5s;
+static constexpr Duration kNodeGrace = 5s, kLeaderGrace = 15s, kSilence = 15s, kDrainLimit = 5s;
 static constexpr const char *kRaftMethod = "/panal.Raft/Send", *kProposeMethod = "/panal.Manager/Propose",
                             *kIndexMethod = "/panal.Manager/Index",
                             *kSessionMethod = "/panal.Dispatcher/Session";

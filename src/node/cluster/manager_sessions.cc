@@ -85,7 +85,7 @@ Task<void> Manager::session_writer(std::shared_ptr<Session> s) {
       work_.notify(parts_.loop);
       continue;
     }
-    const bool woken = co_await s->wake.wait(parts_.loop, 5s);
+    const bool woken = co_await s->wake.wait(parts_.loop, 2s);
     if (!woken &&
         !s->ended)  // a sign of life: a worker whose leader vanished without a word looks for another
       if (auto sent = co_await s->stream->write(std::string()); !sent) co_return s->stream->cancel();

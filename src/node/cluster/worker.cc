@@ -1,10 +1,15 @@
 #include "node/cluster/worker.h"
 
+#include <algorithm>
+#include <functional>
+
 #include "base/log.h"
 
 namespace panal {
 
-static constexpr Duration kLeaderSilence = 15s;
+// A leader says something every two seconds. Whoever has lost it is back well before the next one gives a
+// node up (kLeaderGrace in manager.cc).
+static constexpr Duration kLeaderSilence = 6s, kSilentManager = 10s;
 
 void Worker::start() {
   latest_ = std::exchange(parts_.last, std::nullopt);
@@ -28,18 +33,27 @@ void Worker::shutdown() {
 
 Task<void> Worker::run() {
   Duration pause = 100ms;
+  std::map<std::string, MonoTime> silent;  // asking a machine that is off takes seconds
+  const auto was_silent = [&](const std::string& address) {
+    const auto it = silent.find(address);
+    return it != silent.end() && parts_.loop.now() - it->second < kSilentManager;
+  };
   while (!stopping_) {
     auto addresses = parts_.managers();
+    std::ranges::stable_partition(addresses, std::not_fn(was_silent));
+    bool answered = false;
     if (!hint_.empty()) addresses.insert(addresses.begin(), std::exchange(hint_, {}));
     for (const auto& address : addresses) {
       if (stopping_) co_return;
+      if (answered && was_silent(address)) continue;  // the others know who leads
       const MonoTime began = parts_.loop.now();
       auto ended = co_await session(address);
       connected_ = false;
+      silent[address] = parts_.loop.now();
       if (!ended) {
         last_error_ = ended.error().message;
-        if (last_error_.starts_with("not the leader: ") && last_error_.size() > 16)
-          hint_ = last_error_.substr(16);
+        if (last_error_.starts_with("not the leader: "))
+          hint_ = last_error_.substr(16), answered = true, silent.erase(address);
       }
       if (parts_.loop.now() - began > 5s) pause = 100ms;
       if (!hint_.empty()) break;
@@ -106,7 +120,8 @@ Task<Result<>> Worker::session(std::string address) {
       break;
     }
     if (unsent_.empty() && programmed_ <= acked_)
-      (void)co_await news_.wait(parts_.loop, 3s);
+      (void)co_await news_.wait(parts_.loop,
+                                std::min<Duration>(3s, heard + kLeaderSilence - parts_.loop.now()));
     else if (!connected_)
       (void)co_await news_.wait(parts_.loop, 200ms);
   }
