@@ -9,7 +9,7 @@
 
 namespace panal {
 
-static constexpr Duration kLinger = 30s;
+static constexpr Duration kLinger = 30s, kDial = 10s;
 
 namespace {
 
@@ -148,17 +148,37 @@ Task<Result<std::shared_ptr<H2Connection>>> GrpcTransport::connect(std::string a
   co_return connection;
 }
 
-Task<Result<std::shared_ptr<H2Connection>>> GrpcTransport::connection_to(std::string address) {
-  auto& slot = connecting_[address];
-  if (!slot) slot = std::make_shared<AsyncMutex>();
-  auto mutex = slot;
-  auto held = co_await mutex->lock(loop_);  // callers of one address share one attempt
+Task<void> GrpcTransport::attempt(std::string address, std::shared_ptr<Attempt> result) {
+  const TlsContext context = context_;
+  auto made = co_await connect(address, context, "", false);
+  if (made && context != context_) {
+    (*made)->close();
+    made = fail(Code::kUnavailable, "this node has become another");
+  }
+  if (made) connections_[address] = *made;
+  connecting_.erase(address);
+  result->result = std::move(made);
+  result->ended.notify(loop_);
+}
+
+// Callers of one address share one attempt, and its failure: a machine that is off costs each of them one,
+// not one after the other.
+Task<Result<std::shared_ptr<H2Connection>>> GrpcTransport::connection_to(std::string address,
+                                                                         Duration timeout) {
   if (auto it = connections_.find(address); it != connections_.end() && !it->second->closed())
     co_return it->second;
   if (!context_) co_return fail(Code::kUnavailable, "this node has no identity yet");
-  auto made = co_await connect(address, context_, "", false);
-  if (made) connections_[address] = *made;
-  co_return made;
+  auto& slot = connecting_[address];
+  const bool first = !slot;
+  if (first) slot = std::make_shared<Attempt>();
+  const auto mine = slot;
+  if (first) scope_.spawn(attempt(address, mine));
+  const MonoTime deadline = loop_.now() + timeout;
+  while (!mine->result) {
+    if (loop_.now() >= deadline) co_return fail(Code::kTimeout, "dial tcp " + address + ": i/o timeout");
+    (void)co_await mine->ended.wait(loop_, deadline - loop_.now());
+  }
+  co_return *mine->result;
 }
 
 Task<Result<std::string>> GrpcTransport::unary(std::shared_ptr<H2Connection> connection, std::string address,
@@ -187,8 +207,10 @@ Task<Result<std::string>> GrpcTransport::unary(std::shared_ptr<H2Connection> con
 
 Task<Result<std::string>> GrpcTransport::call(std::string address, std::string method, std::string request,
                                               Duration timeout) {
-  CO_TRY(auto connection, co_await connection_to(address));
-  co_return co_await unary(connection, address, std::move(method), std::move(request), timeout);
+  const MonoTime deadline = loop_.now() + timeout;
+  CO_TRY(auto connection, co_await connection_to(address, timeout));
+  co_return co_await unary(connection, address, std::move(method), std::move(request),
+                           deadline - loop_.now());
 }
 
 Task<Result<std::string>> GrpcTransport::call_pinned(std::string address, std::string method,
@@ -201,7 +223,7 @@ Task<Result<std::string>> GrpcTransport::call_pinned(std::string address, std::s
 }
 
 Task<Result<std::unique_ptr<RpcStream>>> GrpcTransport::open(std::string address, std::string method) {
-  CO_TRY(auto connection, co_await connection_to(address));
+  CO_TRY(auto connection, co_await connection_to(address, kDial));
   CO_TRY(auto stream, connection->open(address, method));
   co_return std::unique_ptr<RpcStream>(new ClientStream(connection, stream));
 }

@@ -4,7 +4,6 @@
 #include <list>
 #include <map>
 
-#include "ports/mutex.h"
 #include "ports/rpc_methods.h"
 #include "sys/rpc/h2.h"
 #include "sys/tls/tls_stream.h"
@@ -38,7 +37,12 @@ class GrpcTransport final : public Transport {
   Task<void> accept_loop(std::shared_ptr<AsyncFd> listener);
   Task<void> serve_connection(Fd fd, std::string address);
   Task<void> serve_one(std::shared_ptr<H2Connection> connection, std::shared_ptr<H2Stream> stream, Peer peer);
-  Task<Result<std::shared_ptr<H2Connection>>> connection_to(std::string address);
+  struct Attempt {
+    Event ended;
+    std::optional<Result<std::shared_ptr<H2Connection>>> result;
+  };
+  Task<Result<std::shared_ptr<H2Connection>>> connection_to(std::string address, Duration timeout);
+  Task<void> attempt(std::string address, std::shared_ptr<Attempt> result);
   Task<Result<std::shared_ptr<H2Connection>>> connect(std::string address, TlsContext context,
                                                       std::string pin, bool check_pin);
   Task<Result<std::string>> unary(std::shared_ptr<H2Connection> connection, std::string address,
@@ -48,7 +52,7 @@ class GrpcTransport final : public Transport {
   TlsContext context_;
   RpcMethods methods_;
   std::map<std::string, std::shared_ptr<H2Connection>> connections_;
-  std::map<std::string, std::shared_ptr<AsyncMutex>> connecting_;
+  std::map<std::string, std::shared_ptr<Attempt>> connecting_;  // under way
   std::list<std::weak_ptr<H2Connection>> served_;
   std::vector<std::shared_ptr<AsyncFd>> listeners_;
   Scope scope_;
