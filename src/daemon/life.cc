@@ -11,11 +11,20 @@
 
 namespace panal {
 
-static Fd take_signals() {
+static sigset_t our_signals() {
   sigset_t signals;
   sigemptyset(&signals);
   for (const int s : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&signals, s);
+  return signals;
+}
+
+void hold_signals() {
+  const sigset_t signals = our_signals();
   ::sigprocmask(SIG_BLOCK, &signals, nullptr);
+}
+
+static Fd take_signals() {
+  const sigset_t signals = our_signals();
   return Fd(::signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK));
 }
 

@@ -20,9 +20,12 @@ struct LifeParts {
   std::function<void(const DaemonOptions&)> reloaded;
 };
 
+/// Signals wait until a Life takes them. Before any thread begins: one that has not held them would be ended
+/// by them, and the process with it.
+void hold_signals();
+
 class Life {
  public:
-  /// Takes the signals from here on.
   explicit Life(LifeParts parts);
   /// Runs the loop to its end. Coroutines may still wait for containers then: the process ends without
   /// unwinding them.

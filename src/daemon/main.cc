@@ -214,6 +214,7 @@ int main(int argc, char** argv) {
   if (options->help) return std::fputs(options_help().c_str(), stdout), 0;
   if (options->version) return std::printf("Panal version %s\n", PANAL_VERSION), 0;
   if (options->validate) return std::fputs("configuration OK\n", stderr), 0;
+  hold_signals();
   log::set_level(options->level());
   log::set_format(options->log_format == "json" ? log::Format::kJson : log::Format::kText);
   auto done = run(*options);

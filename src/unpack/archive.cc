@@ -12,24 +12,12 @@
 #include "base/fd.h"
 #include "base/json.h"
 #include "base/text.h"
+#include "dockerfile/ignore.h"
 #include "unpack/archive_reader.h"
 #include "unpack/digest.h"
 #include "unpack/unpack.h"
 
 namespace panal {
-
-static std::string normal(std::string_view path) {
-  std::vector<std::string> parts;
-  for (auto& part : split(path, '/')) {
-    if (part.empty() || part == ".") continue;
-    if (part == "..") {
-      if (!parts.empty()) parts.pop_back();
-    } else {
-      parts.push_back(part);
-    }
-  }
-  return join(parts, "/");
-}
 
 static void print_line(const std::string& path, const std::string& link, const std::string& file,
                        const std::string& digest, int64_t size) {
@@ -87,16 +75,16 @@ Result<> unpack_archive(const std::string& dir) {
     if (n >= kMaxArchiveFiles) return fail(Code::kInvalid, "archive: too many files for an image");
     const char* name = archive_entry_pathname(entry);
     if (!name) return fail(Code::kInvalid, "archive: a file without a name");
-    const std::string path = normal(name);
+    const std::string path = clean_path(name);
     if (const char* link = archive_entry_symlink(entry)) {
       const size_t slash = path.rfind('/');
       print_line(path,
                  link[0] == '/'
-                     ? normal(link)
-                     : normal((slash == std::string::npos ? "" : path.substr(0, slash) + "/") + link),
+                     ? clean_path(link)
+                     : clean_path((slash == std::string::npos ? "" : path.substr(0, slash) + "/") + link),
                  "", "", 0);
     } else if (const char* hard = archive_entry_hardlink(entry)) {
-      print_line(path, normal(hard), "", "", 0);
+      print_line(path, clean_path(hard), "", "", 0);
     } else if (archive_entry_filetype(entry) == AE_IFREG) {
       const std::string file = std::to_string(n);
       TRY(const auto saved, save_entry(reader.get(), file));

@@ -3,6 +3,7 @@
 
 #include "base/fd.h"
 #include "base/text.h"
+#include "dockerfile/ignore.h"
 #include "engine/links.h"
 #include "image/reference.h"
 #include "model/container_json.h"
@@ -179,18 +180,7 @@ Result<> merge_image(ContainerConfig& config, const Image& image) {
   return {};
 }
 
-static std::string clean_path(const std::string& path) {
-  std::vector<std::string> parts;
-  for (auto& part : split(path, '/')) {
-    if (part.empty() || part == ".") continue;
-    if (part == "..") {
-      if (!parts.empty()) parts.pop_back();
-    } else {
-      parts.push_back(part);
-    }
-  }
-  return "/" + join(parts, "/");
-}
+static std::string absolute(const std::string& path) { return "/" + clean_path(path); }
 
 static bool leads_out(const std::string& path) {
   int depth = 0;
@@ -233,7 +223,7 @@ static Result<std::string> propagation_of(const Mount& m, const std::string& dat
   const auto holds = [](const std::string& folder, const std::string& path) {
     return path == folder || path.starts_with(folder.ends_with('/') ? folder : folder + "/");
   };
-  const std::string source = clean_path(m.source);
+  const std::string source = absolute(m.source);
   const bool ours = holds(source, data_root) || holds(data_root, source);
   if (m.propagation.empty()) {
     const MountPoint wanted{.source = source, .propagation = "rslave"};
@@ -272,7 +262,7 @@ Task<Result<>> Containers::resolve_mounts(Container& c) {
   }
   for (const auto& [target, nothing] : c.config.volumes) {
     const bool covered = std::ranges::any_of(
-        wishes, [&](const auto& w) { return clean_path(w.first.target) == clean_path(target); });
+        wishes, [&](const auto& w) { return absolute(w.first.target) == absolute(target); });
     if (covered) continue;
     Mount m;
     m.type = "volume", m.target = target;
@@ -280,7 +270,7 @@ Task<Result<>> Containers::resolve_mounts(Container& c) {
   }
   std::set<std::string> targets, own;
   for (auto& [m, strict] : wishes)
-    if (m.type != "volume" || !m.source.empty() || strict) own.insert(clean_path(m.target));
+    if (m.type != "volume" || !m.source.empty() || strict) own.insert(absolute(m.target));
   for (const auto& spec : c.host.volumes_from) {
     auto theirs = mounts_from(spec);
     if (!theirs) co_return fail(Code::kInvalid, theirs.error().message);
@@ -295,7 +285,7 @@ Task<Result<>> Containers::resolve_mounts(Container& c) {
   // A volume that the image asks for and another container gives is not made.
   std::erase_if(wishes, [&](const auto& w) {
     return w.first.type == "volume" && w.first.source.empty() && !w.second &&
-           targets.contains(clean_path(w.first.target));
+           targets.contains(absolute(w.first.target));
   });
   for (auto& [m, strict] : wishes) {
     const std::string bad = "invalid mount config for type \"" + m.type + "\": ";
@@ -308,7 +298,7 @@ Task<Result<>> Containers::resolve_mounts(Container& c) {
       co_return fail(Code::kInvalid, "invalid mount config for type \"" + m.type +
                                          "\": invalid mount path: '" + m.target +
                                          "' mount path must be absolute");
-    const std::string target = clean_path(m.target);
+    const std::string target = absolute(m.target);
     if (target == "/")
       co_return fail(Code::kInvalid, "invalid mount config for type \"" + m.type +
                                          "\": invalid specification: destination can't be '/'");
@@ -435,7 +425,7 @@ Task<Result<CreateResult>> Containers::create(std::string name, ContainerConfig 
   fill_defaults(host);
   if (host.init.value_or(false) && !exists(paths_.init_path))
     co_return fail(Code::kInvalid, "--init needs " + paths_.init_path + ": install the package tini");
-  if (!config.working_dir.empty()) config.working_dir = clean_path(config.working_dir);
+  if (!config.working_dir.empty()) config.working_dir = absolute(config.working_dir);
   c.config = std::move(config), c.host = std::move(host);
 
   const std::string mode = c.host.network_mode == "default" ? "bridge" : c.host.network_mode;

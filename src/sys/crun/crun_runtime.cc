@@ -12,54 +12,13 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "ports/capabilities.h"
 #include "sys/crun/attachment.h"
 #include "sys/crun/groups.h"
 #include "sys/crun/streams.h"
 #include "sys/process/spawn.h"
 
 namespace panal {
-
-static constexpr std::array<const char*, 41> kCapabilities = {"CAP_CHOWN",
-                                                              "CAP_DAC_OVERRIDE",
-                                                              "CAP_DAC_READ_SEARCH",
-                                                              "CAP_FOWNER",
-                                                              "CAP_FSETID",
-                                                              "CAP_KILL",
-                                                              "CAP_SETGID",
-                                                              "CAP_SETUID",
-                                                              "CAP_SETPCAP",
-                                                              "CAP_LINUX_IMMUTABLE",
-                                                              "CAP_NET_BIND_SERVICE",
-                                                              "CAP_NET_BROADCAST",
-                                                              "CAP_NET_ADMIN",
-                                                              "CAP_NET_RAW",
-                                                              "CAP_IPC_LOCK",
-                                                              "CAP_IPC_OWNER",
-                                                              "CAP_SYS_MODULE",
-                                                              "CAP_SYS_RAWIO",
-                                                              "CAP_SYS_CHROOT",
-                                                              "CAP_SYS_PTRACE",
-                                                              "CAP_SYS_PACCT",
-                                                              "CAP_SYS_ADMIN",
-                                                              "CAP_SYS_BOOT",
-                                                              "CAP_SYS_NICE",
-                                                              "CAP_SYS_RESOURCE",
-                                                              "CAP_SYS_TIME",
-                                                              "CAP_SYS_TTY_CONFIG",
-                                                              "CAP_MKNOD",
-                                                              "CAP_LEASE",
-                                                              "CAP_AUDIT_WRITE",
-                                                              "CAP_AUDIT_CONTROL",
-                                                              "CAP_SETFCAP",
-                                                              "CAP_MAC_OVERRIDE",
-                                                              "CAP_MAC_ADMIN",
-                                                              "CAP_SYSLOG",
-                                                              "CAP_WAKE_ALARM",
-                                                              "CAP_BLOCK_SUSPEND",
-                                                              "CAP_AUDIT_READ",
-                                                              "CAP_PERFMON",
-                                                              "CAP_BPF",
-                                                              "CAP_CHECKPOINT_RESTORE"};
 
 std::vector<std::string> own_capabilities() {
   std::vector<std::string> out;
@@ -69,7 +28,7 @@ std::vector<std::string> own_capabilities() {
     if (!line.starts_with("CapEff:")) continue;
     const uint64_t bits = std::strtoull(line.c_str() + 7, nullptr, 16);
     for (size_t i = 0; i < kCapabilities.size(); ++i)
-      if (bits >> i & 1) out.push_back(kCapabilities[i]);
+      if (bits >> i & 1) out.emplace_back(kCapabilities[i]);
   }
   return out;
 }
