@@ -663,7 +663,8 @@ class UpdateTest(SwarmCase):
         running = [2]
         for _, action in sorted(events):
             running.append(running[-1] + (1 if action == "start" else -1))
-        self.assertEqual((min(running), max(running)), (2, 3), sorted(events))
+        self.assertEqual(min(running), 2, sorted(events))
+        self.assertGreater(max(running), 2, "a new one started first")  # 3 or 4: the next does not wait for an old one's end
         until(lambda: self.environment() == ["1"] * 2, "both are new")
 
     def test_all_at_once(self):
