@@ -114,7 +114,7 @@ Task<Result<std::string>> Images::import(Source source, Import wish) {
   if (!id)
     co_await drop_unused(chain, {});
   else
-    told("import", images_.at(*id), *id);
+    told("import", *id, *id);
   co_return id;
 }
 
@@ -179,7 +179,7 @@ Task<Result<std::string>> Images::commit(Commit wish, std::function<Task<Result<
   co_await scope.join();
   co_await layers_.drop_ingest(dir);
   if (!id) co_await drop_unused(chain, {});
-  if (id && !wish.build_key.empty()) told("create", images_.at(*id), *id);
+  if (id && !wish.build_key.empty()) told("create", *id, *id);
   co_return id;
 }
 

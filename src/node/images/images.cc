@@ -204,7 +204,7 @@ Task<Result<std::vector<std::string>>> Images::load_archive(Source source,
       for (const auto& tag : one.tags) {
         auto ref = parse_tagged(tag);
         lines.push_back("Loaded image: " + (ref ? ref->familiar() : tag));
-        told("load", images_.at(id), tag);
+        told("load", id, tag);
       }
     }
     co_return Result<>{};
@@ -309,10 +309,11 @@ Task<Result<>> Images::save(std::vector<std::string> names, Sink sink) {
   co_return done;
 }
 
-void Images::told(std::string action, const Image& image, std::string name) {
-  auto attributes = image.config.labels;
+void Images::told(std::string action, const std::string& id, std::string name) {
+  const auto it = images_.find(id);
+  auto attributes = it == images_.end() ? std::map<std::string, std::string>() : it->second.config.labels;
   attributes["name"] = std::move(name);
-  events_.publish("image", std::move(action), image.id, std::move(attributes));
+  events_.publish("image", std::move(action), id, std::move(attributes));
 }
 
 Task<Result<>> Images::tag(const std::string& name, std::string target) {
@@ -334,7 +335,7 @@ Task<Result<>> Images::tag(const std::string& name, std::string target) {
     }
     CO_TRYV(co_await store(image));
   }
-  told("tag", images_.at(id), tag);
+  told("tag", id, tag);
   co_return Result<>{};
 }
 
@@ -384,7 +385,7 @@ Task<Result<ImageRemoval>> Images::remove(std::string name, bool force, Parents 
   for (const auto& tag : gone) {
     std::erase(image.tags, tag), std::erase(image.repo_digests, tag);
     out.untagged.push_back(tag);
-    told("untag", image, id);
+    told("untag", id, id);
   }
   if (!image.tags.empty() || (by_tag && !image.repo_digests.empty()) || !user.empty()) {
     CO_TRYV(co_await store(image));
@@ -407,12 +408,12 @@ Task<Result<ImageRemoval>> Images::remove(std::string name, bool force, Parents 
 
 Task<Result<>> Images::erase(std::string id) {
   CO_TRYV(co_await db_.erase("image", id));
+  told("delete", id, id);
   const Image last = std::move(images_[id]);
   images_.erase(id);
   std::vector<std::string> digests = last.layer_digests;
   digests.insert(digests.end(), {last.id, last.manifest_digest});
   co_await drop_unused(last.chain_ids, digests);
-  told("delete", last, id);
   co_return Result<>{};
 }
 

@@ -115,8 +115,8 @@ class Images {
   const Layer* layer(const std::string& chain_id) const;
 
  private:
-  /// With the image's labels, which clients filter by.
-  void told(std::string action, const Image& image, std::string name);
+  /// With the image's labels, which clients filter by, while it is there.
+  void told(std::string action, const std::string& id, std::string name);
   struct FreshLayer;
   Task<Result<FreshLayer>> fresh_layer(Source source, std::string dir, std::string below);
   Task<Result<std::string>> add(Image image, std::vector<std::string> tags);
