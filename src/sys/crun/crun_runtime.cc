@@ -46,9 +46,31 @@ static constexpr const char* kLocale = "LC_CTYPE=C.UTF-8";
 // socket's path has at most 107 characters.
 static constexpr const char* kTemporary = "TMPDIR=.";
 
-static void add_runtime_args(std::vector<std::string>& argv, const CrunPaths& paths) {
-  for (const std::string& word : {"--root=" + paths.state, std::string("--cgroup-manager=cgroupfs")})
-    argv.insert(argv.end(), {"--runtime-arg", word});
+// What a container's conmon and an exec's have in common. The runtime's own arguments may follow.
+Spawn CrunRuntime::conmon(const std::string& container, const std::string& dir, const StreamFix& fix,
+                          const Fd& sync, const Fd& start) {
+  Spawn what;
+  what.cwd = dir;
+  const std::string program = program_.give(what, 6);
+  what.argv = {paths_.conmon,
+               "--api-version",
+               "-c",
+               container,
+               "-r",
+               runtime_program(fix, program),
+               "-b",
+               dir,
+               "-p",
+               dir + "/pidfile",
+               "--full-attach",
+               "--log-level",
+               "error"};
+  add_runtime_script(what.argv, fix, program);
+  for (const std::string& word : {"--root=" + paths_.state, std::string("--cgroup-manager=cgroupfs")})
+    what.argv.insert(what.argv.end(), {"--runtime-arg", word});
+  what.env = {"_OCI_SYNCPIPE=3", "_OCI_STARTPIPE=4", kLocale, kTemporary};
+  what.fds.insert(what.fds.end(), {{sync.get(), 3}, {start.get(), 4}});
+  return what;
 }
 
 void CrunRuntime::expect_start() {
@@ -82,43 +104,16 @@ Result<std::unique_ptr<Monitor>> CrunRuntime::begin(MonitorStart spec) {
   clear_exit(spec.id);
   TRY(auto sync, make_pipe());
   TRY(auto start, make_pipe());
-  Spawn what;
-  what.cwd = spec.bundle;
-  const std::string program = program_.give(what, 5);
-  const StreamFix fix = fix_streams(spec);
-  what.argv = {paths_.conmon,
-               "--api-version",
-               "-c",
-               spec.id,
-               "-u",
-               spec.id,
-               "-n",
-               spec.id,
-               "-r",
-               runtime_program(fix, program),
-               "-b",
-               spec.bundle,
-               "-p",
-               spec.bundle + "/pidfile",
-               "-P",
-               spec.bundle + "/conmon.pid",
-               "-l",
-               spec.log_path.empty() ? "none" : "k8s-file:" + spec.log_path,
-               "--exit-dir",
-               paths_.exits,
-               "--full-attach",
-               "--no-sync-log",
-               "--log-level",
-               "error"};
-  add_runtime_script(what.argv, fix, program);
-  add_runtime_args(what.argv, paths_);
+  Spawn what = conmon(spec.id, spec.bundle, fix_streams(spec), sync.second, start.first);
+  what.argv.insert(
+      what.argv.end(),
+      {"-u", spec.id, "-n", spec.id, "-P", spec.bundle + "/conmon.pid", "--exit-dir", paths_.exits, "-l",
+       spec.log_path.empty() ? "none" : "k8s-file:" + spec.log_path, "--no-sync-log"});
   if (spec.log_max_bytes > 0)
     what.argv.insert(what.argv.end(), {"--log-size-max", std::to_string(spec.log_max_bytes)});
   if (spec.tty) what.argv.push_back("-t");
   if (spec.open_stdin) what.argv.push_back("-i");
   if (spec.tty || (spec.open_stdin && !spec.stdin_once)) what.argv.push_back("--leave-stdin-open");
-  what.env = {"_OCI_SYNCPIPE=3", "_OCI_STARTPIPE=4", kLocale, kTemporary};
-  what.fds.insert(what.fds.end(), {{sync.second.get(), 3}, {start.first.get(), 4}});
   auto out = std::make_unique<WaitingConmon>();
   out->id = spec.id, out->bundle = spec.bundle, out->sync = std::move(sync.first),
   out->start = std::move(start.second);
@@ -253,37 +248,10 @@ Task<Result<std::unique_ptr<RunningExec>>> CrunRuntime::exec(ExecStart spec) {
   CO_TRY(auto sync, make_pipe());
   CO_TRY(auto start, make_pipe());
   CO_TRY(auto attach, make_pipe());
-  Spawn what;
-  what.cwd = spec.dir;
-  const std::string program = program_.give(what, 6);
-  const StreamFix fix = fix_streams(spec);
-  what.argv = {paths_.conmon,
-               "--api-version",
-               "-c",
-               spec.container_id,
-               "-u",
-               spec.exec_id,
-               "-r",
-               runtime_program(fix, program),
-               "-b",
-               spec.dir,
-               "-p",
-               spec.dir + "/pidfile",
-               "-l",
-               "none",
-               "--exit-dir",
-               spec.dir + "/exit",
-               "--full-attach",
-               "-e",
-               "--exec-process-spec",
-               spec.dir + "/process.json",
-               "--log-level",
-               "error"};
-  add_runtime_script(what.argv, fix, program);
-  add_runtime_args(what.argv, paths_);
-  what.argv.insert(what.argv.end(), {"--runtime-arg", "--log=" + spec.dir + "/log"});
-  what.env = {"_OCI_SYNCPIPE=3", "_OCI_STARTPIPE=4", kLocale, kTemporary};
-  what.fds.insert(what.fds.end(), {{sync.second.get(), 3}, {start.first.get(), 4}});
+  Spawn what = conmon(spec.container_id, spec.dir, fix_streams(spec), sync.second, start.first);
+  what.argv.insert(what.argv.end(),
+                   {"-u", spec.exec_id, "-e", "--exec-process-spec", spec.dir + "/process.json", "--exit-dir",
+                    spec.dir + "/exit", "-l", "none", "--runtime-arg", "--log=" + spec.dir + "/log"});
   if (spec.attach) {
     what.argv.push_back("--exec-attach");
     what.env.push_back("_OCI_ATTACHPIPE=5");

@@ -6,6 +6,7 @@
 
 #include "ports/runtime.h"
 #include "sys/crun/runtime_file.h"
+#include "sys/crun/streams.h"
 #include "sys/loop/async_fd.h"
 
 namespace panal {
@@ -57,6 +58,8 @@ class CrunRuntime final : public Runtime {
   Task<void> exit_loop();
   Task<void> watch_end(std::string id, std::string bundle, int pid, uint64_t life);
   Task<Result<>> verb(std::vector<std::string> words);
+  Spawn conmon(const std::string& container, const std::string& dir, const StreamFix& fix, const Fd& sync,
+               const Fd& start);
 
   AsioLoop& loop_;
   CrunPaths paths_;
