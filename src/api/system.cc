@@ -10,8 +10,8 @@
 namespace panal {
 
 static Task<Result<>> ping(Api& api, Call& call) {
-  api.parts().containers.runtime().expect_start();  // the first word of each docker command, of run and exec
-                                                    // too
+  // The first word of each docker command, of run and exec too.
+  api.parts().containers.runtime().expect_start();
   call.http.add_header("Builder-Version", "1");
   call.http.add_header("Cache-Control", "no-cache, no-store, must-revalidate");
   call.http.add_header("Pragma", "no-cache");

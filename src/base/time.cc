@@ -5,6 +5,8 @@
 #include <cstdio>
 #include <ctime>
 
+#include <fmt/format.h>
+
 namespace panal {
 
 std::string rfc3339(WallTime time) {
@@ -171,6 +173,15 @@ std::string human_duration(Duration d) {
   if (hours < 24 * 30 * 2) return with(hours / 24 / 7, "weeks");
   if (hours < 24 * 365 * 2) return with(hours / 24 / 30, "months");
   return with(hours / 24 / 365, "years");
+}
+
+std::string go_duration(Duration d) {
+  if (d < 1s) return fmt::format("{}ms", static_cast<double>(d / 1us) / 1000);
+  const auto minutes = d / 1min;
+  const std::string seconds = fmt::format("{}s", static_cast<double>(d % 1min / 1ms) / 1000);
+  if (minutes == 0) return seconds;
+  return minutes < 60 ? fmt::format("{}m{}", minutes, seconds)
+                      : fmt::format("{}h{}m{}", minutes / 60, minutes % 60, seconds);
 }
 
 }  // namespace panal

@@ -33,5 +33,7 @@ std::optional<WallTime> parse_timestamp(std::string_view text, WallTime now);
 std::string human_duration(Duration d);
 /// Go's duration syntax: "1m30s", "100ms".
 std::optional<Duration> parse_duration(std::string_view text);
+/// The other way, to microseconds below a second and milliseconds above: "50ms", "1.5s", "1m30s", "1h0m5s".
+std::string go_duration(Duration d);
 
 }  // namespace panal

@@ -67,6 +67,14 @@ TEST_CASE("Go's durations") {
     CHECK_MESSAGE(!parse_duration(text), std::string(text));
 }
 
+TEST_CASE("durations as Go writes them") {
+  CHECK(go_duration(50ms) == "50ms");
+  CHECK(go_duration(1500us) == "1.5ms");
+  CHECK(go_duration(1500ms) == "1.5s");
+  CHECK(go_duration(90s) == "1m30s");
+  CHECK(go_duration(3605s) == "1h0m5s");
+}
+
 TEST_CASE("human durations as Docker's units") {
   CHECK(human_duration(500ms) == "Less than a second");
   CHECK(human_duration(1s) == "1 second");

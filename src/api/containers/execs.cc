@@ -33,9 +33,6 @@ static Task<Result<>> create(Api& api, Call& call) {
   CO_TRY(const Json json, co_await read_json(call));
   CO_TRY(const LivePtr live, p.containers.find(call.arg()));
   CO_TRY(auto body, from_json<ExecBody>(json));
-  if (live->c.state.phase == Phase::kPaused)
-    co_return fail(Code::kConflict,
-                   "Container " + call.arg() + " is paused, unpause the container before exec");
   std::string key_error;
   (void)detach_sequence(body.keys, key_error);
   if (!key_error.empty())

@@ -102,16 +102,6 @@ Task<void> Containers::watch_exec(LivePtr live, std::shared_ptr<ExecSession> exe
     event(live->c, "exec_die", {{"execID", exec->id}, {"exitCode", std::to_string(*exec->exit_code)}});
 }
 
-// As Go writes it: "50ms", "1.5s", "1m30s".
-static std::string go_duration(Duration d) {
-  if (d < 1s) return fmt::format("{}ms", static_cast<double>(d / 1us) / 1000);
-  const auto minutes = d / 1min;
-  const std::string seconds = fmt::format("{}s", static_cast<double>(d % 1min / 1ms) / 1000);
-  if (minutes == 0) return seconds;
-  return minutes < 60 ? fmt::format("{}m{}", minutes, seconds)
-                      : fmt::format("{}h{}m{}", minutes / 60, minutes % 60, seconds);
-}
-
 Task<Result<std::pair<int, std::string>>> Containers::exec_run(LivePtr live, ExecConfig config,
                                                                Duration timeout) {
   CO_TRY(const std::string id, co_await exec_create(live, std::move(config), false, true, true));
