@@ -182,6 +182,12 @@ static bool has_label(const std::string& wanted, const std::map<std::string, std
 bool Filters::labels(const std::string& key, const std::map<std::string, std::string>& have) const {
   return std::ranges::all_of(get(key), [&](const std::string& wanted) { return has_label(wanted, have); });
 }
+Result<std::optional<bool>> Filters::boolean(const std::string& key) const {
+  if (!has(key)) return std::optional<bool>();
+  const bool yes = exact(key, "true") || exact(key, "1"), no = exact(key, "false") || exact(key, "0");
+  if (yes == no) return fail(Code::kInvalid, "invalid filter '" + key + "=[" + join(get(key), " ") + "]'");
+  return std::optional<bool>(yes);
+}
 Result<std::optional<WallTime>> Filters::until(WallTime now) const {
   if (!has("until")) return std::optional<WallTime>();
   if (get("until").size() > 1) return fail(Code::kInvalid, "more than one until filter specified");

@@ -120,6 +120,8 @@ class Filters {
   static Result<Filters> parse(const HttpRequest& request, std::initializer_list<std::string_view> known);
   bool has(const std::string& key) const { return values_.contains(key); }
   const std::vector<std::string>& get(const std::string& key) const;
+  /// "true" or "1", "false" or "0", or not asked for; kInvalid for anything else and for both.
+  Result<std::optional<bool>> boolean(const std::string& key) const;
   /// True when `key` is not asked for or one of its values equals `value`.
   bool exact(const std::string& key, const std::string& value) const;
   bool any(const std::string& key, const std::function<bool(const std::string&)>& test) const;

@@ -67,6 +67,7 @@ static Task<Result<>> list(Api& api, Call& call) {
   ApiParts& p = api.parts();
   CO_TRY(const Filters f,
          Filters::parse(call.request(), {"dangling", "driver", "id", "label", "name", "scope", "type"}));
+  CO_TRY(const auto dangling, f.boolean("dangling"));
   JsonArray out;
   for (const auto& n : everything(p)) {
     const bool predefined = n.name == "bridge" || n.name == "host" || n.name == "none";
@@ -75,9 +76,7 @@ static Task<Result<>> list(Api& api, Call& call) {
         f.any("name", [&](const std::string& v) { return n.name.find(v) != std::string::npos; }) &&
         f.any("id", [&](const std::string& v) { return n.id.starts_with(v); }) &&
         f.any("type", [&](const std::string& v) { return (v == "builtin") == predefined; }) &&
-        f.any("dangling", [&](const std::string& v) {
-          return (v == "true" || v == "1") == (p.networks.members(n.id).empty() && !predefined);
-        });
+        (!dangling || *dangling == (p.networks.members(n.id).empty() && !predefined));
     if (fits) out.push_back(network_json(p, n, false));
   }
   co_await call.http.reply(200, dump(out));

@@ -28,17 +28,13 @@ static Json volume_json(const Volume& v) {
 static Task<Result<>> list(Api& api, Call& call) {
   ApiParts& p = api.parts();
   CO_TRY(const Filters f, Filters::parse(call.request(), {"dangling", "driver", "label", "name"}));
-  for (const auto& d : f.get("dangling"))
-    if (d != "true" && d != "false" && d != "1" && d != "0")
-      co_return fail(Code::kInvalid, "invalid filter 'dangling=[" + d + "]'");
+  CO_TRY(const auto dangling, f.boolean("dangling"));
   JsonArray out;
   for (const auto& [name, v] : p.volumes.all()) {
     const bool fits =
         f.exact("driver", v.driver) && f.labels("label", v.labels) &&
         f.any("name", [&](const std::string& part) { return name.find(part) != std::string::npos; }) &&
-        f.any("dangling", [&](const std::string& d) {
-          return (d == "true" || d == "1") == p.containers.users_of_volume(name).empty();
-        });
+        (!dangling || *dangling == p.containers.users_of_volume(name).empty());
     if (fits) out.push_back(volume_json(v));
   }
   co_await call.http.reply(200, dump(JsonObject{{"Volumes", out}, {"Warnings", nullptr}}));
@@ -75,8 +71,8 @@ static Task<Result<>> remove(Api& api, Call& call) {
 static Task<Result<>> prune(Api& api, Call& call) {
   ApiParts& p = api.parts();
   CO_TRY(const Filters f, Filters::parse(call.request(), {"all", "label", "label!"}));
-  const bool old = api_minor(call.request()) < 42;  // those knew no "all" and removed all
-  const bool all = f.has("all") ? f.get("all")[0] == "true" || f.get("all")[0] == "1" : old;
+  CO_TRY(const auto asked, f.boolean("all"));
+  const bool all = asked.value_or(api_minor(call.request()) < 42);  // those knew no "all" and removed all
   std::vector<Volume> victims;
   for (const auto& [name, v] : p.volumes.all())
     if ((all || v.anonymous) && p.containers.users_of_volume(name).empty() && f.prunes(v.labels))

@@ -27,14 +27,6 @@ static Json repo_digests(const Image& image, const std::vector<std::string>& tag
   return list;
 }
 
-static Result<std::optional<bool>> dangling_of(const Filters& f) {
-  if (!f.has("dangling")) return std::optional<bool>();
-  const std::string value = lower(f.get("dangling")[0]);
-  if (f.get("dangling").size() > 1 || (value != "true" && value != "1" && value != "false" && value != "0"))
-    return fail(Code::kInvalid, "invalid filter 'dangling=[" + join(f.get("dangling"), " ") + "]'");
-  return std::optional<bool>(value == "true" || value == "1");
-}
-
 // Stars and question marks stop at slashes.
 static bool path_glob(const std::string& pattern, const std::string& name) {
   const auto wanted = split(pattern, '/'), have = split(name, '/');
@@ -61,7 +53,7 @@ static Task<Result<>> list(Api& api, Call& call) {
       CO_TRY(const Image* edge, p.images.find(f.get(key)[0]));
       *into = edge->created_at;
     }
-  CO_TRY(const auto dangling, dangling_of(f));
+  CO_TRY(const auto dangling, f.boolean("dangling"));
   std::optional<WallTime> until;  // of several, the earliest
   for (const auto& text : f.get("until")) {
     CO_TRY(const WallTime moment, parse_moment(text, p.loop.wall_now()));
@@ -251,7 +243,7 @@ static Task<Result<>> remove(Api& api, Call& call) {
 static Task<Result<>> prune(Api& api, Call& call) {
   ApiParts& p = api.parts();
   CO_TRY(const Filters f, Filters::parse(call.request(), {"dangling", "label", "label!", "until"}));
-  CO_TRY(const auto asked, dangling_of(f));
+  CO_TRY(const auto asked, f.boolean("dangling"));
   CO_TRY(const auto until, f.until(p.loop.wall_now()));
   const bool dangling = asked.value_or(true);
   std::vector<std::pair<std::string, int64_t>> victims;
