@@ -223,8 +223,9 @@ static Task<Result<>> list(Api& api, Call& call) {
   std::ranges::sort(found, [](const LivePtr& a, const LivePtr& b) { return a->c.created > b->c.created; });
   if (limit > 0 && found.size() > static_cast<size_t>(limit)) found.resize(static_cast<size_t>(limit));
   JsonArray out;
+  const LinkNames links = p.containers.link_names();
   for (const auto& live : found) {
-    Json summary = container_summary(p, live->c);
+    Json summary = container_summary(p, live->c, links);
     if (api_minor(call.request()) < 46) summary.get_object()["HostConfig"].get_object().erase("Annotations");
     if (call.request().flag("size")) co_await add_sizes(p, live, summary);
     out.push_back(std::move(summary));

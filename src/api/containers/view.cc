@@ -160,7 +160,7 @@ Json container_inspect(ApiParts& p, const LiveContainer& live) {
   return out;
 }
 
-Json container_summary(ApiParts& p, const Container& c) {
+Json container_summary(ApiParts& p, const Container& c, const LinkNames& links) {
   JsonArray ports, mounts;
   const bool up = is_up(c.state.phase);
   std::set<std::string> published;
@@ -183,7 +183,7 @@ Json container_summary(ApiParts& p, const Container& c) {
   std::string command = c.path;
   for (const auto& a : c.args) command += a.find(' ') == std::string::npos ? " " + a : " '" + a + "'";
   std::vector<std::string> names = {"/" + c.name};
-  for (const auto& alias : p.containers.aliases_of(c)) names.push_back(alias);
+  for (auto [at, end] = links.equal_range(c.name); at != end; ++at) names.push_back(at->second);
   const auto image = p.images.all().find(c.image_id);
   auto by_name = p.images.find(c.image_ref);
   const bool name_holds = by_name && (*by_name)->id == c.image_id && image != p.images.all().end();

@@ -61,8 +61,8 @@ class Containers {
   /// By a link: "web/db" is what the container web calls db. find() does so, too.
   Result<LivePtr> find_linked(const std::string& name) const;
   const std::map<std::string, LivePtr>& all() const { return containers_; }
-  /// The names that links of others give it: "/web/db".
-  std::vector<std::string> aliases_of(const Container& c) const;
+  /// The names that links give containers, by the container's own: "db" -> "/web/alias".
+  std::multimap<std::string, std::string> link_names() const;
 
   enum class MadeFor { kUser, kSwarm, kBuild };
   Task<Result<CreateResult>> create(std::string name, ContainerConfig config, HostConfig host,

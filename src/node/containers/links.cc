@@ -39,12 +39,12 @@ bool Containers::rename_links(Container& c, const Container& renamed, const std:
   return changed;
 }
 
-std::vector<std::string> Containers::aliases_of(const Container& c) const {
-  std::vector<std::string> out;
+std::multimap<std::string, std::string> Containers::link_names() const {
+  std::multimap<std::string, std::string> out;
   for (const auto& [id, live] : containers_)
     for (const auto& text : live->c.host.links)
-      if (const auto link = parse_link(text); link && link->target == c.name)
-        out.push_back("/" + live->c.name + "/" + link->alias);
+      if (const auto link = parse_link(text))
+        out.emplace(link->target, "/" + live->c.name + "/" + link->alias);
   return out;
 }
 
@@ -60,9 +60,9 @@ Result<LivePtr> Containers::find_linked(const std::string& name) const {
 // Before a start: links of the default network want the other to run, as in Docker; those of other networks
 // do not.
 Result<> Containers::check_links(const Container& c) const {
+  if (c.host.network_mode != "bridge") return {};
   for (const auto& text : c.host.links) {
     TRY(const Link link, parse_link(text));
-    if (c.host.network_mode != "bridge") continue;
     TRY(const LivePtr other, find(link.target));
     if (!is_up(other->c.state.phase))
       return fail(Code::kConflict, "Cannot link to a non running container: /" + other->c.name + " AS /" +
