@@ -73,17 +73,22 @@ void set_env(std::vector<std::string>& env, const std::string& entry, bool repla
   env.push_back(entry);
 }
 
+// "NAME=value" sets, "NAME" alone takes away what was set before.
+static void apply_env(std::vector<std::string>& env, const std::vector<std::string>& wishes) {
+  for (const auto& e : wishes)
+    if (e.contains('='))
+      set_env(env, e, true);
+    else
+      std::erase_if(env, [&](const std::string& old) { return old.starts_with(e + "="); });
+}
+
 std::vector<std::string> process_env(const Container& c, const ResolvedUser& user,
                                      const std::vector<std::string>& link_env, bool tty) {
   std::vector<std::string> env = {"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
                                   "HOSTNAME=" + c.hostname};
   if (tty) env.push_back("TERM=xterm");
   env.insert(env.end(), link_env.begin(), link_env.end());
-  for (const auto& e : c.config.env)
-    if (e.find('=') != std::string::npos)
-      set_env(env, e, true);
-    else
-      std::erase_if(env, [&](const std::string& old) { return old.starts_with(e + "="); });
+  apply_env(env, c.config.env);
   if (env_value(env, "HOME").value_or("").empty()) set_env(env, "HOME=" + user.home, true);
   return env;
 }
@@ -342,12 +347,7 @@ std::string oci_process(const Container& c, const ExecConfig& exec, const Resolv
                         const std::vector<std::string>& link_env) {
   JsonObject process;
   std::vector<std::string> env = process_env(c, user, link_env, exec.tty);
-  for (const auto& e : exec.env) {
-    if (e.find('=') != std::string::npos)
-      set_env(env, e, true);
-    else
-      std::erase_if(env, [&](const std::string& old) { return old.starts_with(e + "="); });
-  }
+  apply_env(env, exec.env);
   HostConfig host = c.host;
   if (exec.privileged) host.privileged = true;
   process["terminal"] = exec.tty;

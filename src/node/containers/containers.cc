@@ -155,12 +155,16 @@ Task<Result<>> Containers::stop(LivePtr live, std::optional<int> timeout_seconds
 Task<Result<>> Containers::kill(LivePtr live, std::string signal_name) {
   CO_TRY(const int signal, parse_signal(signal_name.empty() ? "KILL" : signal_name));
   Container& c = live->c;
-  if (c.state.phase == Phase::kRestarting) co_return co_await stop(live, std::nullopt, "");
-  if (!is_up(c.state.phase))
-    co_return fail(Code::kConflict, "cannot kill container: " + c.name + ": " + not_running(c).message);
   const int stop_signal =
       parse_signal(c.config.stop_signal.empty() ? "SIGTERM" : c.config.stop_signal).value_or(15);
-  if (signal == 9 || signal == stop_signal) {
+  const bool ends = signal == 9 || signal == stop_signal;
+  if (c.state.phase == Phase::kRestarting) {  // no process now: only what ends the container counts
+    if (ends) co_return co_await stop(live, std::nullopt, "");
+    co_return Result<>{};
+  }
+  if (!is_up(c.state.phase))
+    co_return fail(Code::kConflict, "cannot kill container: " + c.name + ": " + not_running(c).message);
+  if (ends) {
     c.stopped_by_user = true;
     (void)co_await store(c);
   }

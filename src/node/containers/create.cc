@@ -146,13 +146,12 @@ Result<> merge_image(ContainerConfig& config, const Image& image) {
   if (config.working_dir.empty()) config.working_dir = base.working_dir;
   if (config.stop_signal.empty()) config.stop_signal = base.stop_signal;
   if (!config.stop_timeout) config.stop_timeout = base.stop_timeout;
-  std::vector<std::string> env = base.env;
-  for (const auto& e : config.env) {
-    const std::string key = e.substr(0, e.find('='));
-    std::erase_if(env, [&](const std::string& old) { return old.substr(0, old.find('=')) == key; });
-    if (e.find('=') != std::string::npos) env.push_back(e);
-  }
-  config.env = env;
+  const auto name_of = [](const std::string& e) { return std::string_view(e).substr(0, e.find('=')); };
+  const size_t own = config.env.size();
+  for (const auto& e : base.env)  // a name alone counts too: the start takes the variable away
+    if (std::none_of(config.env.begin(), config.env.begin() + static_cast<ptrdiff_t>(own),
+                     [&](const std::string& mine) { return name_of(mine) == name_of(e); }))
+      config.env.push_back(e);
   for (const auto& [key, value] : base.labels) config.labels.try_emplace(key, value);
   for (const auto& [path, nothing] : base.volumes) config.volumes.try_emplace(path);
   for (const auto& [port, nothing] : base.exposed_ports) config.exposed_ports.try_emplace(port);
@@ -201,20 +200,20 @@ static Result<Mount> parse_bind(const std::string& text) {
   Mount m;
   m.type = parts[0][0] == '/' ? "bind" : "volume", m.source = parts[0], m.target = parts[1];
   if (m.type == "bind") m.create_mountpoint = true;
-  if (parts.size() == 3) m.consistency = parts[2];  // as inspect shows it
-  if (parts.size() == 3)
-    for (const auto& mode : split(parts[2], ',')) {
-      if (mode == "ro")
-        m.read_only = true;
-      else if (mode == "nocopy" && m.type == "volume")
-        m.no_copy = true;
-      else if (m.type == "bind" && (mode == "rprivate" || mode == "private" || mode == "rshared" ||
-                                    mode == "shared" || mode == "rslave" || mode == "slave"))
-        m.propagation = mode;
-      else if (mode != "rw" && mode != "z" && mode != "Z" && mode != "delegated" && mode != "cached" &&
-               mode != "consistent" && !mode.empty())
-        return fail(Code::kInvalid, "invalid mode: " + mode);
-    }
+  if (parts.size() < 3) return m;
+  m.consistency = parts[2];  // as inspect shows it
+  for (const auto& mode : split(parts[2], ',')) {
+    if (mode == "ro")
+      m.read_only = true;
+    else if (mode == "nocopy" && m.type == "volume")
+      m.no_copy = true;
+    else if (m.type == "bind" && (mode == "rprivate" || mode == "private" || mode == "rshared" ||
+                                  mode == "shared" || mode == "rslave" || mode == "slave"))
+      m.propagation = mode;
+    else if (mode != "rw" && mode != "z" && mode != "Z" && mode != "delegated" && mode != "cached" &&
+             mode != "consistent" && !mode.empty())
+      return fail(Code::kInvalid, "invalid mode: " + mode);
+  }
   return m;
 }
 
@@ -295,36 +294,30 @@ Task<Result<>> Containers::resolve_mounts(Container& c) {
     if (m.type == "bind" && m.source.empty())
       co_return fail(Code::kInvalid, bad + "field Source must not be empty");
     if (m.target[0] != '/')
-      co_return fail(Code::kInvalid, "invalid mount config for type \"" + m.type +
-                                         "\": invalid mount path: '" + m.target +
-                                         "' mount path must be absolute");
+      co_return fail(Code::kInvalid,
+                     bad + "invalid mount path: '" + m.target + "' mount path must be absolute");
     const std::string target = absolute(m.target);
     if (target == "/")
-      co_return fail(Code::kInvalid, "invalid mount config for type \"" + m.type +
-                                         "\": invalid specification: destination can't be '/'");
+      co_return fail(Code::kInvalid, bad + "invalid specification: destination can't be '/'");
     if (inside_proc(target))
       co_return fail(Code::kInvalid, "\"" + target + "\" cannot be mounted because it is inside /proc");
     if (!targets.insert(target).second) co_return fail(Code::kInvalid, "Duplicate mount point: " + target);
     MountPoint p;
     p.type = m.type, p.destination = target, p.rw = !m.read_only, p.propagation = m.propagation;
     if (m.type == "bind") {
-      if (m.source.empty() || m.source[0] != '/')
-        co_return fail(Code::kInvalid, "invalid mount config for type \"bind\": invalid mount path: '" +
-                                           m.source + "' mount path must be absolute");
+      if (m.source[0] != '/')
+        co_return fail(Code::kInvalid,
+                       bad + "invalid mount path: '" + m.source + "' mount path must be absolute");
       if (!exists(m.source)) {
         if (strict && !m.create_mountpoint)
-          co_return fail(
-              Code::kInvalid,
-              "invalid mount config for type \"bind\": bind source path does not exist: " + m.source);
+          co_return fail(Code::kInvalid, bad + "bind source path does not exist: " + m.source);
         CO_TRYV(make_dirs(m.source, 0755));
       }
       if (m.ro_non_recursive && m.ro_force_recursive)
         co_return fail(Code::kInvalid,
                        "mount options conflict: ReadOnlyNonRecursive && ReadOnlyForceRecursive");
       if ((m.ro_non_recursive || m.ro_force_recursive) && !m.read_only)
-        co_return fail(
-            Code::kInvalid,
-            "invalid mount config for type \"bind\": a read-only mode of what lies below needs ReadOnly");
+        co_return fail(Code::kInvalid, bad + "a read-only mode of what lies below needs ReadOnly");
       if (m.ro_force_recursive && !paths_.machine.recursive_read_only)
         co_return fail(Code::kInvalid, "mounts cannot be made read-only recursively: this needs Linux 5.12");
       p.source = m.source, p.recursive = !m.non_recursive,
@@ -334,25 +327,20 @@ Task<Result<>> Containers::resolve_mounts(Container& c) {
       CO_TRY(p.propagation, propagation_of(m, paths_.data.substr(0, paths_.data.rfind('/'))));
     } else if (m.type == "volume") {
       if (leads_out(m.subpath))
-        co_return fail(
-            Code::kInvalid,
-            "invalid mount config for type \"volume\": subpath must be a relative path within the volume");
+        co_return fail(Code::kInvalid, bad + "subpath must be a relative path within the volume");
       p.subpath = m.subpath;
       bool created = false;
-      if (m.driver_name.empty() && strict == false) m.driver_name = c.host.volume_driver;
+      if (m.driver_name.empty() && !strict) m.driver_name = c.host.volume_driver;
       CO_TRY(const Volume* v, co_await volumes_.ensure(m.source, m.driver_name, m.volume_labels,
                                                        m.driver_options, created, c.id));
       p.name = v->name, p.source = v->mountpoint, p.driver = v->driver, p.mode = "z";
       p.copy_up = !m.no_copy && m.subpath.empty();
     } else if (m.type == "image") {
       if (leads_out(m.image_subpath))
-        co_return fail(
-            Code::kInvalid,
-            "invalid mount config for type \"image\": subpath must be a relative path within the image");
+        co_return fail(Code::kInvalid, bad + "subpath must be a relative path within the image");
       const auto found =
           images_.find(m.source);  // not "not found": the CLI would pull the container's image for that
-      if (!found)
-        co_return fail(Code::kInvalid, "invalid mount config for type \"image\": " + found.error().message);
+      if (!found) co_return fail(Code::kInvalid, bad + found.error().message);
       const Image* image = *found;
       p.name = m.source, p.image_id = image->id, p.layers = image->chain_ids, p.subpath = m.image_subpath,
       p.source = dir(c) + "/image-" + std::to_string(c.mounts.size()) + "/merged";
@@ -360,8 +348,7 @@ Task<Result<>> Containers::resolve_mounts(Container& c) {
       p.mode = m.consistency;
       for (const auto& option : m.tmpfs_options) {
         if (option.empty() || option.size() > 2)
-          co_return fail(Code::kInvalid,
-                         "invalid mount config for type \"tmpfs\": invalid option array length");
+          co_return fail(Code::kInvalid, bad + "invalid option array length");
         p.mode += (p.mode.empty() ? "" : ",") + panal::join(option, "=");
       }
       p.tmpfs_size_bytes = m.tmpfs_size_bytes, p.tmpfs_mode = m.tmpfs_mode;
