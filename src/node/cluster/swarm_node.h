@@ -11,6 +11,8 @@
 
 namespace panal {
 
+constexpr uint16_t kManagementPort = 2377;
+
 struct SwarmInit {
   std::string listen = "0.0.0.0:2377", advertise, data_path;
   std::vector<std::string> default_pool;
@@ -104,6 +106,7 @@ class SwarmNode {
   Task<void> stop_manager();
   std::vector<std::string> manager_addresses() const;
 
+  std::string manager_address() const { return identity_.address + ":" + std::to_string(kManagementPort); }
   std::string tables_file() const { return parts_.dir + "/tables.json"; }
 
   Parts parts_;
@@ -122,12 +125,5 @@ class SwarmNode {
 /// When to renew: between half and four fifths of a certificate's life, as in Swarm, so that nodes do not
 /// come all at once.
 WallTime renewal_time(WallTime issued, WallTime expires, uint64_t random);
-
-/// "SWMTKN-1-<CA digest, base 36>-<secret>".
-std::string make_token(const std::string& ca_fingerprint_hex, const std::string& secret);
-struct Token {
-  std::string fingerprint, secret;
-};
-Result<Token> parse_token(const std::string& text);
 
 }  // namespace panal
