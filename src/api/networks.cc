@@ -29,21 +29,24 @@ void fields(A& a, NetworkWish& w) {
 static Json network_json(ApiParts& p, const Network& n, bool detailed) {
   JsonArray config;
   for (const auto& pool : n.pools) config.push_back(to_json(pool));
-  JsonObject out{{"Name", n.name},
-                 {"Id", n.id},
-                 {"Created", rfc3339(n.created)},
-                 {"Scope", n.scope},
-                 {"Driver", n.driver},
-                 {"EnableIPv4", true},
-                 {"EnableIPv6", n.enable_ipv6},
-                 {"IPAM", JsonObject{{"Driver", "default"}, {"Options", nullptr}, {"Config", config}}},
-                 {"Internal", n.internal},
-                 {"Attachable", n.attachable},
-                 {"Ingress", n.ingress},
-                 {"ConfigFrom", JsonObject{{"Network", ""}}},
-                 {"ConfigOnly", false},
-                 {"Options", to_json(n.options)},
-                 {"Labels", to_json(n.labels)}};
+  JsonObject out{
+      {"Name", n.name},
+      {"Id", n.id},
+      {"Created", rfc3339(n.created)},
+      {"Scope", n.scope},
+      {"Driver", n.driver},
+      {"EnableIPv4", true},
+      {"EnableIPv6", n.enable_ipv6},
+      {"IPAM", JsonObject{{"Driver", "default"},
+                          {"Options", n.ipam_options.empty() ? Json(nullptr) : to_json(n.ipam_options)},
+                          {"Config", config}}},
+      {"Internal", n.internal},
+      {"Attachable", n.attachable},
+      {"Ingress", n.ingress},
+      {"ConfigFrom", JsonObject{{"Network", ""}}},
+      {"ConfigOnly", false},
+      {"Options", to_json(n.options)},
+      {"Labels", to_json(n.labels)}};
   JsonObject containers;
   if (detailed)
     for (const auto& [id, m] : p.networks.members(n.id))
@@ -108,7 +111,7 @@ static Task<Result<>> create(Api& api, Call& call) {
     CO_TRY(const auto config, from_json<IpamConfig>(*ipam));
     if (!config.driver.empty() && config.driver != "default")
       co_return fail(Code::kUnsupported, "IPAM driver " + config.driver + " is not supported yet");
-    if (!config.options.empty()) co_return fail(Code::kUnsupported, "IPAM options are not supported yet");
+    wish.network.ipam_options = config.options;
     for (const auto& one : config.config) {
       CO_TRY(const auto pool, from_json<IpamPool>(one));
       wish.network.pools.push_back(pool);

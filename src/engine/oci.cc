@@ -138,8 +138,9 @@ static JsonArray mounts_json(const Container& c, const OciInputs& in) {
   out.push_back(mount("/dev/pts", "devpts", "devpts",
                       {"nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"}));
   out.push_back(mount("/sys", "sysfs", "sysfs", {"nosuid", "noexec", "nodev", privileged ? "rw" : "ro"}));
+  const bool cgroups = writable_cgroups(c.host.security_opt).value_or(privileged);
   out.push_back(
-      mount("/sys/fs/cgroup", "cgroup", "cgroup", {privileged ? "rw" : "ro", "nosuid", "noexec", "nodev"}));
+      mount("/sys/fs/cgroup", "cgroup", "cgroup", {cgroups ? "rw" : "ro", "nosuid", "noexec", "nodev"}));
   if (in.own_mqueue) out.push_back(mount("/dev/mqueue", "mqueue", "mqueue", {"nosuid", "noexec", "nodev"}));
   if (!in.shm_source.empty()) {
     out.push_back(bind("/dev/shm", in.shm_source, {"rbind", "rprivate", "nosuid", "noexec", "nodev"}));

@@ -76,6 +76,16 @@ TEST_CASE("the runtime's configuration isolates as Docker does") {
     CHECK_MESSAGE(namespaces.contains(type), std::string(type));
   for (const auto& m : j.at_pointer("/mounts").get_array())
     if (m.at("destination") == "/sys") CHECK(m.at_pointer("/options/3") == "ro");
+  for (const auto& [option, privileged, mode] : {std::tuple{"writable-cgroups", false, "rw"},
+                                                 {"disable", false, "ro"},
+                                                 {"writable-cgroups=false", true, "ro"},
+                                                 {"disable", true, "rw"}}) {
+    Container c = container();
+    c.host.security_opt = {option}, c.host.privileged = privileged;
+    const Json made = config(c);
+    for (const auto& m : made.at_pointer("/mounts").get_array())
+      if (m.at("destination") == "/sys/fs/cgroup") CHECK(m.at_pointer("/options/0") == mode);
+  }
 }
 
 TEST_CASE("privileged, read-only, limits and host namespaces") {

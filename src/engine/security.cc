@@ -19,29 +19,42 @@ static std::optional<bool> parse_bool(const std::string& text) {
   return std::nullopt;
 }
 
-bool no_new_privileges(const std::vector<std::string>& options) {
-  bool out = false;
+// The last word counts.
+static std::optional<bool> switched(const std::vector<std::string>& options, std::string_view name) {
+  std::optional<bool> out;
   for (const auto& option : options)
-    if (const auto [key, value] = key_and_value(option); key == "no-new-privileges")
+    if (const auto [key, value] = key_and_value(option); key == name)
       out = !value || parse_bool(*value).value_or(true);
   return out;
+}
+
+bool no_new_privileges(const std::vector<std::string>& options) {
+  return switched(options, "no-new-privileges").value_or(false);
+}
+
+std::optional<bool> writable_cgroups(const std::vector<std::string>& options) {
+  return switched(options, "writable-cgroups");
 }
 
 Result<SecurityOptions> parse_security_options(const std::vector<std::string>& options) {
   SecurityOptions out;
   for (const auto& option : options) {
     const auto [key, value] = key_and_value(option);
-    if (key == "no-new-privileges") {
-      if (value && !parse_bool(*value))
-        return fail(Code::kInvalid, "invalid --security-opt: \"" + option.substr(0, 256) + "\"");
+    const std::string shown = ": \"" + option.substr(0, 256) + "\"";
+    if (key == "no-new-privileges" || key == "writable-cgroups") {
+      if (value && !parse_bool(*value)) return fail(Code::kInvalid, "invalid --security-opt 2" + shown);
     } else if (key == "seccomp" && value) {
       if (*value != "unconfined" && *value != "builtin")
         TRYV(seccomp_config(*value, SeccompKind::kAsWritten, {}, {}));
       out.seccomp = *value;
     } else if (key == "apparmor" && value) {
       out.apparmor = *value == "unconfined" ? "" : *value;
-    } else if (key != "label" || value != "disable") {
+    } else if (key == "label" && value && value != "disable") {
       return fail(Code::kUnsupported, "security option " + option.substr(0, 256) + " is not supported yet");
+    } else if (key != "label" && option != "disable") {
+      return fail(Code::kInvalid, std::string("invalid --security-opt ") + (value ? "2" : "1") + shown);
+    } else if (key == "label" && !value) {
+      return fail(Code::kInvalid, "invalid --security-opt 1" + shown);
     }
   }
   out.no_new_privileges = no_new_privileges(options);

@@ -2,6 +2,7 @@
 // capabilities) translated into the OCI runtime's. Pure.
 #pragma once
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -14,6 +15,8 @@ struct SecurityOptions {
   std::string seccomp;   // "" the daemon's default, "builtin", "unconfined", or a profile's JSON
   std::string apparmor;  // "" or a profile's name
 };
+/// Whether /sys/fs/cgroup may be written; without a word: as --privileged has it.
+std::optional<bool> writable_cgroups(const std::vector<std::string>& options);
 /// The last word on no-new-privileges among options that parse.
 bool no_new_privileges(const std::vector<std::string>& options);
 /// Refuses by name what is not there (SELinux labels) and profiles that cannot be read.

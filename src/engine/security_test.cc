@@ -116,9 +116,13 @@ TEST_CASE("security options") {
   CHECK(parse_security_options({"seccomp={\"defaultAction\":\"SCMP_ACT_ALLOW\"}"})
             .value()
             .seccomp.starts_with("{"));
-  for (const auto* text :
-       {"no-new-privileges=maybe", "seccomp", "seccomp={}", "label=type:x", "nonsense", ""})
+  for (const auto* text : {"no-new-privileges=maybe", "seccomp", "seccomp={}", "label=type:x", "nonsense",
+                           "writable-cgroups=x", "label", ""})
     CHECK_MESSAGE(!parse_security_options({text}), std::string(text));
+  CHECK(parse_security_options({"odd=1"}).error().message == "invalid --security-opt 2: \"odd=1\"");
+  CHECK(writable_cgroups({"writable-cgroups"}) == true);
+  CHECK(writable_cgroups({"writable-cgroups", "writable-cgroups=false"}) == false);
+  CHECK(!writable_cgroups({"no-new-privileges"}));
 }
 
 TEST_CASE("which profile a container gets") {

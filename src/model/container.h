@@ -30,7 +30,7 @@ struct ContainerConfig {
   PANAL_RECORD(ContainerConfig);
   std::string hostname, domainname, user, image, working_dir, stop_signal;
   bool attach_stdin = false, attach_stdout = false, attach_stderr = false, tty = false, open_stdin = false,
-       stdin_once = false;
+       stdin_once = false, network_disabled = false;
   std::vector<std::string> env;
   OptStrings cmd, entrypoint;
   std::vector<std::string> shell;     // of the image: what the shell form of its commands was run with
@@ -196,5 +196,10 @@ struct Container {
   bool managed_by_swarm = false;
   bool of_build = false;  // a step of docker build: nothing of it outlives the daemon
 };
+
+/// As in force: NetworkDisabled leaves a container alone, whatever its HostConfig says.
+inline std::string_view network_mode(const Container& c) {
+  return c.config.network_disabled ? "none" : std::string_view(c.host.network_mode);
+}
 
 }  // namespace panal

@@ -26,7 +26,7 @@ void fields(A& a, ContainerConfig& c) {
   a("WorkingDir", c.working_dir), a("Entrypoint", c.entrypoint), a("Labels", c.labels);
   a.opt("StopSignal", c.stop_signal), a.opt("StopTimeout", c.stop_timeout), a.opt("Shell", c.shell),
       a.opt("OnBuild", c.on_build);
-  a.refuse("NetworkDisabled");
+  a.opt("NetworkDisabled", c.network_disabled);
 }
 
 template <class A>

@@ -65,7 +65,7 @@ struct Network {
   WallTime created;
   bool internal = false, attachable = false, ingress = false, enable_ipv6 = false;
   std::vector<IpamPool> pools;
-  std::map<std::string, std::string> options, labels;
+  std::map<std::string, std::string> options, labels, ipam_options;
   std::string bridge;  // interface name
   uint32_t vni = 0;    // overlay
 };

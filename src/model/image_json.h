@@ -38,7 +38,7 @@ void fields(A& a, Network& n) {
       time_field(a, "Created", n.created), a("Internal", n.internal);
   a("Attachable", n.attachable), a("Ingress", n.ingress), a("EnableIPv6", n.enable_ipv6), a("Pools", n.pools),
       a("Options", n.options);
-  a("Labels", n.labels), a("Bridge", n.bridge), a("Vni", n.vni);
+  a("Labels", n.labels), a.opt("IpamOptions", n.ipam_options), a("Bridge", n.bridge), a("Vni", n.vni);
 }
 template <class A>
 void fields(A& a, Volume& v) {

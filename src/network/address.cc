@@ -39,6 +39,17 @@ std::string mac_of(Ip4 ip) {
   return text;
 }
 
+std::optional<std::string> normal_mac(std::string_view text) {
+  if (text.size() != 17 || (text[2] != ':' && text[2] != '-')) return std::nullopt;
+  std::string out = lower(text);
+  for (size_t i = 0; i < out.size(); ++i) {
+    const bool digit = (out[i] >= '0' && out[i] <= '9') || (out[i] >= 'a' && out[i] <= 'f');
+    if (i % 3 == 2 ? text[i] != text[2] : !digit) return std::nullopt;
+    if (i % 3 == 2) out[i] = ':';
+  }
+  return out;
+}
+
 std::optional<std::pair<uint16_t, uint16_t>> parse_port_range(std::string_view text) {
   const size_t dash = text.find('-');
   const auto first = parse_int(text.substr(0, dash)),

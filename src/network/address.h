@@ -30,6 +30,8 @@ std::optional<Cidr> parse_cidr(std::string_view text);
 std::string cidr_text(const Cidr& cidr);
 /// "02:42:" and the address, as Docker makes MACs.
 std::string mac_of(Ip4 ip);
+/// "02-42-AC-11-00-02" -> "02:42:ac:11:00:02"; nullopt when it is no address of Ethernet.
+std::optional<std::string> normal_mac(std::string_view text);
 
 /// "80" or "8000-8002": first and last port; nullopt when it is no such thing. "0" stands for any.
 std::optional<std::pair<uint16_t, uint16_t>> parse_port_range(std::string_view text);

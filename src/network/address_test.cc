@@ -13,6 +13,11 @@ TEST_CASE("addresses both ways") {
                            "1.2.3.4 ", "a.b.c.d", "0001.2.3.4"})
     CHECK_MESSAGE(!parse_ip4(text), std::string(text));
   CHECK(mac_of(*parse_ip4("172.17.0.2")) == "02:42:ac:11:00:02");
+  CHECK(normal_mac("02:42:AC:11:00:02") == "02:42:ac:11:00:02");
+  CHECK(normal_mac("02-42-ac-11-00-02") == "02:42:ac:11:00:02");
+  for (const char* text : {"", "02:42:ac:11:00", "02:42:ac:11:00:0g", "02:42-ac:11:00:02",
+                           "02:42:ac:11:00:02:", "0:242:ac:11:00:02"})
+    CHECK_MESSAGE(!normal_mac(text), std::string(text));
 }
 
 TEST_CASE("networks") {

@@ -21,11 +21,12 @@ struct CreateBody {
   ContainerConfig config;
   HostConfig host;
   NetworkingConfig networking;
+  std::string mac_address;
 };
 template <class A>
 void fields(A& a, CreateBody& b) {
   fields(a, b.config);
-  a("HostConfig", b.host), a("NetworkingConfig", b.networking);
+  a("HostConfig", b.host), a("NetworkingConfig", b.networking), a("MacAddress", b.mac_address);
 }
 
 Task<Result<Json>> read_json(Call& call) {
@@ -51,6 +52,34 @@ static void accept_string_commands(Json& body) {
       Json word = *v;
       *v = JsonArray{word};
     }
+}
+
+// An address for the container as a whole is its first network's: the way of clients before API 1.44.
+static Result<> place_mac_address(const CreateBody& wish, int minor,
+                                  std::map<std::string, Endpoint>& endpoints) {
+  const std::string& mode = wish.host.network_mode;
+  if (wish.mac_address.empty()) {
+    if (minor < 44)
+      for (auto& [name, e] : endpoints) e.mac_address.clear();
+    return {};
+  }
+  if (mode == "host" || mode == "none" || mode.starts_with("container:"))
+    return minor < 44 ? fail(Code::kInvalid, "conflicting options: mac-address and the network mode")
+                      : Result<>{};
+  const std::string main = mode.empty() ? "default" : mode;
+  const bool only = minor < 44 && endpoints.size() == 1;
+  if (!only && !endpoints.empty() && !endpoints.contains(main))
+    return fail(Code::kInvalid,
+                "unable to migrate container-wide MAC address to a specific network: if a container-wide MAC "
+                "address is supplied, HostConfig.NetworkMode must match the identity of a network in "
+                "NetworkSettings.Networks");
+  Endpoint& e = only ? endpoints.begin()->second : endpoints[main];
+  if (minor >= 44 && !e.mac_address.empty() && e.mac_address != wish.mac_address)
+    return fail(Code::kInvalid,
+                "the container-wide MAC address must match the endpoint-specific MAC address for the main "
+                "network, or be left empty");
+  e.mac_address = wish.mac_address;
+  return {};
 }
 
 static Task<Result<>> create(Api& api, Call& call) {
@@ -83,12 +112,17 @@ static Task<Result<>> create(Api& api, Call& call) {
     for (const auto& [name, e] : endpoints) names += (names.empty() ? "" : ", ") + name;
     co_return fail(Code::kInvalid, "Container cannot be created with multiple network endpoints: " + names);
   }
+  CO_TRYV(place_mac_address(wish, minor, endpoints));
   if (minor < 40 && wish.host.ipc_mode.empty()) wish.host.ipc_mode = "shareable";  // what it was then
   p.containers.runtime().expect_start();
   CO_TRY(const auto made, co_await p.containers.create(call.request().param("name"), std::move(wish.config),
                                                        std::move(wish.host), std::move(endpoints)));
   JsonArray warnings;
   for (const auto& w : made.warnings) warnings.push_back(Json(w));
+  if (!wish.mac_address.empty() && minor >= 44)
+    warnings.push_back(
+        "The container-wide MacAddress field is now deprecated. It should be specified in EndpointsConfig "
+        "instead.");
   co_await call.http.reply(201, dump(JsonObject{{"Id", made.id}, {"Warnings", warnings}}));
   co_return Result<>{};
 }
@@ -309,8 +343,8 @@ static Task<Result<>> update(Api& api, Call& call) {
 }
 
 static Task<Result<>> remove(Api& api, Call& call) {
-  if (call.request().flag("link")) co_return fail(Code::kUnsupported, "removing links is not supported");
   CO_TRY(const LivePtr live, api.parts().containers.find(call.arg()));
+  if (call.request().flag("link")) co_return co_await api.parts().containers.remove_link(call.arg());
   co_return co_await api.parts().containers.remove(live, call.request().flag("force"),
                                                    call.request().flag("v"));
 }
@@ -376,7 +410,7 @@ void add_container_routes(Api& api) {
   api.route("POST", "/containers/{}/update", [&api](Call& c) { return update(api, c); });
   api.route("POST", "/containers/{}/rename", [&api](Call& c) { return rename(api, c); });
   api.route("POST", "/containers/{}/resize", [&api](Call& c) { return resize(api, c); });
-  api.route("DELETE", "/containers/{}", [&api](Call& c) { return remove(api, c); });
+  api.route("DELETE", "/containers/{*}", [&api](Call& c) { return remove(api, c); });
 }
 
 }  // namespace panal

@@ -47,9 +47,9 @@ static Json counts_json(const std::vector<DeviceCount>& counts) {
 // drop ..."
 static std::optional<JsonObject> networks_json(ApiParts& p, const Container& c) {
   const Container* owner = &c;
-  if (c.host.network_mode.starts_with("container:"))
+  if (network_mode(c).starts_with("container:"))
     if (const auto other = p.containers.find(c.host.network_mode.substr(10))) owner = &(*other)->c;
-  if (owner->host.network_mode == "host" || owner->host.network_mode == "none" || owner->state.pid <= 0)
+  if (network_mode(*owner) == "host" || network_mode(*owner) == "none" || owner->state.pid <= 0)
     return std::nullopt;
   static constexpr const char* kNames[] = {"rx_bytes", "rx_packets", "rx_errors", "rx_dropped",
                                            nullptr,    nullptr,      nullptr,     nullptr,

@@ -72,6 +72,7 @@ static Json endpoint_json(const Endpoint& e) {
 
 static Json networks_json(ApiParts& p, const Container& c) {
   JsonObject out;
+  if (c.config.network_disabled) return out;
   if (c.host.network_mode == "host" || c.host.network_mode == "none") {
     Endpoint e;
     if (const auto network = p.networks.find(c.host.network_mode)) e.network_id = (*network)->id;
@@ -121,8 +122,9 @@ Json container_inspect(ApiParts& p, const LiveContainer& live) {
   JsonObject out;
   out["Id"] = c.id, out["Created"] = rfc3339(c.created), out["Path"] = c.path, out["Args"] = args,
   out["State"] = state_json(c), out["Image"] = c.image_id;
-  out["ResolvConfPath"] = dir + "/resolv.conf", out["HostnamePath"] = dir + "/hostname",
-  out["HostsPath"] = dir + "/hosts",
+  for (const auto& [key, file] :
+       {std::pair{"ResolvConfPath", "/resolv.conf"}, {"HostnamePath", "/hostname"}, {"HostsPath", "/hosts"}})
+    out[key] = c.config.network_disabled ? "" : dir + file;
   out["LogPath"] = c.host.log_config.type == "json-file" ? p.containers.log_path(c) : "";
   out["Name"] = "/" + c.name, out["RestartCount"] = c.restart_count, out["Driver"] = "overlay2",
   out["Platform"] = "linux", out["MountLabel"] = "", out["ProcessLabel"] = "";

@@ -79,6 +79,8 @@ class Containers {
   /// Limits and restart policy, in force at once. Warnings of what this kernel cannot do.
   Task<Result<std::vector<std::string>>> update(LivePtr live, UpdateWish wish);
   Task<Result<>> remove(LivePtr live, bool force, bool volumes);
+  /// "web/db": the container web does not know db by that name any more.
+  Task<Result<>> remove_link(std::string name);
   /// A build's container stays, as if a user had made it.
   Task<Result<>> leave_to_user(LivePtr live);
   /// "not-running", "next-exit", "removed" -> exit code. Null `gone`: never given up.
@@ -222,6 +224,8 @@ class Containers {
 };
 
 Result<> check_restart_policy(const RestartPolicy& policy);
+/// What a user asks of one network; Docker's texts.
+Result<> check_endpoint(Endpoint& endpoint);
 /// Whether what is mounted later can pass to or from a bind mount as it wants.
 Result<> check_propagation(const MountPoint& mount);
 /// Checks what a user asks of a new container; Docker's texts.

@@ -328,13 +328,15 @@ Task<Result<>> Containers::resolve_mounts(Container& c) {
     } else if (m.type == "volume") {
       if (leads_out(m.subpath))
         co_return fail(Code::kInvalid, bad + "subpath must be a relative path within the volume");
+      if (!m.subpath.empty() && m.source.empty())
+        co_return fail(Code::kInvalid, bad + "must not set Subpath when using anonymous volumes");
       p.subpath = m.subpath;
       bool created = false;
       if (m.driver_name.empty() && !strict) m.driver_name = c.host.volume_driver;
       CO_TRY(const Volume* v, co_await volumes_.ensure(m.source, m.driver_name, m.volume_labels,
                                                        m.driver_options, created, c.id));
       p.name = v->name, p.source = v->mountpoint, p.driver = v->driver, p.mode = "z";
-      p.copy_up = !m.no_copy && m.subpath.empty();
+      p.copy_up = !m.no_copy;
     } else if (m.type == "image") {
       if (leads_out(m.image_subpath))
         co_return fail(Code::kInvalid, bad + "subpath must be a relative path within the image");
@@ -406,7 +408,7 @@ Task<Result<CreateResult>> Containers::create(std::string name, ContainerConfig 
   if (config.cmd) words.insert(words.end(), config.cmd->begin(), config.cmd->end());
   c.path = words.at(0), c.args.assign(words.begin() + 1, words.end());
   if (host.network_mode.empty()) host.network_mode = "default";
-  const bool host_network = host.network_mode == "host";
+  const bool host_network = host.network_mode == "host" && !config.network_disabled;
   if (config.hostname.empty() && !host_network) config.hostname = c.id.substr(0, 12);
   c.hostname = config.hostname;
   fill_defaults(host);
@@ -416,13 +418,15 @@ Task<Result<CreateResult>> Containers::create(std::string name, ContainerConfig 
   c.config = std::move(config), c.host = std::move(host);
 
   const std::string mode = c.host.network_mode == "default" ? "bridge" : c.host.network_mode;
-  if (!mode.starts_with("container:") && mode != "host" && mode != "none") {
+  if (c.config.network_disabled) endpoints.clear();
+  if (!c.config.network_disabled && !mode.starts_with("container:") && mode != "host" && mode != "none") {
     auto primary = networks_.find(mode);
     c.networks[primary ? (*primary)->name : mode] =
         {};  // a network that is missing is the start's error, as in Docker
   }
   for (auto& [network, endpoint] : endpoints) {
     const std::string key = network == "default" ? "bridge" : network;
+    CO_TRYV(check_endpoint(endpoint));
     auto named = networks_.find(key);
     if (!named) {
       c.networks[key] = std::move(endpoint);

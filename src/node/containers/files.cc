@@ -58,7 +58,8 @@ Task<Result<>> Containers::fill_volumes(Container& c) {
   bool filled = false;
   for (auto& m : c.mounts) {
     if (!m.copy_up) continue;
-    CO_TRYV(co_await layers_.copy_up(rootfs(c) + "/merged", m.destination, m.source));
+    CO_TRYV(co_await layers_.copy_up(rootfs(c) + "/merged", m.destination,
+                                     m.subpath.empty() ? m.source : subpath_mount(c, m)));
     m.copy_up = false, filled = true;
   }
   co_return filled ? co_await store(c) : Result<>{};

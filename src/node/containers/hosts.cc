@@ -39,6 +39,7 @@ std::string Containers::hosts_text(const Container& c) const {
 }
 
 Result<> Containers::write_files(const Container& c) {
+  if (c.config.network_disabled) return {};
   const auto write = [&](const char* name, const std::string& text) -> Result<> {
     const std::string file = dir(c) + name;
     TRYV(write_file(file, text));

@@ -57,6 +57,22 @@ Result<LivePtr> Containers::find_linked(const std::string& name) const {
   return fail(Code::kNotFound, "No such container: " + name);
 }
 
+Task<Result<>> Containers::remove_link(std::string name) {
+  if (name.starts_with('/')) name.erase(0, 1);
+  const size_t slash = name.find('/');
+  if (slash == std::string::npos)
+    co_return fail(Code::kConflict, "Conflict, cannot remove the default link name of the container");
+  CO_TRY(const LivePtr from, find(name.substr(0, slash)));
+  auto held = co_await from->mutex.lock(loop_);
+  const auto left = std::erase_if(from->c.host.links, [&](const std::string& text) {
+    const auto link = parse_link(text);
+    return link && link->alias == name.substr(slash + 1);
+  });
+  if (left == 0 || from->removed) co_return fail(Code::kNotFound, "No such container: " + name);
+  CO_TRYV(co_await store(from->c));
+  co_return is_up(from->c.state.phase) ? write_files(from->c) : Result<>{};
+}
+
 // Before a start: links of the default network want the other to run, as in Docker; those of other networks
 // do not.
 Result<> Containers::check_links(const Container& c) const {

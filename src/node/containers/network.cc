@@ -9,6 +9,14 @@
 
 namespace panal {
 
+Result<> check_endpoint(Endpoint& e) {
+  if (e.mac_address.empty()) return {};
+  const auto mac = normal_mac(e.mac_address);
+  if (!mac) return fail(Code::kInvalid, "invalid MAC address " + e.mac_address.substr(0, 64));
+  e.mac_address = *mac;
+  return {};
+}
+
 bool Containers::knows_names(const Container& c) {
   return std::ranges::any_of(c.networks, [](const auto& n) { return n.first != "bridge"; });
 }
@@ -47,7 +55,7 @@ Task<Result<>> Containers::publish(Container& c, std::vector<PortWish> wishes) {
 
 Task<Result<>> Containers::set_up_network(LivePtr live) {
   Container& c = live->c;
-  if (c.host.network_mode == "host" || joins_network(c)) co_return Result<>{};
+  if (network_mode(c) == "host" || joins_network(c)) co_return Result<>{};
   const std::string ns = networks_.namespace_path(c.id);
   CO_TRY(auto owner, namespace_owner(c));
   CO_TRYV(co_await networks_.kernel().create_namespace(ns, std::move(owner)));
@@ -75,7 +83,7 @@ Task<Result<>> Containers::set_up_network(LivePtr live) {
 
 Task<void> Containers::tear_down_network(LivePtr live) {
   Container& c = live->c;
-  if (c.host.network_mode == "host" || joins_network(c)) co_return;
+  if (network_mode(c) == "host" || joins_network(c)) co_return;
   co_await networks_.unpublish(std::exchange(c.ports, {}));
   int index = 0;
   for (auto& [name, e] : c.networks) (void)co_await networks_.disconnect(c, name, e, index++, true);
@@ -103,17 +111,18 @@ Task<Result<>> Containers::settle_network(LivePtr live) {
 Task<Result<>> Containers::connect(LivePtr live, std::string network, Endpoint endpoint) {
   auto held = co_await live->mutex.lock(loop_);
   Container& c = live->c;
+  CO_TRYV(check_endpoint(endpoint));
   const auto n = networks_.find(network);
   if (!n && !is_up(c.state.phase)) co_return std::unexpected(n.error());
   const std::string name = n ? (*n)->name : network,
                     driver = n ? (*n)->driver : "";  // one of the cluster's may not be known here yet
   if (c.networks.contains(name))
     co_return fail(Code::kForbidden, "endpoint with name " + c.name + " already exists in network " + name);
-  if (c.host.network_mode == "host" || joins_network(c))
+  if (network_mode(c) == "host" || joins_network(c))
     co_return fail(Code::kForbidden,
                    "container sharing network namespace with another container or host cannot be connected "
                    "to any other network");
-  if (c.host.network_mode == "none" && !c.managed_by_swarm)
+  if (network_mode(c) == "none" && !c.managed_by_swarm)
     co_return fail(Code::kForbidden,
                    "container cannot be connected to multiple networks with one of the networks in private "
                    "(none) mode");

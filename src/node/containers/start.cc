@@ -13,9 +13,7 @@
 
 namespace panal {
 
-bool Containers::joins_network(const Container& c) const {
-  return c.host.network_mode.starts_with("container:");
-}
+bool Containers::joins_network(const Container& c) const { return network_mode(c).starts_with("container:"); }
 
 Result<std::string> Containers::namespace_for(const Container& c, const std::string& mode,
                                               const char* kind) const {
@@ -36,7 +34,7 @@ Result<std::string> Containers::namespace_for(const Container& c, const std::str
 }
 
 std::string Containers::network_namespace(const Container& c) const {
-  if (c.host.network_mode == "host") return "host";
+  if (network_mode(c) == "host") return "host";
   if (joins_network(c)) {
     auto path = namespace_for(c, c.host.network_mode, "net");
     return path ? *path : "";
@@ -125,8 +123,9 @@ Task<Result<>> Containers::start_steps(LivePtr live) {
   } else {
     in.ns_path = network_namespace(c);
   }
-  in.hosts_file = dir(c) + "/hosts", in.hostname_file = dir(c) + "/hostname",
-  in.resolv_file = dir(c) + "/resolv.conf";
+  if (!c.config.network_disabled)
+    in.hosts_file = dir(c) + "/hosts", in.hostname_file = dir(c) + "/hostname",
+    in.resolv_file = dir(c) + "/resolv.conf";
   in.held_capabilities = runtime_.capabilities(), in.cgroup_v2 = paths_.cgroup_v2,
   in.init_path = paths_.init_path, in.cgroup = cgroup(c);
   CO_TRY(in.devices, gather_devices(c.host));
@@ -141,7 +140,7 @@ Task<Result<>> Containers::start_steps(LivePtr live) {
   CO_TRY(in.pid_ns, namespace_for(c, c.host.pid_mode, "pid"));
   CO_TRYV(set_up_ipc(c, in));
   CO_TRY(in.uts_ns, namespace_for(c, c.host.uts_mode, "uts"));
-  if (c.host.network_mode == "host" && c.host.uts_mode.empty() && c.hostname.empty()) in.uts_ns = "host";
+  if (network_mode(c) == "host" && c.host.uts_mode.empty() && c.hostname.empty()) in.uts_ns = "host";
   if (mapped) CO_TRYV(set_up_users(c, in));
 
   RuntimeCreate create;

@@ -14,6 +14,8 @@
 namespace panal {
 
 Result<> check_mapped_users(const HostConfig& host, const IdMap& ids) {
+  if (!ids.empty() && writable_cgroups(host.security_opt))
+    return fail(Code::kInvalid, "option WritableCgroups conflicts with user namespaces and rootless mode");
   if (ids.empty() || host.userns_mode == "host") return {};
   if (host.privileged)
     return fail(Code::kInvalid,
