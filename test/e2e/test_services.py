@@ -308,6 +308,7 @@ class ViewTest(SwarmCase):
 
     def test_inspect_for_people(self):
         self.create("web", "--replicas", "2", "-p", "8080:3000", "--env", "A=b", "--limit-memory", "64M", "--update-parallelism", "2", "--label", "tier=front")
+        until(lambda: self.inspect("web")["Endpoint"].get("Ports"), "its port is taken")  # as in Swarm, after the answer
         out = self.docker("service", "inspect", "--pretty", "web").check().out
         for line in (r"^\nID:\t\t[0-9a-z]{25}\n", r"\nName:\t\tweb\n", r"\nLabels:\n tier=front\n", r"\nService Mode:\tReplicated\n Replicas:\t2\n", r"\nPlacement:\n", r"\nUpdateConfig:\n Parallelism:\t2\n On failure:\tpause\n",
                      r" Monitoring Period: 5s\n Max failure ratio: 0\n Update order: +stop-first\n", r"\nRollbackConfig:\n Parallelism:\t1\n", r"\nContainerSpec:\n Image:\t\thostname:latest@sha256:", r" Env:\t\tA=b \n",
