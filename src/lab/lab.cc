@@ -185,6 +185,7 @@ Result<> Lab::spawn_daemon(LabNode& n) {
                       host = "unix://" + base + "/docker.sock";
     ::execl(program.c_str(), "panald", "--config-file", "/dev/null", "--node-name", n.name.c_str(),
             "--data-root", data.c_str(), "--exec-root", run.c_str(), "-H", host.c_str(), nullptr);
+    ::dprintf(2, "%s: %s\n", program.c_str(), ::strerror(errno));
     ::_exit(127);
   }
   report.second.reset();
@@ -204,9 +205,10 @@ Result<> Lab::wait_ready(const LabNode& n) {
     ::usleep(20'000);
   }
   auto text = read_file(log(n));
+  if (!text) return fail(wrap(n.name + " did not come up", text.error()));
   return fail(Code::kInternal,
               n.name + " did not come up: " +
-                  std::string(trim(text ? text->substr(text->size() > 400 ? text->size() - 400 : 0) : "")));
+                  std::string(trim(text->substr(text->size() > 400 ? text->size() - 400 : 0))));
 }
 
 Result<> Lab::form_swarm() {
