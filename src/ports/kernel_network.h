@@ -116,8 +116,8 @@ class KernelNetwork {
   virtual Task<Result<>> publish(std::vector<PublishedPort> ports) = 0;
   virtual Task<Result<>> unpublish(std::vector<PublishedPort> ports) = 0;
   /// Binds the port on the host, so that no program of the host believes to serve what never reaches it. The
-  /// socket ends with the daemon and is never inherited. Fails when a program of the host has the port. TCP
-  /// on an IPv6 address is also relayed from there: rules reach neither [::1] nor a container without IPv6.
+  /// socket ends with the daemon and is never inherited. Fails when a program of the host has the port. What
+  /// comes to it on an IPv6 address is relayed: rules reach neither [::1] nor a container without IPv6.
   virtual Result<> hold_port(const PublishedPort& port) = 0;
   virtual void release_port(const PublishedPort& port) = 0;
   /// Networks the host routes to ("192.168.1.0/24"), to keep new pools clear of.

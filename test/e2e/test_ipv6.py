@@ -22,13 +22,14 @@ class Ipv6Case(NetworkCase):
     def box(self, name="box", *options, network="six"):
         self.docker("run", "-d", "--name", name, "--network", network, *options, "alpine", "sleep", "1000").check()
 
-    def ask_udp6(self, address, port, text):
-        with net.make_socket(self.host, socket.SOCK_DGRAM, family=socket.AF_INET6) as sock:
+    def ask_udp6(self, address, port, text, netns="client"):
+        with net.make_socket(self.host, socket.SOCK_DGRAM, netns, family=socket.AF_INET6) as sock:
             sock.settimeout(0.5)
+            sock.connect((address, port))  # an answer from another address is none
 
             def attempt():
                 try:
-                    sock.sendto(text.encode(), (address, port))
+                    sock.send(text.encode())
                     return sock.recv(100).decode()
                 except OSError:
                     return None
@@ -139,6 +140,7 @@ class PublishTest(Ipv6Case):
         self.assertEqual(net.get_when_up(self.host, HOST_ADDRESS, 8080), "Saludos desde server!")
         self.assertEqual(net.get(self.host, HOST6, 8080, "/client").split()[0], CLIENT6, "the client's address is kept")
         self.assertTrue(self.ask_udp6(HOST6, 8081, "hello").startswith(f"server {CLIENT6} "))
+        self.assertRegex(self.ask_udp6("::1", 8081, "hello", "host"), "^server ")
         for address in ("::1", HOST6, "127.0.0.1", "fd00:77::1"):
             self.assertEqual(net.get(self.host, address, 8080, netns="host"), "Saludos desde server!", address)
         self.assertEqual(self.docker("port", "server", "3000/tcp").lines, ["0.0.0.0:8080", "[::]:8080"])
@@ -147,11 +149,18 @@ class PublishTest(Ipv6Case):
         self.assertEqual(self.docker("exec", "server", "wget", "-q", "-O-", f"http://[{HOST6}]:8080/").out, "Saludos desde server!", "from itself")
 
     def test_of_a_container_without_ipv6(self):
-        """TCP is relayed."""
-        self.web("server", "-p", "8080:3000")
+        """It is relayed: the container sees its gateway."""
+        self.web("server", "-p", "8080:3000", "-p", "8081:3000/udp")
         for address, netns in ((HOST6, "client"), ("::1", "host"), (HOST6, "host")):
             self.assertEqual(net.get_when_up(self.host, address, 8080, netns=netns), "Saludos desde server!")
+            for text in ("hello", "x" * 60):
+                self.assertRegex(self.ask_udp6(address, 8081, text, netns), "^server 172.17.0.1 ")
         self.assertEqual(self.docker("port", "server", "3000/tcp").lines, ["0.0.0.0:8080", "[::]:8080"])
+        self.docker("restart", "-t", "0", "server").check()
+        self.assertRegex(self.ask_udp6("::1", 8081, "again", "host"), "^server ")
+        self.docker("rm", "-f", "server").check()
+        self.web("server", "-p", "8081:3000/udp")
+        self.assertRegex(self.ask_udp6("::1", 8081, "another's", "host"), "^server ")
 
     def test_a_large_transfer_is_relayed_whole(self):
         self.docker("run", "-d", "--name", "sink", "-p", "8080:7000", "alpine", "sh", "-c", "nc -l -p 7000 | wc -c").check()
