@@ -1,5 +1,7 @@
 #include "base/json.h"
 
+#include "base/json_complaint.h"
+
 #include <boost/json/src.hpp>
 
 namespace panal {
@@ -11,7 +13,10 @@ Result<Json> parse_json(std::string_view text) {
   Json value = boost::json::parse(boost::json::string_view(text.data(), text.size()), error, {}, options);
   if (error == boost::json::error::extra_data)
     return fail(Code::kInvalid, "invalid JSON: unexpected content after JSON");
-  if (error) return fail(Code::kInvalid, "invalid JSON: " + error.message());
+  if (error) {
+    const std::string complaint = json_complaint(text);
+    return fail(Code::kInvalid, "invalid JSON: " + (complaint.empty() ? error.message() : complaint));
+  }
   return value;
 }
 

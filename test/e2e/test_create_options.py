@@ -74,3 +74,8 @@ class CreateOptionsTest(EngineCase):
             self.assertEqual("passwd" in out, found, out)
         self.assertEqual(self.docker("run", "--rm", "-v", "vol:/v", "alpine", "test", "-f", "/v/empty/passwd").code, 0)
         self.assertFails(self.docker("run", "--rm", "--mount", "type=volume,dst=/m,volume-subpath=a", "alpine"), "must not set Subpath when using anonymous volumes", code=125)
+
+    def test_bodies_that_are_no_json(self):
+        for body, text in (("this", "invalid character 'h' in literal true (expecting 'r')"), ('{"Image": ', "unexpected EOF"), ('{"Image": "a",}', "invalid character '}' looking for beginning of object key string")):
+            response = self.host.api("POST", "/containers/create", body, {"Content-Type": "application/json"})
+            self.assertEqual((response.status, response.message), (400, "invalid JSON: " + text))
