@@ -25,7 +25,7 @@ struct SystemFacts {
   bool memory_limit = false, swap_limit = false, oom_kill_disable = false, cpu_shares = false,
        cpu_quota = false, cpu_set = false, pids_limit = false;
   std::string file_system, logging_driver, default_runtime;
-  std::vector<std::string> labels;
+  std::vector<std::string> labels, cdi_spec_dirs;
   std::vector<std::pair<std::string, int>> address_pools;  // as configured: base, size
   std::vector<std::string> security_options, warnings;
 };
@@ -103,6 +103,7 @@ void add_exec_routes(Api&);
 void add_file_routes(Api&);
 void add_image_routes(Api&);
 void add_image_transfer_routes(Api&);
+void add_search_routes(Api&);
 void add_network_routes(Api&);
 void add_volume_routes(Api&);
 void add_build_routes(Api&);

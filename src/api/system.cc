@@ -6,6 +6,7 @@
 #include "base/json.h"
 #include "base/text.h"
 #include "node/cluster/swarm_view.h"
+#include "node/containers/host_devices.h"
 
 namespace panal {
 
@@ -95,6 +96,19 @@ static Json warnings_of(const SystemFacts& f, bool forwarding, const std::vector
   return all.empty() ? Json(nullptr) : to_json(all);
 }
 
+static void add_devices(const CdiDevices& cdi, int minor, JsonObject& out) {
+  JsonArray devices;
+  for (const auto& [name, spec] : cdi.by_name())
+    devices.push_back(JsonObject{{"Source", "cdi"}, {"ID", name}});
+  if (minor >= 50) out["DiscoveredDevices"] = devices;
+  for (const auto& [file, problems] : cdi.problems)
+    for (const auto& problem : problems) {
+      if (out["Warnings"].is_null()) out["Warnings"] = JsonArray();
+      out["Warnings"].get_array().push_back(
+          Json("CDI: Error associated with spec file " + file + ": " + problem));
+    }
+}
+
 static void add_containers(ApiParts& p, JsonObject& out) {
   int running = 0, paused = 0, stopped = 0;
   for (const auto& [id, live] : p.containers.all()) {
@@ -145,6 +159,9 @@ static Task<Result<>> info(Api& api, Call& call) {
   out["InitBinary"] = "tini";
   out["Isolation"] = "", out["SecurityOptions"] = to_json(f.security_options),
   out["Warnings"] = warnings_of(f, forwarding, p.networks.kernel().warnings());
+  auto read = [dirs = f.cdi_spec_dirs] { return read_cdi_devices(dirs); };
+  const CdiDevices cdi = co_await blocking(p.loop, read);
+  add_devices(cdi, api_minor(call.request()), out);
   out["NEventsListener"] = p.events.listeners(), out["NFd"] = open_files(), out["NGoroutines"] = 1,
   out["GenericResources"] = nullptr;
   const auto variable = [](const char* name) {
@@ -152,7 +169,7 @@ static Task<Result<>> info(Api& api, Call& call) {
   };
   out["HttpProxy"] = variable("HTTP_PROXY"), out["HttpsProxy"] = variable("HTTPS_PROXY"),
   out["NoProxy"] = variable("NO_PROXY"), out["RegistryConfig"] = registry_config(p.registry.options());
-  out["FirewallBackend"] = JsonObject{{"Driver", "nftables"}}, out["CDISpecDirs"] = JsonArray{},
+  out["FirewallBackend"] = JsonObject{{"Driver", "nftables"}}, out["CDISpecDirs"] = to_json(f.cdi_spec_dirs),
   out["ContainerdCommit"] = JsonObject{{"ID", ""}};
   for (const auto& c : programs)
     if (c.name != "conmon")

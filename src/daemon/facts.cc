@@ -76,7 +76,7 @@ SystemFacts gather_facts(const DaemonOptions& o, Entropy& entropy) {
   f.memory_bytes = static_cast<int64_t>(s.totalram) * s.mem_unit;
   f.cpus = static_cast<int>(::sysconf(_SC_NPROCESSORS_ONLN));
   f.data_root = o.data_root, f.file_system = file_system_of(o.data_root), f.logging_driver = o.log_driver,
-  f.default_runtime = o.default_runtime;
+  f.default_runtime = o.default_runtime, f.cdi_spec_dirs = o.cdi_spec_dirs;
   for (const auto& p : o.default_address_pools) f.address_pools.emplace_back(p.base, p.size);
   take_settings(f, o);
   for (const auto& line : split(read_file("/etc/os-release").value_or(""), '\n')) {
@@ -92,6 +92,23 @@ SystemFacts gather_facts(const DaemonOptions& o, Entropy& entropy) {
   }
   look_at_cgroups(f);
   return f;
+}
+
+static std::string on_path(const std::string& program) {
+  const char* path = std::getenv("PATH");
+  for (const auto& dir : split(path ? path : "", ':'))
+    if (!dir.empty() && ::access((dir + "/" + program).c_str(), X_OK) == 0) return dir + "/" + program;
+  return "";
+}
+
+DeviceDrivers find_device_drivers(const DaemonOptions& o) {
+  DeviceDrivers out;
+  out.cdi_dirs = o.cdi_spec_dirs, out.nvidia_hook = on_path("nvidia-container-runtime-hook");
+  out.nvidia_cdi = !out.cdi_dirs.empty() && !on_path("nvidia-cdi-hook").empty();
+  out.amd = !on_path("amd-container-runtime").empty();
+  if (!out.nvidia_hook.empty())
+    for (char** e = environ; *e; ++e) out.environment.emplace_back(*e);
+  return out;
 }
 
 ResolvConf host_resolver() {

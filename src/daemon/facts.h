@@ -2,12 +2,15 @@
 #pragma once
 #include "api/api.h"
 #include "daemon/options.h"
+#include "engine/device_requests.h"
 #include "ports/entropy.h"
 #include "sys/loop/asio_loop.h"
 
 namespace panal {
 
 SystemFacts gather_facts(const DaemonOptions& o, Entropy& entropy);
+/// Programs of vendors on the PATH, and where CDI specifications are.
+DeviceDrivers find_device_drivers(const DaemonOptions& o);
 /// The part of the facts that a reload may change.
 void take_settings(SystemFacts& facts, const DaemonOptions& o);
 /// Read again for each use: it changes with the host's networks. Where systemd-resolved is all there is, its

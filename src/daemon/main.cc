@@ -155,7 +155,8 @@ Result<> run(DaemonOptions o) {
                          .log = {facts.node_name, watcher, open_sink},
                          .ids = ids,
                          .mapped_roots = o.exec_root + "/roots",
-                         .mapped_namespace = o.exec_root + "/idmap/user"});
+                         .mapped_namespace = o.exec_root + "/idmap/user",
+                         .device_drivers = find_device_drivers(o)});
   TRYV(containers.load());
   TRYV(runtime.watch_exits());
 

@@ -30,7 +30,7 @@ void fields(A& a, DaemonOptions& o) {
       a("default-ulimits", o.default_ulimits);
   a("default-runtime", o.default_runtime), a("default-ipc-mode", o.default_ipc_mode),
       a("default-cgroupns-mode", o.default_cgroupns_mode), a("init", o.init),
-      a("userns-remap", o.userns_remap);
+      a("userns-remap", o.userns_remap), a("cdi-spec-dirs", o.cdi_spec_dirs);
   a("seccomp-profile", o.seccomp_profile), a("no-new-privileges", o.no_new_privileges), a("bip", o.bip),
       a("fixed-cidr", o.fixed_cidr), a("mtu", o.mtu);
   a("icc", o.icc), a("ip", o.ip), a("ip-masq", o.ip_masq), a("features", o.features),
@@ -105,6 +105,8 @@ constexpr Setting kSettings[] = {
      "\"builtin\")"},
     {"userns-remap", "userns-remap", 0, Kind::kText, "user",
      "Whose subordinate ids containers' users get: USER, USER:GROUP, numbers, or \"default\" (dockremap)"},
+    {"cdi-spec-dirs", "cdi-spec-dir", 0, Kind::kList, "list",
+     "Folder with CDI specifications of devices; \"\": none (default /etc/cdi, /var/run/cdi)"},
     {"no-new-privileges", "no-new-privileges", 0, Kind::kSwitch, "", "no-new-privileges for new containers"},
     {"default-address-pools", "default-address-pool", 0, Kind::kPools, "pool",
      "Where networks get their subnets: base=CIDR,size=BITS"},
@@ -158,7 +160,6 @@ constexpr Fixed kFixed[] = {
     {"cri-containerd", "cri-containerd", Kind::kSwitch, "", "there is no containerd"},
     {"cpu-rt-period", "cpu-rt-period", Kind::kNumber, "", ""},
     {"cpu-rt-runtime", "cpu-rt-runtime", Kind::kNumber, "", ""},
-    {"cdi-spec-dirs", "cdi-spec-dir", Kind::kList, "", ""},
     {"builder", "", Kind::kFileOnly, "", ""},
     {"experimental", "experimental", Kind::kSwitch, "", ""},
     {"http-proxy", "http-proxy", Kind::kText, "", ""},
@@ -358,7 +359,7 @@ Result<> refuse_unsupported(const JsonObject& values) {
   }
   if (const Json* features = values.if_contains("features"); features && features->is_object())
     for (const auto& [name, on] : features->get_object())
-      if (!is_blank(on))
+      if (name != "cdi" && !is_blank(on))
         return fail(Code::kUnsupported, "feature " + std::string(name) + " is not supported");
   return {};
 }

@@ -41,6 +41,7 @@ struct DaemonOptions {
   std::string default_runtime = "crun", seccomp_profile = "builtin", default_ipc_mode = "private",
               default_cgroupns_mode;
   bool init = false, no_new_privileges = false;
+  std::vector<std::string> cdi_spec_dirs = {"/etc/cdi", "/var/run/cdi"};
   std::string userns_remap;  // "default", "USER", "USER:GROUP", numbers
   // networks
   std::vector<AddressPool> default_address_pools;  // empty: Docker's

@@ -111,6 +111,10 @@ Result<> check_defaults(DaemonOptions& o) {
   if (!one_of(o.default_cgroupns_mode, {"", "private", "host"}))
     return fail(Code::kInvalid, "default cgroup namespace mode (" + o.default_cgroupns_mode +
                                     ") is invalid; use \"host\" or \"private\"");
+  const auto cdi = o.features.find("cdi");
+  if (o.cdi_spec_dirs == std::vector<std::string>{""} || (cdi != o.features.end() && !cdi->second))
+    o.cdi_spec_dirs.clear();
+  if (o.cdi_spec_dirs.size() > 64) return fail(Code::kInvalid, "more than 64 folders of CDI specifications");
   if (o.seccomp_profile.empty()) o.seccomp_profile = "builtin";
   TRYV(log_plan({o.log_driver, o.log_opts}));
   return {};

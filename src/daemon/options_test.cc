@@ -106,6 +106,17 @@ TEST_CASE("what Panal does not do is refused by name") {
   }
 }
 
+TEST_CASE("folders of CDI specifications") {
+  using Dirs = std::vector<std::string>;
+  const Dirs own{"/etc/cdi", "/var/run/cdi"};
+  CHECK(with("{}")->cdi_spec_dirs == own);
+  CHECK(with(R"({"features": {"cdi": true}})")->cdi_spec_dirs == own);
+  CHECK(with("{}", {"--cdi-spec-dir=/a", "--cdi-spec-dir", "/b"})->cdi_spec_dirs == Dirs{"/a", "/b"});
+  CHECK(with("{}", {"--cdi-spec-dir="})->cdi_spec_dirs.empty());
+  CHECK(with(R"({"cdi-spec-dirs": []})")->cdi_spec_dirs.empty());
+  CHECK(with(R"({"features": {"cdi": false}})", {"--cdi-spec-dir=/a"})->cdi_spec_dirs.empty());
+}
+
 TEST_CASE("values that cannot be") {
   CHECK(error_of(with(R"({"labels": ["nope"]})")) == "bad attribute format: nope");
   CHECK(error_of(with(R"({"labels": ["a=1", "a=2"]})")) == "conflict labels for a=1 and a=2");

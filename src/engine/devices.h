@@ -13,7 +13,7 @@ namespace panal {
 /// A device node as it stands in a container.
 struct DeviceNode {
   std::string path;
-  char type = 'c';  // c, b
+  char type = 'c';  // c, b; u and p by CDI
   int64_t major = 0, minor = 0;
   uint32_t mode = 0, uid = 0, gid = 0;
   std::string access = "rwm";

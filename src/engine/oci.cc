@@ -100,11 +100,15 @@ static JsonArray strings(const T& list) {
   return out;
 }
 
-static Json user_json(const ResolvedUser& user) {
-  JsonArray groups;
-  groups.push_back(user.gid);  // also among the supplementary ones (CVE-2022-36109)
-  for (const uint32_t g : user.groups)
-    if (g != user.gid) groups.push_back(g);
+static Json user_json(const ResolvedUser& user, const std::vector<uint32_t>& more = {}) {
+  std::vector<uint32_t> all = {user.gid};  // also among the supplementary ones (CVE-2022-36109)
+  const auto add = [&](uint32_t g) {
+    if (std::ranges::find(all, g) == all.end()) all.push_back(g);
+  };
+  std::ranges::for_each(user.groups, add);
+  for (const uint32_t g : more)
+    if (g != 0) add(g);
+  const JsonArray groups(all.begin(), all.end());
   return JsonObject{{"uid", user.uid}, {"gid", user.gid}, {"additionalGids", groups}};
 }
 
@@ -130,6 +134,36 @@ static Json bind(const std::string& destination, const std::string& source,
       {"destination", destination}, {"type", "bind"}, {"source", source}, {"options", strings(options)}};
 }
 
+static Json tmpfs_json(const MountPoint& m) {
+  std::vector<std::string> options = {"nosuid", "nodev", "noexec"};
+  for (const auto& o : split(m.mode, ','))
+    if (!o.empty()) {
+      if (o == "exec" || o == "suid" || o == "dev") std::erase(options, "no" + o);
+      options.push_back(o);
+    }
+  if (m.tmpfs_size_bytes) options.push_back("size=" + std::to_string(m.tmpfs_size_bytes));
+  if (m.tmpfs_mode) {
+    char octal[16];
+    std::snprintf(octal, sizeof octal, "mode=%o", static_cast<unsigned>(m.tmpfs_mode));
+    options.push_back(octal);
+  }
+  if (!m.rw) options.push_back("ro");
+  return JsonObject{
+      {"destination", m.destination}, {"type", "tmpfs"}, {"source", "tmpfs"}, {"options", strings(options)}};
+}
+
+static Json mount_point_json(const MountPoint& m, const OciInputs& in) {
+  if (m.type == "tmpfs") return tmpfs_json(m);
+  const auto other = in.sources.find(m.destination);
+  std::string propagation = m.propagation.empty() ? "rprivate" : m.propagation;
+  if (!m.recursive && propagation[0] == 'r') propagation.erase(0, 1);  // crun takes the one for the other
+  return bind(m.destination, other == in.sources.end() ? m.source : other->second,
+              {m.recursive ? "rbind" : "bind", propagation,
+               m.rw             ? "rw"
+               : m.ro_recursive ? "rro"
+                                : "ro"});
+}
+
 static JsonArray mounts_json(const Container& c, const OciInputs& in) {
   const bool privileged = c.host.privileged;
   JsonArray out;
@@ -149,45 +183,23 @@ static JsonArray mounts_json(const Container& c, const OciInputs& in) {
     out.push_back(mount("/dev/shm", "tmpfs", "shm",
                         {"nosuid", "noexec", "nodev", "mode=1777", "size=" + std::to_string(shm)}));
   }
-  std::vector<const MountPoint*> ordered;
-  for (const auto& m : c.mounts) ordered.push_back(&m);
-  for (const auto& m : in.mounts_below) ordered.push_back(&m);
-  std::ranges::stable_sort(ordered, {},
-                           [](const MountPoint* m) { return std::ranges::count(m->destination, '/'); });
-  for (const MountPoint* m : ordered) {
-    if (m->type == "tmpfs") {
-      std::vector<std::string> options = {"nosuid", "nodev", "noexec"};
-      for (const auto& o : split(m->mode, ','))
-        if (!o.empty()) {
-          if (o == "exec" || o == "suid" || o == "dev") std::erase(options, "no" + o);
-          options.push_back(o);
-        }
-      if (m->tmpfs_size_bytes) options.push_back("size=" + std::to_string(m->tmpfs_size_bytes));
-      if (m->tmpfs_mode) {
-        char octal[16];
-        std::snprintf(octal, sizeof octal, "mode=%o", static_cast<unsigned>(m->tmpfs_mode));
-        options.push_back(octal);
-      }
-      if (!m->rw) options.push_back("ro");
-      out.push_back(JsonObject{{"destination", m->destination},
-                               {"type", "tmpfs"},
-                               {"source", "tmpfs"},
-                               {"options", strings(options)}});
-    } else {
-      const auto other = in.sources.find(m->destination);
-      std::string propagation = m->propagation.empty() ? "rprivate" : m->propagation;
-      if (!m->recursive && propagation[0] == 'r')
-        propagation.erase(0, 1);  // crun takes the one for the other
-      out.push_back(bind(m->destination, other == in.sources.end() ? m->source : other->second,
-                         {m->recursive ? "rbind" : "bind", propagation,
-                          m->rw             ? "rw"
-                          : m->ro_recursive ? "rro"
-                                            : "ro"}));
-    }
-  }
-  // Docker's own files lie over a user's /etc, under a user's /etc/hosts.
+  std::vector<std::pair<std::string, Json>> ordered;  // where, what: what lies above comes first
+  for (const auto& m : c.mounts) ordered.emplace_back(m.destination, mount_point_json(m, in));
+  for (const auto& m : in.mounts_below) ordered.emplace_back(m.destination, mount_point_json(m, in));
   std::set<std::string> taken;
   for (const auto& m : c.mounts) taken.insert(m.destination);
+  for (const auto& m : in.edits.mounts) {
+    if (!taken.insert(m.target).second) continue;
+    for (auto own = out.begin(); own != out.end();)
+      own = str(own->at("destination")) == m.target ? out.erase(own) : own + 1;
+    ordered.emplace_back(m.target, JsonObject{{"destination", m.target},
+                                              {"type", m.type.empty() ? "bind" : m.type},
+                                              {"source", m.source},
+                                              {"options", strings(m.options)}});
+  }
+  std::ranges::stable_sort(ordered, {}, [](const auto& m) { return std::ranges::count(m.first, '/'); });
+  for (auto& [where, what] : ordered) out.push_back(std::move(what));
+  // Docker's own files lie over a user's /etc, under a user's /etc/hosts.
   for (const auto& [path, file] :
        {std::pair<const char*, const std::string&>{"/etc/resolv.conf", in.resolv_file},
         {"/etc/hostname", in.hostname_file},
@@ -214,11 +226,12 @@ static JsonArray device_rules_json(bool privileged, const std::vector<DeviceNode
           {"allow", true}, {"type", "c"}, {"major", d.major}, {"minor", d.minor}, {"access", "rwm"}});
     devices.push_back(JsonObject{{"allow", true}, {"type", "c"}, {"major", 136}, {"access", "rwm"}});
     for (const auto& d : nodes)
-      devices.push_back(JsonObject{{"allow", true},
-                                   {"type", std::string(1, d.type)},
-                                   {"major", d.major},
-                                   {"minor", d.minor},
-                                   {"access", d.access}});
+      if ((d.type == 'b' || d.type == 'c') && !d.access.empty())
+        devices.push_back(JsonObject{{"allow", true},
+                                     {"type", std::string(1, d.type)},
+                                     {"major", d.major},
+                                     {"minor", d.minor},
+                                     {"access", d.access}});
     for (const auto& text : rules) {
       const auto rule = parse_device_rule(text);
       if (!rule) continue;
@@ -278,6 +291,20 @@ static std::string rootfs_propagation(const Container& c) {
   return out;
 }
 
+static JsonObject hooks_json(const std::vector<OciHook>& hooks) {
+  JsonObject out;
+  for (const auto& h : hooks) {
+    JsonObject hook{{"path", h.path}};
+    if (!h.args.empty()) hook["args"] = strings(h.args);
+    if (!h.env.empty()) hook["env"] = strings(h.env);
+    if (h.timeout_seconds) hook["timeout"] = *h.timeout_seconds;
+    Json& list = out[h.when];
+    if (list.is_null()) list = JsonArray();
+    list.get_array().push_back(std::move(hook));
+  }
+  return out;
+}
+
 std::string oci_config(const Container& c, const OciInputs& in) {
   JsonObject process;
   std::vector<std::string> args = {c.path};
@@ -288,9 +315,11 @@ std::string oci_config(const Container& c, const OciInputs& in) {
   if (c.config.tty && c.host.console_size.size() == 2)
     process["consoleSize"] =
         JsonObject{{"height", c.host.console_size[0]}, {"width", c.host.console_size[1]}};
-  process["user"] = user_json(in.user);
+  process["user"] = user_json(in.user, in.edits.gids);
   process["args"] = strings(args);
-  process["env"] = strings(process_env(c, in.user, in.link_env, c.config.tty));
+  auto env = process_env(c, in.user, in.link_env, c.config.tty);
+  for (const auto& e : in.edits.env) set_env(env, e, true);
+  process["env"] = strings(env);
   process["cwd"] = c.config.working_dir.empty() ? "/" : c.config.working_dir;
   process["capabilities"] = capabilities_json(caps, in.user.uid == 0);
   process["noNewPrivileges"] = no_new_privileges(c.host.security_opt);
@@ -340,6 +369,7 @@ std::string oci_config(const Container& c, const OciInputs& in) {
   if (in.uts_ns.empty()) config["hostname"] = c.hostname;
   config["mounts"] = mounts;
   config["linux"] = linux_part;
+  if (!in.edits.hooks.empty()) config["hooks"] = hooks_json(in.edits.hooks);
   return dump(config);
 }
 

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "engine/cdi.h"
 #include "engine/devices.h"
 #include "model/container.h"
 #include "model/id_map.h"
@@ -41,6 +42,7 @@ struct OciInputs {
   bool own_mqueue = true;                // at /dev/mqueue
   std::vector<DeviceNode> devices;       // beside those every container has
   DeviceNumbers block_devices;           // of the limits for block devices
+  OciEdits edits;                        // of device requests; its nodes are among `devices`
   std::vector<std::string> link_env;     // what --link tells of other containers
   std::map<std::string, std::string>
       sources;  // destination of a mount -> what is bound there instead of its own source

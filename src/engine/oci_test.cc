@@ -88,6 +88,41 @@ TEST_CASE("the runtime's configuration isolates as Docker does") {
   }
 }
 
+TEST_CASE("what device requests add to the runtime's configuration") {
+  Container c = container();
+  c.config.env = {"A=own"};
+  c.mounts.push_back({.type = "bind", .source = "/mine", .destination = "/taken"});
+  OciInputs in;
+  in.user.gid = 5;
+  in.edits.env = {"A=theirs", "B=2"}, in.edits.gids = {0, 5, 44};
+  in.edits.mounts = {{"/lib/a", "/deep/er", "", {"ro", "bind"}},
+                     {"/lib/b", "/taken", "", {}},
+                     {"shm", "/dev/shm", "tmpfs", {"size=1k"}}};
+  in.edits.hooks = {{"prestart", "/h1", {"h1"}, {}, {}},
+                    {"poststop", "/h2", {}, {"E=1"}, 3},
+                    {"prestart", "/h3", {}, {}, {}}};
+  in.devices = {{"/dev/fifo", 'p', 0, 0, 0666, 0, 0, "rwm"},
+                {"/dev/none", 'c', 9, 9, 0666, 0, 0, ""},
+                {"/dev/c", 'c', 9, 8, 0666, 0, 0, "r"}};
+  const Json j = parse_json(oci_config(c, in)).value();
+  const auto env = dump(j.at_pointer("/process/env"));
+  CHECK(env.find("\"A=theirs\",\"HOME=/\",\"B=2\"") != std::string::npos);
+  CHECK(dump(j.at_pointer("/process/user/additionalGids")) == "[5,44]");
+  CHECK(
+      dump(j.at("hooks")) ==
+      R"({"prestart":[{"path":"/h1","args":["h1"]},{"path":"/h3"}],"poststop":[{"path":"/h2","env":["E=1"],"timeout":3}]})");
+  std::map<std::string, std::string> sources;
+  for (const auto& m : j.at("mounts").get_array())
+    CHECK(sources.emplace(str(m.at("destination")), str(m.at("source"))).second);
+  CHECK(sources["/deep/er"] == "/lib/a");
+  CHECK(sources["/taken"] == "/mine");
+  CHECK(sources["/dev/shm"] == "shm");
+  CHECK(j.at_pointer("/linux/devices").get_array().size() == 3);
+  const auto rules = dump(j.at_pointer("/linux/resources/devices"));
+  CHECK(rules.find("\"minor\":8") != std::string::npos);
+  CHECK(rules.find("\"minor\":9,\"access\":\"\"") == std::string::npos);
+}
+
 TEST_CASE("privileged, read-only, limits and host namespaces") {
   Container c = container();
   c.host.privileged = true;

@@ -94,6 +94,7 @@ struct HostConfig {
   std::optional<bool> init, oom_kill_disable;
   std::vector<Ulimit> ulimits;
   std::vector<Device> devices;
+  std::vector<DeviceRequest> device_requests;
   int64_t shm_size = 0;
   int oom_score_adj = 0;
   LogConfig log_config;

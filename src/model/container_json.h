@@ -47,6 +47,11 @@ void fields(A& a, Device& d) {
       a("CgroupPermissions", d.cgroup_permissions);
 }
 template <class A>
+void fields(A& a, DeviceRequest& r) {
+  a("Driver", r.driver), a("Count", r.count), a.opt("DeviceIDs", r.device_ids);
+  a.opt("Capabilities", r.capabilities), a.opt("Options", r.options);
+}
+template <class A>
 void fields(A& a, WeightDevice& w) {
   a("Path", w.path), a("Weight", w.weight);
 }
@@ -144,12 +149,13 @@ void fields(A& a, HostConfig& h) {
       a.opt("MaskedPaths", h.masked_paths), a.opt("ReadonlyPaths", h.readonly_paths);
   a("VolumeDriver", h.volume_driver), a("VolumesFrom", h.volumes_from), a("Links", h.links),
       a("UsernsMode", h.userns_mode), a("CgroupParent", h.cgroup_parent);
-  a("DeviceCgroupRules", h.device_cgroup_rules), a.opt("Annotations", h.annotations);
+  a("DeviceRequests", h.device_requests), a("DeviceCgroupRules", h.device_cgroup_rules),
+      a.opt("Annotations", h.annotations);
   a("CpuRealtimePeriod", h.cpu_rt_period), a("CpuRealtimeRuntime", h.cpu_rt_runtime);
   blkio_fields(a, h.blkio);
   a.refuse("StorageOpt", "the overlay of a container has no size of its own here");
-  for (const char* name : {"Cgroup", "DeviceRequests", "KernelMemoryTCP", "CpuCount", "CpuPercent",
-                           "IOMaximumIOps", "IOMaximumBandwidth"})
+  for (const char* name :
+       {"Cgroup", "KernelMemoryTCP", "CpuCount", "CpuPercent", "IOMaximumIOps", "IOMaximumBandwidth"})
     a.refuse(name);
 }
 

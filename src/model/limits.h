@@ -1,6 +1,7 @@
 // Limits and devices of a container (Docker Engine API v1.51, definition Resources).
 #pragma once
 #include <cstdint>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -14,6 +15,15 @@ struct Ulimit {
 
 struct Device {
   std::string path_on_host, path_in_container, cgroup_permissions;
+};
+
+/// Devices that a driver gives (--gpus, CDI).
+struct DeviceRequest {
+  std::string driver;
+  int count = 0;  // -1: all
+  std::vector<std::string> device_ids;
+  std::vector<std::vector<std::string>> capabilities;  // any of these lists, all words of it
+  std::map<std::string, std::string> options;
 };
 
 struct WeightDevice {

@@ -10,6 +10,7 @@
 #include <memory>
 
 #include "engine/defaults.h"
+#include "engine/device_requests.h"
 #include "engine/log_options.h"
 #include "engine/resources.h"
 #include "engine/security.h"
@@ -40,6 +41,7 @@ struct ContainerPaths {
   IdMap ids;                     // userns-remap; empty: containers' users are the host's
   std::string mapped_roots;      // where the runtime finds the roots of containers with mapped users
   std::string mapped_namespace;  // a user namespace with these ids
+  DeviceDrivers device_drivers;
 };
 
 struct CreateResult {
@@ -164,6 +166,7 @@ class Containers {
   void changed(LivePtr live);
   Result<std::string> namespace_for(const Container& c, const std::string& mode, const char* kind) const;
   std::string network_namespace(const Container& c) const;
+  Task<Result<>> add_requested_devices(const Container& c, OciInputs& in);
   Result<> set_up_ipc(const Container& c, OciInputs& in);
   Task<Result<>> set_up_mounts(const Container& c);
   void take_down_mounts(const Container& c);

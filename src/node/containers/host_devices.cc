@@ -46,9 +46,10 @@ Result<std::vector<DeviceNode>> gather_devices(const HostConfig& host) {
          {"pts", "shm", "fd", "mqueue", "console", ".udev", "null", "zero", "full", "random", "urandom",
           "tty", "ptmx"},
          out);
-    return out;
   }
   for (const auto& wish : host.devices) {
+    if (host.privileged && (wish.path_in_container.empty() || wish.path_in_container == wish.path_on_host))
+      continue;  // it is there
     const auto bad = [&](const std::string& why) {
       return fail(Code::kInvalid, "error gathering device information while adding custom device \"" +
                                       wish.path_on_host + "\": " + why);
@@ -72,6 +73,36 @@ Result<std::vector<DeviceNode>> gather_devices(const HostConfig& host) {
     }
   }
   return out;
+}
+
+Result<DeviceNode> device_of(const CdiNode& wish, uint32_t uid, uint32_t gid) {
+  const std::string& path = wish.host_path.empty() ? wish.path : wish.host_path;
+  const bool complete = !wish.type.empty() && (wish.major != 0 || wish.type == "p");
+  DeviceNode d;
+  d.path = wish.path, d.major = wish.major, d.minor = wish.minor, d.uid = wish.uid.value_or(uid),
+  d.gid = wish.gid.value_or(gid);
+  d.access = wish.permissions.empty() ? "rwm" : wish.permissions == "none" ? "" : wish.permissions;
+  struct stat s{};
+  const bool there = ::lstat(path.c_str(), &s) == 0;
+  const char kind = !there                ? 0
+                    : S_ISBLK(s.st_mode)  ? 'b'
+                    : S_ISCHR(s.st_mode)  ? 'c'
+                    : S_ISFIFO(s.st_mode) ? 'p'
+                                          : 0;
+  const auto bad = [](const std::string& why) {
+    return fail(Code::kInternal, "CDI device injection failed: failed to inject devices: " + why);
+  };
+  if (!complete && !there)
+    return bad("failed to stat CDI host device \"" + path + "\": " + sys_error(errno, "lstat", path).message);
+  if (!complete && !kind) return bad("failed to stat CDI host device \"" + path + "\": not a device node");
+  d.mode = wish.mode.value_or(kind ? s.st_mode & 07777 : 0666);
+  d.type = wish.type.empty() ? kind : wish.type[0];
+  if (complete) return d;
+  if (d.type != kind)
+    return bad("CDI device (\"" + wish.path + "\", \"" + path + "\"), host type mismatch (" + wish.type +
+               ", " + std::string(1, kind) + ")");
+  if (kind != 'p' && wish.major == 0) d.major = major(s.st_rdev), d.minor = minor(s.st_rdev);
+  return d;
 }
 
 Result<DeviceNumbers> numbers_of(const BlkioLimits& limits) {

@@ -129,6 +129,7 @@ Task<Result<>> Containers::start_steps(LivePtr live) {
   in.held_capabilities = runtime_.capabilities(), in.cgroup_v2 = paths_.cgroup_v2,
   in.init_path = paths_.init_path, in.cgroup = cgroup(c);
   CO_TRY(in.devices, gather_devices(c.host));
+  CO_TRYV(co_await add_requested_devices(c, in));
   CO_TRY(in.block_devices, numbers_of(c.host.blkio));
   in.link_env = link_env(c);
   for (const auto& m : c.mounts)

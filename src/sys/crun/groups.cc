@@ -65,6 +65,10 @@ bool remove_ended(const std::string& state, const std::string& groups) {
   if (!group || !by_systemd || !pid || !started || *by_systemd != Json(false) || !pid->is_int64() ||
       !started->is_int64())
     return false;
+  if (const auto* bundle = status->if_contains("bundle"))  // hooks of its end are the runtime's to run
+    if (const auto config = read_file(str(*bundle) + "/config.json");
+        config && config->contains("\"poststop\":["))
+      return false;
   const std::string path = str(*group);
   if (path.size() < 2 || path[0] != '/' || path.find("/..") != std::string::npos ||
       lives(pid->get_int64(), started->get_int64()))
