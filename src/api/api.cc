@@ -28,6 +28,7 @@ Api::Api(ApiParts parts) : parts_(std::move(parts)) {
   add_file_routes(*this);
   add_image_routes(*this);
   add_image_transfer_routes(*this);
+  add_search_routes(*this);
   add_network_routes(*this);
   add_volume_routes(*this);
   if (parts_.swarm) {

@@ -19,7 +19,6 @@ void add_refused_routes(Api& api) {
   for (const auto& [method, path, what] :
        {Missing{"POST", "/session",
                 "building images with BuildKit (DOCKER_BUILDKIT=0 asks for the classic builder)"},
-        {"GET", "/images/search", "searching a registry"},
         {"PUT", "/volumes/{}", "updating a cluster volume"},
         {"GET", "/plugins/privileges", "plugins"},
         {"POST", "/plugins/pull", "plugins"},

@@ -128,6 +128,12 @@ class Registry:
         self.wait_port(port)
         return f"{self.address}:{port}"
 
+    def index(self, port):
+        """An index for docker search. The name to reach it by."""
+        self.spawn(sys.executable, os.path.realpath(__file__), "index", self.address, str(port), log="index.log")
+        self.wait_port(port)
+        return f"{self.address}:{port}"
+
     # --- what tests put there by hand
     def request(self, method, path, body=None, headers=()):
         """Status, headers (lower case) and body, asked from inside the host."""
@@ -290,5 +296,23 @@ def serve_flaky(address, port, behind, cut_after, cuts, pause):
         threading.Thread(target=serve, args=[client], daemon=True).start()
 
 
+def serve_index(address, port):
+    """What docker search asks. Each description tells who asked and how many were wanted."""
+    class Index(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            url = urllib.parse.urlparse(self.path)
+            query = urllib.parse.parse_qs(url.query)
+            found = url.path == "/v1/search"
+            who = self.headers.get("Authorization", "nobody")
+            body = json.dumps({"results": [{"name": query["q"][0] + str(n), "description": f"{who} wants {query['n'][0]}", "is_official": n == 0, "is_automated": True, "star_count": 10 * n}
+                                           for n in range(120)]} if found else {}).encode()
+            self.send_response(200 if found else 404)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+    http.server.ThreadingHTTPServer((address, int(port)), Index).serve_forever()
+
+
 if __name__ == "__main__":
-    {"tokens": serve_tokens, "flaky": serve_flaky}[sys.argv[1]](*sys.argv[2:])
+    {"index": serve_index, "tokens": serve_tokens, "flaky": serve_flaky}[sys.argv[1]](*sys.argv[2:])

@@ -172,6 +172,29 @@ Task<Result<std::vector<std::string>>> RegistryClient::tags(RegistrySession& ses
   co_return out;
 }
 
+Task<Result<std::vector<SearchHit>>> RegistryClient::search(SearchTerm term, int limit, RegistryAuth auth,
+                                                            std::shared_ptr<Halt> halt) {
+  auto list = co_await endpoints(term.index, false);
+  if (term.index == "docker.io") list = {{"https://index.docker.io"}};
+  Result<HttpAnswer> answer = fail(Code::kInternal, "no endpoint for " + term.index);
+  for (const auto& endpoint : list) {
+    RegistrySession session{endpoint, "", {"registry:catalog:search"}, auth, halt, ""};
+    if (!auth.username.empty() && auth.identity_token.empty())
+      session.authorization = "Basic " + base64(auth.username + ":" + auth.password);
+    HttpCall get{
+        .url = add_query(add_query(endpoint.url + "/v1/search", "q", term.term), "n", std::to_string(limit)),
+        .headers = {{"X-Docker-Token", "true"}},
+        .limit_bytes = kMaxSearch};
+    answer = co_await call(session, std::move(get), 1);
+    if (answer || answer.error().code != Code::kUnavailable) break;
+  }
+  if (!answer) co_return std::unexpected(answer.error());
+  if (answer->status != 200)
+    co_return fail(answer->status == 401 ? Code::kUnauthorized : Code::kInternal,
+                   "Unexpected status code " + std::to_string(answer->status));
+  co_return parse_search_hits(answer->body, limit);
+}
+
 Task<Result<RegistryLogin>> RegistryClient::login(RegistryAuth auth, std::shared_ptr<Halt> halt) {
   std::string server = auth.server_address;
   if (server.empty() || server.find("index.docker.io") != std::string::npos) server = "docker.io";

@@ -3,6 +3,7 @@
 #pragma once
 #include "image/index.h"
 #include "image/registry.h"
+#include "image/search.h"
 #include "ports/http_client.h"
 #include "ports/loop.h"
 
@@ -29,7 +30,8 @@ struct RegistryLogin {
 
 class RegistryClient {
  public:
-  static constexpr int64_t kMaxManifest = 4 << 20, kMaxConfig = 8 << 20, kMaxToken = 1 << 20;
+  static constexpr int64_t kMaxManifest = 4 << 20, kMaxConfig = 8 << 20, kMaxToken = 1 << 20,
+                           kMaxSearch = 4 << 20;
 
   RegistryClient(Loop& loop, HttpClient& http, RegistryOptions options)
       : loop_(loop), http_(http), options_(std::move(options)) {}
@@ -47,6 +49,9 @@ class RegistryClient {
   Task<Result<FetchedManifest>> manifest(RegistrySession& session, std::string reference, int64_t size = -1);
   Task<Result<std::string>> config(RegistrySession& session, std::string digest, int64_t size);
   Task<Result<RegistryLogin>> login(RegistryAuth auth, std::shared_ptr<Halt> halt);
+  /// In the term's index: GET /v1/search.
+  Task<Result<std::vector<SearchHit>>> search(SearchTerm term, int limit, RegistryAuth auth,
+                                              std::shared_ptr<Halt> halt);
   /// Every tag of the repository, page by page, at most 10,000.
   Task<Result<std::vector<std::string>>> tags(RegistrySession& session);
 

@@ -232,4 +232,31 @@ TEST_CASE("login") {
             .code == Code::kUnauthorized);
 }
 
+TEST_CASE("search asks the term's index, as whom it is told") {
+  Fixture f;
+  f.http.answer = [&](const HttpCall& c) -> Result<HttpAnswer> {
+    if (c.url.starts_with("https://auth.test/")) return HttpAnswer{.status = 200, .body = R"({"token":"t"})"};
+    if (c.url.starts_with("https://plain.test")) return HttpAnswer{.status = 404, .body = "{}"};
+    if (c.url.starts_with("https://gone.test")) return fail(Code::kUnavailable, "connection refused");
+    if (c.url.starts_with("https://token.test") && authorization(c) != "Bearer t")
+      return unauthorized("Bearer realm=\"https://auth.test/token\"");
+    return HttpAnswer{.status = 200, .body = R"({"results":[{"name":"a","star_count":3},{"name":"b"}]})"};
+  };
+  const auto search = [&](const char* index, int limit, RegistryAuth auth = {}) {
+    f.http.calls.clear();
+    return f.run(f.client.search({index, "a b"}, limit, std::move(auth), f.halt));
+  };
+  CHECK(search("docker.io", 1)->size() == 1);
+  CHECK(f.http.calls.at(0).url == "https://index.docker.io/v1/search?q=a%20b&n=1");
+  CHECK(f.http.calls[0].headers.at("X-Docker-Token") == "true");
+  CHECK(authorization(f.http.calls[0]).empty());
+  CHECK(search("reg.test:5000", 25, {.username = "me", .password = "secret"})->size() == 2);
+  CHECK(f.http.calls.at(0).url.starts_with("https://reg.test:5000/v1/search?"));
+  CHECK(authorization(f.http.calls[0]) == "Basic " + base64("me:secret"));
+  CHECK(search("token.test", 25, {.username = "me", .identity_token = "id"}));
+  CHECK(f.http.calls.at(1).body.find("scope=registry") != std::string::npos);
+  CHECK(search("plain.test", 25).error().message == "Unexpected status code 404");
+  CHECK(search("gone.test", 25).error().code == Code::kUnavailable);
+}
+
 }  // namespace panal
