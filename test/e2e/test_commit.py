@@ -147,7 +147,7 @@ class ArchiveTest(ImageCase):
         path = self.host.scratch + "/platform.tar"
         self.docker("save", "--platform", "linux/" + own, "-o", path, "alpine").check()
         self.docker("load", "--platform", "linux/" + own, "-i", path).check()
-        self.assertFails(self.docker("save", "--platform", "linux/s390x", "-o", path + "2", "alpine"), "does not match the specified platform")
+        self.assertFails(self.docker("save", "--platform", "linux/s390x", "-o", path + "2", "alpine"), "no suitable export target found for platform linux/s390x")
         self.assertFails(self.docker("load", "--platform", "linux/s390x", "-i", path), "requested platform (linux/s390x) not found")
 
 

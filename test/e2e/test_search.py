@@ -41,3 +41,24 @@ class SearchTest(RegistryCase):
                 response = self.search(query)
                 self.assertEqual(response.status, 400, response.body)
                 self.assertIn(text, response.message)
+
+    def test_platforms(self):
+        image = self.host.inspect("alpine", "image")
+        own, other = platform(os=image["Os"], architecture=image["Architecture"]), platform(os="linux", architecture="s390x")
+        self.push(name=f"{self.name}/platforms:1")
+        self.docker("push", "--platform", f"{image['Os']}/{image['Architecture']}", f"{self.name}/platforms:1").check()
+        self.assertFails(self.docker("push", "--platform", "linux/s390x", f"{self.name}/platforms:1"), "does not match the specified platform (linux/s390x)")
+        for method, path, status in (("GET", "/images/alpine/history?platform=", (200, 404)), ("GET", "/images/alpine/json?platform=", (200, 404)), ("GET", "/images/alpine/get?platform=", (200, 500))):
+            with self.subTest(path):
+                self.assertEqual((self.host.api(method, path + own).status, self.host.api(method, path + other).status), status)
+                self.assertEqual(self.host.api(method, "/v1.45" + path + other).status, 200, "not known then")
+        self.assertEqual(self.host.api("DELETE", "/images/alpine?platforms=" + other).status, 404)
+        self.assertIn("cannot both be set", self.host.api("GET", f"/images/alpine/json?manifests=1&platform={own}").message)
+        for text in ("{}", '{"os":"linux"}'):
+            self.assertIn("both OS and Architecture must be provided", self.host.api("GET", "/images/alpine/json?platform=" + urllib.parse.quote(text)).message)
+        self.assertIn("failed to parse platform", self.host.api("GET", "/images/alpine/json?platform=linux").message)
+
+    def test_fields_of_old_lists(self):
+        row = self.host.api("GET", "/v1.42/images/json").json[0]
+        self.assertEqual((row["VirtualSize"], row["Containers"]), (row["Size"], -1))
+        self.assertNotIn("VirtualSize", self.host.api("GET", "/images/json").json[0])

@@ -4,6 +4,7 @@
 
 #include "api/api.h"
 #include "api/body.h"
+#include "api/images/platform.h"
 #include "base/text.h"
 #include "image/reference.h"
 #include "model/image_json.h"
@@ -60,6 +61,7 @@ static Task<Result<>> list(Api& api, Call& call) {
     until = std::min(until.value_or(moment), moment);
   }
   const bool all = call.request().flag("all");
+  const int minor = api_minor(call.request());
   std::vector<const Image*> found;
   for (const auto& [id, image] : p.images.all()) {
     if ((image.hidden() && !all) || (dangling && *dangling != image.tags.empty()) ||
@@ -79,8 +81,7 @@ static Task<Result<>> list(Api& api, Call& call) {
     for (const auto& [id, live] : p.containers.all()) users += live->c.image_id == image->id;
     std::vector<std::string> tags = image->tags;
     std::erase_if(tags, [&](const std::string& tag) { return !named(f, tag); });
-    out.push_back(
-        JsonObject{{"Id", image->id},
+    JsonObject row{{"Id", image->id},
                    {"ParentId", image->parent},
                    {"RepoTags", strings(tags)},
                    {"RepoDigests", repo_digests(*image, tags)},
@@ -88,43 +89,21 @@ static Task<Result<>> list(Api& api, Call& call) {
                    {"Size", image->size_bytes},
                    {"SharedSize", call.request().flag("shared-size") ? p.images.shared_size(*image) : -1},
                    {"Labels", to_json(image->config.labels)},
-                   {"Containers", users}});
+                   {"Containers", minor < 51 ? -1 : users}};
+    if (minor < 44) row["VirtualSize"] = image->size_bytes;
+    if (minor < 43 && tags.empty() && row["RepoDigests"].get_array().empty())
+      row["RepoTags"] = JsonArray{"<none>:<none>"}, row["RepoDigests"] = JsonArray{"<none>@<none>"};
+    out.push_back(std::move(row));
   }
   co_await call.http.reply(200, dump(out));
   co_return Result<>{};
 }
 
-// ?platform= of load, save and inspect: JSON, as the OCI describes platforms; in a list when there are
-// several.
-static Result<std::optional<ImagePlatform>> asked_platform(const HttpRequest& request) {
-  std::optional<ImagePlatform> out;
-  for (auto [it, end] = request.query.equal_range("platform"); it != end; ++it) {
-    if (it->second.empty()) continue;
-    if (out) return fail(Code::kInvalid, "multiple platform parameters not supported");
-    TRY(const Json json, parse_json(it->second));
-    const Json& one = json.is_array() && json.get_array().size() == 1 ? json.get_array()[0] : json;
-    if (!one.is_object()) return fail(Code::kInvalid, "failed to parse platform: " + it->second);
-    const auto word = [&](const char* key) {
-      const Json* v = one.get_object().if_contains(key);
-      return v ? str(*v) : std::string();
-    };
-    TRY(out, parse_platform(word("os") + "/" + word("architecture") +
-                            (word("variant").empty() ? "" : "/" + word("variant"))));
-  }
-  return out;
-}
-
-static Result<> check_platform(const std::string& name, const Image& image,
-                               const std::optional<ImagePlatform>& platform) {
-  const ImagePlatform have{image.os, image.architecture, image.variant};
-  if (!platform || platform_fits(have, *platform)) return {};
-  return fail(Code::kNotFound, "image with reference " + name + " was found but its platform (" +
-                                   have.text() + ") does not match the specified platform (" +
-                                   platform->text() + ")");
-}
-
 static Task<Result<>> inspect(Api& api, Call& call) {
-  CO_TRY(const auto platform, asked_platform(call.request()));
+  const int minor = api_minor(call.request());
+  CO_TRY(const auto platform, asked_platform(call.request(), 49));
+  if (platform && minor >= 48 && call.request().flag("manifests"))
+    co_return fail(Code::kInvalid, "conflicting options: manifests and platform options cannot both be set");
   CO_TRY(const Image* image, api.parts().images.find(call.arg()));
   CO_TRYV(check_platform(call.arg(), *image, platform));
   JsonArray layers;
@@ -145,6 +124,7 @@ static Task<Result<>> inspect(Api& api, Call& call) {
                  {"RootFS", JsonObject{{"Type", "layers"}, {"Layers", layers}}},
                  {"Metadata", JsonObject{{"LastTagTime", rfc3339(image->tagged_at)}}}};
   if (!image->variant.empty()) out["Variant"] = image->variant;
+  if (minor < 44) out["VirtualSize"] = image->size_bytes;
   out["ContainerConfig"] = to_json(image->config);  // gone from the API since 1.45, but docker-compose 1.29
                                                     // speaks the newest and reads its volumes
   co_await call.http.reply(200, dump(out));
@@ -153,7 +133,9 @@ static Task<Result<>> inspect(Api& api, Call& call) {
 
 static Task<Result<>> history(Api& api, Call& call) {
   ApiParts& p = api.parts();
+  CO_TRY(const auto platform, asked_platform(call.request(), 48));
   CO_TRY(const Image* image, p.images.find(call.arg()));
+  CO_TRYV(check_platform(call.arg(), *image, platform));
   JsonArray out;
   size_t layer = 0;
   for (const auto& h : image->history) {
@@ -181,7 +163,7 @@ static Source body_source(Call& call) {
 }
 
 static Task<Result<>> load(Api& api, Call& call) {
-  CO_TRY(const auto platform, asked_platform(call.request()));
+  CO_TRY(const auto platform, asked_platform(call.request(), 48));
   CO_TRY(const auto lines, co_await api.parts().images.load_archive(body_source(call), platform));
   CO_TRYV(co_await call.http.begin(200, "application/json"));
   for (const auto& line : lines)
@@ -190,11 +172,12 @@ static Task<Result<>> load(Api& api, Call& call) {
 }
 
 static Task<Result<>> save(Api& api, Call& call, std::vector<std::string> names) {
-  CO_TRY(const auto platform, asked_platform(call.request()));
+  CO_TRY(const auto platform, asked_platform(call.request(), 48));
   names = api.parts().images.with_all_tags(names);
   for (const auto& name : names) {
     CO_TRY(const Image* image, api.parts().images.find(name));
-    CO_TRYV(check_platform(name, *image, platform));
+    if (!check_platform(name, *image, platform))
+      co_return fail(Code::kInternal, "no suitable export target found for platform " + platform->text());
   }
   if (names.empty()) co_return fail(Code::kInvalid, "no image named");
   CO_TRYV(co_await call.http.begin(200, "application/x-tar"));
@@ -226,6 +209,11 @@ static Task<Result<>> tag(Api& api, Call& call) {
 static Task<Result<>> remove(Api& api, Call& call) {
   ApiParts& p = api.parts();
   if (trim(call.arg()).empty()) co_return fail(Code::kInvalid, "image name cannot be blank");
+  CO_TRY(const auto platform, asked_platform(call.request(), 50, "platforms"));
+  if (platform) {
+    CO_TRY(const Image* image, p.images.find(call.arg()));
+    CO_TRYV(check_platform(call.arg(), *image, platform));
+  }
   const auto in_use = [&p](const std::string& id, bool& running) {
     return p.containers.user_of_image(id, running);
   };

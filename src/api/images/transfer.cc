@@ -6,6 +6,7 @@
 #include "api/api.h"
 #include "api/body.h"
 #include "api/cluster/swarm_parts.h"
+#include "api/images/platform.h"
 #include "base/fd.h"
 #include "base/text.h"
 #include "image/config.h"
@@ -195,8 +196,11 @@ Task<Result<>> push(Api& api, Call& call) {
   const HttpRequest& r = call.request();
   const std::string tag = r.param("tag");
   CO_TRY(const ImageRef ref, parse_reference(call.arg() + (tag.empty() ? "" : ":" + tag)));
-  if (!r.param("platform").empty())
-    co_return fail(Code::kUnsupported, "push --platform is not supported: an image here is for one platform");
+  CO_TRY(const auto platform, asked_platform(r, 46));
+  if (platform) {
+    CO_TRY(const Image* image, p.images.find(ref.familiar()));
+    CO_TRYV(check_platform(ref.familiar(), *image, platform));
+  }
   CO_TRY(const RegistryAuth auth, parse_registry_auth(r.header("x-registry-auth")));
   const auto halt = std::make_shared<Halt>();
   LineStream lines(p.loop, call, halt);

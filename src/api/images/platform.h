@@ -1,0 +1,22 @@
+// ?platform= of inspect, history, save, load, push and remove. An image here is for one platform, as in
+// Docker's classic store.
+#pragma once
+#include <optional>
+#include <string>
+
+#include "base/result.h"
+#include "image/index.h"
+#include "model/image.h"
+
+namespace panal {
+
+struct HttpRequest;
+
+/// JSON, as the OCI describes platforms; not looked at in the versions of the API before `since`.
+Result<std::optional<ImagePlatform>> asked_platform(const HttpRequest& request, int since,
+                                                    const std::string& key = "platform");
+inline ImagePlatform platform_of(const Image& image) { return {image.os, image.architecture, image.variant}; }
+Result<> check_platform(const std::string& name, const Image& image,
+                        const std::optional<ImagePlatform>& platform);
+
+}  // namespace panal
