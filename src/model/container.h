@@ -173,7 +173,7 @@ struct PublishedPort {
   std::string host_ip;
   uint16_t host_port = 0, port = 0;
   uint16_t last_host_port = 0;  // in a wish: any free one from host_port to here
-  std::string protocol;         // tcp, udp
+  std::string protocol;         // tcp, udp, sctp
   std::string to;               // address of the container
   bool routed = false;          // reached at `to` itself: nothing is published on the host
 };

@@ -75,6 +75,15 @@ class CreateOptionsTest(EngineCase):
         self.assertEqual(self.docker("run", "--rm", "-v", "vol:/v", "alpine", "test", "-f", "/v/empty/passwd").code, 0)
         self.assertFails(self.docker("run", "--rm", "--mount", "type=volume,dst=/m,volume-subpath=a", "alpine"), "must not set Subpath when using anonymous volumes", code=125)
 
+    def test_sctp_ports(self):
+        result = self.docker("run", "-d", "--name", "box", "-p", "7000:80/sctp", "--expose", "81/sctp", "alpine", "sleep", "100")
+        if result.code == 0:
+            self.assertEqual(self.docker("port", "box").check().lines, ["80/sctp -> 0.0.0.0:7000"])
+        else:
+            self.assertFails(result, "this kernel has no sctp", code=125)
+        self.docker("run", "-d", "--name", "shown", "--expose", "81/sctp", "alpine", "sleep", "100").check()
+        self.assertIn("81/sctp", self.host.inspect("shown")["Config"]["ExposedPorts"])
+
     def test_bodies_that_are_no_json(self):
         for body, text in (("this", "invalid character 'h' in literal true (expecting 'r')"), ('{"Image": ', "unexpected EOF"), ('{"Image": "a",}', "invalid character '}' looking for beginning of object key string")):
             response = self.host.api("POST", "/containers/create", body, {"Content-Type": "application/json"})

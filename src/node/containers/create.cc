@@ -112,7 +112,6 @@ Result<> validate(const ContainerConfig& config, const HostConfig& host, const H
       return fail(Code::kInvalid, "invalid port specification: \"" + port + "\"");
     if (protocol != "tcp" && protocol != "udp" && protocol != "sctp")
       return fail(Code::kInvalid, "invalid proto: " + protocol);
-    if (protocol == "sctp") return fail(Code::kUnsupported, "publishing sctp ports is not supported yet");
     if (bindings)
       for (const auto& b : *bindings) {
         if (!b.host_port.empty() && !parse_port_range(b.host_port))

@@ -71,12 +71,15 @@ static socklen_t to_sockaddr(const std::string& host, uint16_t port, sockaddr_st
 
 static Result<Fd> bind_port(const PublishedPort& port, bool listening) {
   sockaddr_storage address{};
-  const bool six = is_six(port.host_ip), tcp = port.protocol != "udp";
+  const bool six = is_six(port.host_ip), udp = port.protocol == "udp", tcp = port.protocol == "tcp";
   const socklen_t length = to_sockaddr(port.host_ip, port.host_port, address);
   if (length == 0) return fail(Code::kInvalid, "invalid IP address: " + port.host_ip);
   for (const int reuse :
        {0, 1}) {  // the second try is for connections of an ended server that linger in TIME_WAIT
-    Fd fd(::socket(six ? AF_INET6 : AF_INET, (tcp ? SOCK_STREAM : SOCK_DGRAM) | SOCK_CLOEXEC, 0));
+    Fd fd(::socket(six ? AF_INET6 : AF_INET, (udp ? SOCK_DGRAM : SOCK_STREAM) | SOCK_CLOEXEC,
+                   port.protocol == "sctp" ? IPPROTO_SCTP : 0));
+    if (!fd && errno == EPROTONOSUPPORT)
+      return fail(Code::kUnsupported, "this kernel has no " + port.protocol);
     if (!fd) return fail(sys_error(errno, "socket"));
     const int none = 0, one = 1;
     if (six) ::setsockopt(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof one);
