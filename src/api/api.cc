@@ -44,7 +44,7 @@ void Api::route(std::string method, std::string pattern, Handler handler) {
 }
 
 const Api::Route* Api::match(const std::string& method, const std::string& path,
-                             std::vector<std::string>& args, bool& other_method) const {
+                             std::vector<std::string>& args) const {
   const auto words = split(std::string_view(path).substr(1), '/');
   for (const auto& route : routes_) {
     std::vector<std::string> found;
@@ -72,10 +72,7 @@ const Api::Route* Api::match(const std::string& method, const std::string& path,
       }
     }
     if (!ok || w != words.size()) continue;
-    if (route.method != method && !(method == "HEAD" && route.method == "GET")) {
-      other_method = true;
-      continue;
-    }
+    if (route.method != method && !(method == "HEAD" && route.method == "GET")) continue;
     args = std::move(found);
     return &route;
   }
@@ -113,15 +110,12 @@ Task<void> Api::handle(HttpExchange& http) {
     }
   }
   Call call{http, {}};
-  bool other_method = false;
-  const Route* route = match(request.method, request.path, call.args, other_method);
+  const Route* route = match(request.method, request.path, call.args);
   if (!route) {
     if (request.method == "OPTIONS")
       co_await http.reply(200, "");
-    else if (other_method)
-      co_await http.reply(405, error_json("method not allowed"));
     else
-      co_await http.reply(404, error_json("page not found"));
+      co_await http.reply(404, error_json("page not found"));  // Docker's answer to a wrong method, too
     co_return;
   }
   auto done = co_await route->handler(call);

@@ -85,8 +85,8 @@ class Api {
     std::vector<std::string> parts;
     Handler handler;
   };
-  const Route* match(const std::string& method, const std::string& path, std::vector<std::string>& args,
-                     bool& other_method) const;
+  const Route* match(const std::string& method, const std::string& path,
+                     std::vector<std::string>& args) const;
 
   ApiParts parts_;
   std::vector<Route> routes_;

@@ -1,6 +1,6 @@
 #include "base/json.h"
 
-#include "base/json_complaint.h"
+#include "base/formats/json_complaint.h"
 
 #include <boost/json/src.hpp>
 

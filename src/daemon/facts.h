@@ -2,7 +2,7 @@
 #pragma once
 #include "api/api.h"
 #include "daemon/options.h"
-#include "engine/device_requests.h"
+#include "engine/devices/device_requests.h"
 #include "ports/entropy.h"
 #include "sys/loop/asio_loop.h"
 

@@ -6,8 +6,8 @@
 #include <vector>
 
 #include "base/result.h"
-#include "engine/cdi.h"
-#include "engine/devices.h"
+#include "engine/devices/cdi.h"
+#include "engine/devices/devices.h"
 #include "model/container.h"
 #include "model/id_map.h"
 

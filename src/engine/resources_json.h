@@ -2,7 +2,7 @@
 // files only.
 #pragma once
 #include "base/json.h"
-#include "engine/devices.h"
+#include "engine/devices/devices.h"
 #include "model/container.h"
 
 namespace panal {

@@ -10,6 +10,7 @@
 
 #include "base/record.h"
 #include "base/time.h"
+#include "model/endpoint.h"
 #include "model/limits.h"
 
 namespace panal {
@@ -108,25 +109,6 @@ struct HostConfig {
   int64_t cpu_rt_period = 0, cpu_rt_runtime = 0;  // microseconds
 };
 
-struct EndpointIpam {
-  std::string ipv4_address, ipv6_address;
-};
-
-/// How a container is (or wants to be) attached to one network.
-struct Endpoint {
-  PANAL_RECORD(Endpoint);
-  EndpointIpam ipam;
-  std::vector<std::string> aliases;
-  std::string network_id, endpoint_id, gateway, ip_address, mac_address;
-  int ip_prefix_len = 0;
-  std::string gateway6, ip6_address;
-  int ip6_prefix_len = 0, gateway_priority = 0;
-  int index = -1;  // of its interface in the container (eth<index>); -1: not plugged in
-  std::string wanted_mac;
-  std::string attachment;  // to a network of the cluster: the task that stands for it there
-  std::vector<std::string> dns_names, links;  // links: "container:alias"
-};
-
 /// A mount as resolved at creation (API "MountPoint").
 struct MountPoint {
   std::string type, name, source, destination, driver, mode, propagation, subpath;
@@ -167,15 +149,6 @@ struct ContainerState {
   std::string health;  // "", starting, healthy, unhealthy
   int health_failures = 0;
   std::vector<HealthResult> health_log;
-};
-
-struct PublishedPort {
-  std::string host_ip;
-  uint16_t host_port = 0, port = 0;
-  uint16_t last_host_port = 0;  // in a wish: any free one from host_port to here
-  std::string protocol;         // tcp, udp, sctp
-  std::string to;               // address of the container
-  bool routed = false;          // reached at `to` itself: nothing is published on the host
 };
 
 struct Container {

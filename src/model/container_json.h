@@ -177,8 +177,7 @@ void fields(A& a, Endpoint& e) {
       a.opt("DNSNames", e.dns_names);
   a("IPv6Gateway", e.gateway6), a("GlobalIPv6Address", e.ip6_address),
       a("GlobalIPv6PrefixLen", e.ip6_prefix_len), a("GwPriority", e.gateway_priority);
-  a.opt("Links", e.links);
-  a.refuse("DriverOpts");
+  a.opt("Links", e.links), a.opt("DriverOpts", e.driver_opts);
 }
 
 // The daemon's own record; its names are Panal's.

@@ -31,6 +31,7 @@ struct AttachPlan {
   std::string mac;
   std::vector<std::string> addresses;  // CIDR; without one of IPv6 the interface has none
   std::vector<std::string> gateways;   // of the default routes it gets
+  std::vector<std::pair<std::string, std::string>> sysctls;  // IFNAME stands for the interface
   int mtu = 1500;
   bool isolated = false;
 };

@@ -88,3 +88,35 @@ class CreateOptionsTest(EngineCase):
         for body, text in (("this", "invalid character 'h' in literal true (expecting 'r')"), ('{"Image": ', "unexpected EOF"), ('{"Image": "a",}', "invalid character '}' looking for beginning of object key string")):
             response = self.host.api("POST", "/containers/create", body, {"Content-Type": "application/json"})
             self.assertEqual((response.status, response.message), (400, "invalid JSON: " + text))
+
+    def test_mounts_with_options_of_another_kind(self):
+        for mount, text in (({"Type": "bind", "Source": "/tmp", "Target": "/a", "VolumeOptions": {}}, 'VolumeOptions must not be specified on mount type "bind"'),
+                            ({"Type": "volume", "Target": "/a", "BindOptions": {"Propagation": "shared"}}, 'BindOptions must not be specified on mount type "volume"'),
+                            ({"Type": "volume", "Target": "/a", "ReadOnly": True}, "must not set ReadOnly mode when using anonymous volumes"),
+                            ({"Type": "tmpfs", "Source": "/x", "Target": "/a"}, "field Source must not be specified")):
+            with self.subTest(text):
+                response = self.host.api("POST", "/containers/create", {"Image": "alpine", "HostConfig": {"Mounts": [mount]}})
+                self.assertEqual(response.status, 400, response.body)
+                self.assertIn(text, response.message)
+        self.assertEqual(self.host.api("POST", "/v1.41/containers/create", {"Image": "alpine", "HostConfig": {"Mounts": [{"Type": "volume", "Target": "/a", "BindOptions": {}}]}}).status, 201)
+
+    def test_options_of_an_endpoint(self):
+        self.docker("network", "create", "one").check()
+        self.docker("network", "create", "two").check()
+        option = "driver-opt=com.docker.network.endpoint."
+        self.docker("run", "-d", "--name", "box", "--network", f"name=one,{option}ifname=front,{option}sysctls=net.ipv4.conf.IFNAME.log_martians=1", "alpine", "sleep", "100").check()
+        self.docker("network", "connect", "--driver-opt", "com.docker.network.endpoint.ifname=back", "two", "box").check()
+        for _ in range(2):
+            self.assertEqual(sorted(self.docker("exec", "box", "ls", "/sys/class/net").check().out.split()), ["back", "front", "lo"])
+            self.assertEqual(self.docker("exec", "box", "cat", "/proc/sys/net/ipv4/conf/front/log_martians", "/proc/sys/net/ipv4/conf/back/log_martians").check().out, "1\n0\n")
+            self.assertIn("default via", self.docker("exec", "box", "ip", "route").check().out)
+            self.docker("restart", "-t", "0", "box").check()
+        self.assertEqual(self.host.inspect("box")["NetworkSettings"]["Networks"]["two"]["DriverOpts"], {"com.docker.network.endpoint.ifname": "back"})
+        self.docker("network", "disconnect", "one", "box").check()
+        self.assertEqual(sorted(self.docker("exec", "box", "ls", "/sys/class/net").check().out.split()), ["back", "lo"])
+        self.assertFails(self.docker("run", "--rm", "--network", f"name=one,{option}sysctls=net.ipv4.conf.eth0.x=1", "alpine"), "unrecognised network interface sysctl 'net.ipv4.conf.eth0.x=1'", code=125)
+        self.assertFails(self.docker("run", "--rm", "--network", "name=one,driver-opt=odd=1", "alpine"), "endpoint option odd is not supported", code=125)
+
+    def test_isolation(self):
+        self.create("plain", HostConfig={"Isolation": "default"})
+        self.assertIn("invalid isolation (hyperv)", self.host.api("POST", "/containers/create", {"Image": "alpine", "HostConfig": {"Isolation": "hyperv"}}).message)

@@ -51,8 +51,7 @@ class StatusTest(ErrorCase):
                 self.assertRefused(self.host.api("GET", path), 404, "page not found")
 
     def test_wrong_method(self):
-        response = self.host.api("PATCH", "/containers/json")
-        self.assertIn(response.status, (404, 405))
+        self.assertRefused(self.host.api("PATCH", "/containers/json"), 404, "page not found")
 
     def test_conflicts(self):
         self.docker("create", "--name", "box", "alpine").check()

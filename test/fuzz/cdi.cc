@@ -1,8 +1,8 @@
 // Vendors' files of devices (CDI), JSON or YAML; and what is said of JSON that is broken.
+#include "engine/devices/cdi.h"
+#include "base/formats/json_complaint.h"
+#include "base/formats/yaml.h"
 #include "base/json.h"
-#include "base/json_complaint.h"
-#include "base/yaml.h"
-#include "engine/cdi.h"
 #include "fuzz.h"
 
 using namespace panal;

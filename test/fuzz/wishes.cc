@@ -1,5 +1,5 @@
 // Small languages of a container's options: device rules, links, log tags and addresses; and what ps answers.
-#include "engine/devices.h"
+#include "engine/devices/devices.h"
 #include "engine/links.h"
 #include "engine/log_options.h"
 #include "engine/top.h"

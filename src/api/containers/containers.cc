@@ -3,31 +3,13 @@
 
 #include "api/api.h"
 #include "api/body.h"
+#include "api/containers/create_body_json.h"
 #include "api/containers/view.h"
 #include "base/text.h"
 #include "image/index.h"
 #include "model/container_json.h"
 
 namespace panal {
-
-struct NetworkingConfig {
-  std::map<std::string, std::optional<Endpoint>> endpoints;
-};
-template <class A>
-void fields(A& a, NetworkingConfig& n) {
-  a("EndpointsConfig", n.endpoints);
-}
-struct CreateBody {
-  ContainerConfig config;
-  HostConfig host;
-  NetworkingConfig networking;
-  std::string mac_address;
-};
-template <class A>
-void fields(A& a, CreateBody& b) {
-  fields(a, b.config);
-  a("HostConfig", b.host), a("NetworkingConfig", b.networking), a("MacAddress", b.mac_address);
-}
 
 Task<Result<Json>> read_json(Call& call) {
   CO_TRY(const std::string text, co_await call.http.body(kMaxJsonBody));
@@ -54,39 +36,12 @@ static void accept_string_commands(Json& body) {
     }
 }
 
-// An address for the container as a whole is its first network's: the way of clients before API 1.44.
-static Result<> place_mac_address(const CreateBody& wish, int minor,
-                                  std::map<std::string, Endpoint>& endpoints) {
-  const std::string& mode = wish.host.network_mode;
-  if (wish.mac_address.empty()) {
-    if (minor < 44)
-      for (auto& [name, e] : endpoints) e.mac_address.clear();
-    return {};
-  }
-  if (mode == "host" || mode == "none" || mode.starts_with("container:"))
-    return minor < 44 ? fail(Code::kInvalid, "conflicting options: mac-address and the network mode")
-                      : Result<>{};
-  const std::string main = mode.empty() ? "default" : mode;
-  const bool only = minor < 44 && endpoints.size() == 1;
-  if (!only && !endpoints.empty() && !endpoints.contains(main))
-    return fail(Code::kInvalid,
-                "unable to migrate container-wide MAC address to a specific network: if a container-wide MAC "
-                "address is supplied, HostConfig.NetworkMode must match the identity of a network in "
-                "NetworkSettings.Networks");
-  Endpoint& e = only ? endpoints.begin()->second : endpoints[main];
-  if (minor >= 44 && !e.mac_address.empty() && e.mac_address != wish.mac_address)
-    return fail(Code::kInvalid,
-                "the container-wide MAC address must match the endpoint-specific MAC address for the main "
-                "network, or be left empty");
-  e.mac_address = wish.mac_address;
-  return {};
-}
-
 static Task<Result<>> create(Api& api, Call& call) {
   ApiParts& p = api.parts();
   const std::string platform = call.request().param("platform");
   CO_TRY(Json body, co_await read_json(call));
   accept_string_commands(body);
+  CO_TRYV(check_mount_options(body, api_minor(call.request())));
   CO_TRY(auto wish, from_json<CreateBody>(body));
   if (std::ranges::all_of(body.get_object(), [](const auto& field) {
         return field.key() == "HostConfig" || field.key() == "NetworkingConfig";

@@ -10,7 +10,7 @@
 #include <memory>
 
 #include "engine/defaults.h"
-#include "engine/device_requests.h"
+#include "engine/devices/device_requests.h"
 #include "engine/log_options.h"
 #include "engine/resources.h"
 #include "engine/security.h"

@@ -96,6 +96,8 @@ Result<> validate(const ContainerConfig& config, const HostConfig& host, const H
     return fail(Code::kInvalid,
                 "conflicting options: container type network can't be used with links. This would result in "
                 "undefined behavior");
+  if (!host.isolation.empty() && lower(host.isolation) != "default")
+    return fail(Code::kInvalid, "invalid isolation (" + host.isolation + "): linux only supports 'default'");
   if (host.cgroupns_mode != "" && host.cgroupns_mode != "host" && host.cgroupns_mode != "private")
     return fail(Code::kInvalid, "invalid cgroup namespace mode: " + host.cgroupns_mode);
   if (!config.stop_signal.empty()) TRYV(parse_signal(config.stop_signal));
@@ -329,6 +331,8 @@ Task<Result<>> Containers::resolve_mounts(Container& c) {
         co_return fail(Code::kInvalid, bad + "subpath must be a relative path within the volume");
       if (!m.subpath.empty() && m.source.empty())
         co_return fail(Code::kInvalid, bad + "must not set Subpath when using anonymous volumes");
+      if (strict && m.read_only && m.source.empty())
+        co_return fail(Code::kInvalid, bad + "must not set ReadOnly mode when using anonymous volumes");
       p.subpath = m.subpath;
       bool created = false;
       if (m.driver_name.empty() && !strict) m.driver_name = c.host.volume_driver;
@@ -346,6 +350,7 @@ Task<Result<>> Containers::resolve_mounts(Container& c) {
       p.name = m.source, p.image_id = image->id, p.layers = image->chain_ids, p.subpath = m.image_subpath,
       p.source = dir(c) + "/image-" + std::to_string(c.mounts.size()) + "/merged";
     } else if (m.type == "tmpfs") {
+      if (!m.source.empty()) co_return fail(Code::kInvalid, bad + "field Source must not be specified");
       p.mode = m.consistency;
       for (const auto& option : m.tmpfs_options) {
         if (option.empty() || option.size() > 2)

@@ -2,8 +2,8 @@
 #pragma once
 #include <vector>
 
-#include "engine/cdi.h"
-#include "engine/devices.h"
+#include "engine/devices/cdi.h"
+#include "engine/devices/devices.h"
 #include "model/container.h"
 
 namespace panal {

@@ -5,11 +5,13 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "network/address.h"
+#include "network/endpoint_options.h"
 #include "node/containers/containers.h"
 
 namespace panal {
 
 Result<> check_endpoint(Endpoint& e) {
+  TRYV(read_endpoint_options(e.driver_opts));
   if (e.mac_address.empty()) return {};
   const auto mac = normal_mac(e.mac_address);
   if (!mac) return fail(Code::kInvalid, "invalid MAC address " + e.mac_address.substr(0, 64));

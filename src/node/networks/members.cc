@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "network/address.h"
+#include "network/endpoint_options.h"
 #include "node/networks/networks.h"
 
 namespace panal {
@@ -11,7 +12,12 @@ BridgeOptions options_of(const Network& n) {
   return read ? *read : BridgeOptions{};
 }
 
-std::string interface_name(const Network& n, int index) {
+static EndpointOptions options_of(const Endpoint& e) {
+  return read_endpoint_options(e.driver_opts).value_or(EndpointOptions{});
+}
+
+std::string interface_name(const Network& n, const Endpoint& e, int index) {
+  if (const auto own = options_of(e).interface; !own.empty() && !n.ingress) return own;
   return options_of(n).interface_prefix + std::to_string(index);
 }
 
@@ -132,11 +138,11 @@ Task<Result<>> Networks::plug_in(const Container& c, const std::string& network_
   const BridgeOptions options = options_of(n);
   Result<> done;
   if (n.ingress) {
-    done = co_await kernel_.attach_mesh(ns, "t-" + suffix, interface_name(n, index), e.ip_address);
+    done = co_await kernel_.attach_mesh(ns, "t-" + suffix, interface_name(n, e, index), e.ip_address);
   } else {
     AttachPlan plan;
-    plan.ns_path = ns, plan.name = interface_name(n, index), plan.host_name = "veth" + suffix,
-    plan.mac = e.mac_address;
+    plan.ns_path = ns, plan.name = interface_name(n, e, index), plan.host_name = "veth" + suffix,
+    plan.mac = e.mac_address, plan.sysctls = options_of(e).sysctls;
     plan.addresses = {e.ip_address + "/" + std::to_string(e.ip_prefix_len)};
     if (!e.ip6_address.empty())
       plan.addresses.push_back(e.ip6_address + "/" + std::to_string(e.ip6_prefix_len));
@@ -162,7 +168,7 @@ Task<Result<>> Networks::disconnect(const Container& c, const std::string& netwo
                                     int index, bool namespace_gone) {
   auto found = find(network_name);
   const std::string id = found ? (*found)->id : e.network_id,
-                    interface = interface_name(found ? **found : Network{}, index);
+                    interface = interface_name(found ? **found : Network{}, e, index);
   const bool was_in = members_[id].erase(c.id) != 0;
   std::erase(networks_of_[c.id], id);
   if (networks_of_[c.id].empty()) networks_of_.erase(c.id), own_dns_.erase(c.id);
@@ -222,7 +228,7 @@ Task<Result<>> Networks::settle_routes(const Container& c) {
     if (!std::exchange(have.six, have.six || !e.gateway6.empty()) && !e.gateway6.empty())
       gateways.push_back(e.gateway6);
     if (!gateways.empty())
-      CO_TRYV(co_await kernel_.set_gateways(namespace_path(c.id), interface_name(**n, e.index),
+      CO_TRYV(co_await kernel_.set_gateways(namespace_path(c.id), interface_name(**n, e, e.index),
                                             std::move(gateways)));
   }
   co_return Result<>{};

@@ -171,6 +171,6 @@ const IpamPool* pool_of(const Network& n, bool six);
 /// They were checked when the network was made.
 BridgeOptions options_of(const Network& n);
 /// Name of a container's interface on the network.
-std::string interface_name(const Network& n, int index);
+std::string interface_name(const Network& n, const Endpoint& e, int index);
 
 }  // namespace panal

@@ -80,6 +80,10 @@ Task<Result<>> LinuxNetwork::attach(AttachPlan plan) {
                  six ? "0" : "1");  // no IPv6 at all where the network has none
     for (const auto& address : plan.addresses) TRYV(rtnl.add_address(plan.name, address));
     TRYV(rtnl.set_up(plan.name));
+    for (auto [key, value] : plan.sysctls) {
+      key.replace(key.find("IFNAME"), 6, plan.name);
+      TRYV(sysctl(key, value));
+    }
     for (const auto& gateway : plan.gateways) TRYV(rtnl.add_route({.via = gateway, .device = plan.name}));
     return {};
   };

@@ -1,4 +1,4 @@
-#include "engine/device_requests.h"
+#include "engine/devices/device_requests.h"
 
 #include <algorithm>
 

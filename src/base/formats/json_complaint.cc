@@ -1,4 +1,4 @@
-#include "base/json_complaint.h"
+#include "base/formats/json_complaint.h"
 
 namespace panal {
 namespace {

@@ -1,8 +1,8 @@
-#include "engine/cdi.h"
+#include "engine/devices/cdi.h"
 
 #include <doctest/doctest.h>
 
-#include "engine/device_requests.h"
+#include "engine/devices/device_requests.h"
 
 namespace panal {
 namespace {

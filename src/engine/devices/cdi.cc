@@ -1,11 +1,11 @@
-#include "engine/cdi.h"
+#include "engine/devices/cdi.h"
 
 #include <algorithm>
 #include <set>
 
+#include "base/formats/yaml.h"
 #include "base/json.h"
 #include "base/text.h"
-#include "base/yaml.h"
 
 namespace panal {
 namespace {

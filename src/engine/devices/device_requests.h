@@ -1,6 +1,6 @@
 // Which driver gives a container the devices that it asks for: --gpus, --device vendor.com/class=name. Pure.
 #pragma once
-#include "engine/cdi.h"
+#include "engine/devices/cdi.h"
 #include "model/container.h"
 
 namespace panal {

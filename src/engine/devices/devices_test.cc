@@ -1,4 +1,4 @@
-#include "engine/devices.h"
+#include "engine/devices/devices.h"
 
 #include <doctest/doctest.h>
 
