@@ -35,7 +35,7 @@ static Json network_json(ApiParts& p, const Network& n, bool detailed) {
       {"Created", rfc3339(n.created)},
       {"Scope", n.scope},
       {"Driver", n.driver},
-      {"EnableIPv4", true},
+      {"EnableIPv4", n.enable_ipv4},
       {"EnableIPv6", n.enable_ipv6},
       {"IPAM", JsonObject{{"Driver", "default"},
                           {"Options", n.ipam_options.empty() ? Json(nullptr) : to_json(n.ipam_options)},
@@ -117,8 +117,7 @@ static Task<Result<>> create(Api& api, Call& call) {
       wish.network.pools.push_back(pool);
     }
   }
-  if (!wish.enable_ipv4.value_or(true))
-    co_return fail(Code::kUnsupported, "EnableIPv4=false is not supported yet");
+  wish.network.enable_ipv4 = wish.enable_ipv4.value_or(true);
   if (wish.network.ingress)
     co_return fail(Code::kUnsupported,
                    "creating an ingress network is not supported yet: the cluster makes it");

@@ -63,7 +63,7 @@ struct Network {
   PANAL_RECORD(Network);
   std::string id, name, driver = "bridge", scope = "local";
   WallTime created;
-  bool internal = false, attachable = false, ingress = false, enable_ipv6 = false;
+  bool internal = false, attachable = false, ingress = false, enable_ipv4 = true, enable_ipv6 = false;
   std::vector<IpamPool> pools;
   std::map<std::string, std::string> options, labels, ipam_options;
   std::string bridge;  // interface name

@@ -36,8 +36,8 @@ template <class A>
 void fields(A& a, Network& n) {
   a("Id", n.id), a("Name", n.name), a("Driver", n.driver), a("Scope", n.scope),
       time_field(a, "Created", n.created), a("Internal", n.internal);
-  a("Attachable", n.attachable), a("Ingress", n.ingress), a("EnableIPv6", n.enable_ipv6), a("Pools", n.pools),
-      a("Options", n.options);
+  a("Attachable", n.attachable), a("Ingress", n.ingress), a("EnableIPv4", n.enable_ipv4),
+      a("EnableIPv6", n.enable_ipv6), a("Pools", n.pools), a("Options", n.options);
   a("Labels", n.labels), a.opt("IpamOptions", n.ipam_options), a("Bridge", n.bridge), a("Vni", n.vni);
 }
 template <class A>

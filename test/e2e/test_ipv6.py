@@ -36,6 +36,46 @@ class Ipv6Case(NetworkCase):
             return until(attempt, f"a datagram from {address}", 10)
 
 
+class WithoutIpv4Test(Ipv6Case):
+    def setUp(self):
+        super().setUp()
+        self.docker("network", "create", "--ipv4=false", "--ipv6", "--subnet", "fd00:99::/64", "only").check()
+
+    def test_addresses_names_and_restart(self):
+        network = self.host.inspect("only", "network")
+        self.assertEqual((network["EnableIPv4"], network["EnableIPv6"], [c["Subnet"] for c in network["IPAM"]["Config"]]), (False, True, ["fd00:99::/64"]))
+        self.box("one", network="only")
+        self.box("two", "--link", "one:linked", network="only")
+        for _ in range(2):
+            e = self.endpoint("two", "only")
+            self.assertEqual((e["IPAddress"], e["IPPrefixLen"], e["Gateway"], e["IPv6Gateway"]), ("", 0, "", "fd00:99::1"))
+            self.assertTrue(e["GlobalIPv6Address"].startswith("fd00:99::"))
+            self.assertEqual(self.docker("exec", "two", "ip", "-4", "addr", "show", "eth0").out, "")
+            self.docker("exec", "two", "ping", "-6", "-c", "1", "-W", "5", "one").check()
+            self.assertIn("default via fd00:99::1", self.docker("exec", "two", "ip", "-6", "route").out)
+            self.docker("restart", "-t", "0", "one", "two").check()
+        members = self.host.inspect("only", "network")["Containers"].values()
+        self.assertEqual({m["IPv4Address"] for m in members}, {""})
+
+    def test_both_kinds_of_network(self):
+        self.docker("network", "create", "four").check()
+        self.box("box", network="only")
+        self.docker("network", "connect", "four", "box").check()
+        routes = self.docker("exec", "box", "sh", "-c", "ip route; ip -6 route").out
+        self.assertRegex(routes, r"default via \d")
+        self.assertIn("default via fd00:99::1", routes)
+
+    def test_published_port(self):
+        self.docker("run", "-d", "--name", "web", "--network", "only", "-p", "8099:80", "alpine", "nc", "-lk", "-p", "80", "-e", "echo", "hello").check()
+        self.assertEqual(self.docker("port", "web").check().lines, ["80/tcp -> [::]:8099"])
+        self.assertFails(self.docker("run", "--rm", "--network", "only", "-p", "127.0.0.1:8098:80", "alpine"), "of a container without IPv4", code=125)
+
+    def test_refused(self):
+        self.assertFails(self.docker("network", "create", "--ipv4=false", "none6"), "IPv4 or IPv6 must be enabled")
+        self.assertFails(self.docker("network", "create", "--ipv4=false", "--ipv6", "--subnet", "10.1.0.0/24", "odd"), "is of IPv4, which is not enabled")
+        self.assertFails(self.docker("run", "--rm", "--network", "only", "--ip", "10.1.0.5", "alpine"), "no configured subnet contains IP address 10.1.0.5", code=125)
+
+
 class AddressTest(Ipv6Case):
     def test_shown_everywhere(self):
         network = self.host.inspect("six", "network")

@@ -28,6 +28,8 @@ Task<Result<std::string>> create_cluster_network(ApiParts& p, NetworkWish wish) 
                                            ? "encrypted overlay networks are not supported yet: refused, so "
                                              "that nothing is sent in the clear that should not be"
                                            : "network option " + key + " is not supported yet");
+  if (!wish.network.enable_ipv4)
+    co_return fail(Code::kInvalid, "IPv4 cannot be disabled in a Swarm scoped network");
   if (wish.network.enable_ipv6) co_return fail(Code::kUnsupported, "EnableIPv6 is not supported yet");
   if (wish.network.name.empty()) co_return fail(Code::kInvalid, "network name cannot be empty");
   if (!valid_dns_component(wish.network.name))

@@ -95,8 +95,10 @@ std::vector<Containers::LinkedTo> Containers::linked(const Container& c) const {
     const auto other = find(link->target);
     if (!other || !is_up((*other)->c.state.phase)) return;
     const auto endpoint = (*other)->c.networks.find(network);
-    if (endpoint != (*other)->c.networks.end() && !endpoint->second.ip_address.empty())
-      out.push_back({*other, link->alias, endpoint->second.ip_address});
+    if (endpoint == (*other)->c.networks.end()) return;
+    const Endpoint& e = endpoint->second;
+    if (const auto& address = e.ip_address.empty() ? e.ip6_address : e.ip_address; !address.empty())
+      out.push_back({*other, link->alias, address});
   };
   for (const auto& text : c.host.links) add(text, c.host.network_mode);
   for (const auto& [network, endpoint] : c.networks)

@@ -58,9 +58,8 @@ Result<IpAddress> Networks::choose_address(const Network& n, bool six, const std
 }
 
 static Networks::Member member_of(const Container& c, const Endpoint& e, const Network& n) {
-  Networks::Member m{
-      c.id, c.name, e.endpoint_id, e.mac_address, e.ip_address + "/" + std::to_string(e.ip_prefix_len),
-      "",   {}};
+  Networks::Member m{c.id, c.name, e.endpoint_id, e.mac_address, "", "", {}};
+  if (!e.ip_address.empty()) m.address_cidr = e.ip_address + "/" + std::to_string(e.ip_prefix_len);
   if (!e.ip6_address.empty()) m.address6_cidr = e.ip6_address + "/" + std::to_string(e.ip6_prefix_len);
   if (n.name == "bridge") return m;  // the default bridge knows no names
   m.names = e.dns_names;
@@ -110,20 +109,26 @@ Task<Result<>> Networks::plug_in(const Container& c, const std::string& network_
   CO_TRY(const Network* found, find(network_name));
   const Network n = *found;
   if (n.pools.empty()) co_return fail(Code::kForbidden, "container cannot be connected to network " + n.name);
-  CO_TRY(const IpAddress ip, choose_address(n, false, wanted));
   const IpamPool *four = pool_of(n, false), *six = pool_of(n, true);
+  e.ip_address.clear(), e.gateway.clear(), e.ip_prefix_len = 0;
   e.ip6_address.clear(), e.gateway6.clear(), e.ip6_prefix_len = 0;
+  Ip4 last_digits = 0;  // of its address, for the MAC
+  if (four || !wanted.empty()) {
+    CO_TRY(const IpAddress ip, choose_address(n, false, wanted));
+    last_digits = static_cast<Ip4>(ip.value);
+    e.ip_address = ip_text(ip), e.ip_prefix_len = parse_subnet(four->subnet)->prefix;
+    if (n.driver == "bridge" && !n.internal) e.gateway = four->gateway;
+  }
   if (six || !e.ipam.ipv6_address.empty()) {
     CO_TRY(const IpAddress ip6, choose_address(n, true, e.ipam.ipv6_address));
+    if (!four) last_digits = static_cast<Ip4>(ip6.value);
     e.ip6_address = ip_text(ip6), e.ip6_prefix_len = parse_subnet(six->subnet)->prefix;
     if (!n.internal) e.gateway6 = six->gateway;
   }
   if (e.endpoint_id.empty()) e.endpoint_id = entropy_.hex_id();
-  e.network_id = n.id, e.ip_address = ip_text(ip), e.ip_prefix_len = parse_subnet(four->subnet)->prefix;
-  e.gateway = n.driver == "bridge" && !n.internal ? four->gateway : "";
+  e.network_id = n.id;
   if (e.wanted_mac.empty() && !e.mac_address.empty()) e.wanted_mac = e.mac_address;
-  e.mac_address =
-      e.wanted_mac.empty() || n.driver == "overlay" ? mac_of(static_cast<Ip4>(ip.value)) : e.wanted_mac;
+  e.mac_address = e.wanted_mac.empty() || n.driver == "overlay" ? mac_of(last_digits) : e.wanted_mac;
   e.index = index;
   e.dns_names.clear();
   for (const std::string& name : {c.name, c.id.substr(0, 12), c.hostname})
@@ -143,7 +148,7 @@ Task<Result<>> Networks::plug_in(const Container& c, const std::string& network_
     AttachPlan plan;
     plan.ns_path = ns, plan.name = interface_name(n, e, index), plan.host_name = "veth" + suffix,
     plan.mac = e.mac_address, plan.sysctls = options_of(e).sysctls;
-    plan.addresses = {e.ip_address + "/" + std::to_string(e.ip_prefix_len)};
+    if (!e.ip_address.empty()) plan.addresses.push_back(e.ip_address + "/" + std::to_string(e.ip_prefix_len));
     if (!e.ip6_address.empty())
       plan.addresses.push_back(e.ip6_address + "/" + std::to_string(e.ip6_prefix_len));
     if (routes.four && !e.gateway.empty()) plan.gateways.push_back(e.gateway);
@@ -198,7 +203,7 @@ void Networks::renamed(Container& c, const std::string& old) {
 
 void Networks::readopt(const Container& c, const std::string& network_name, const Endpoint& e) {
   auto found = find(network_name);
-  if (!found || e.ip_address.empty()) return;
+  if (!found || (e.ip_address.empty() && e.ip6_address.empty())) return;
   members_[(*found)->id][c.id] = member_of(c, e, **found);
   networks_of_[c.id].push_back((*found)->id);
 }

@@ -54,7 +54,7 @@ Task<std::string> Networks::answer(std::string container_id, std::string query, 
             }))
           continue;
         known = true;
-        if (question->type == kDnsA) found.push_back(four);
+        if (question->type == kDnsA && !four.empty()) found.push_back(four);
         if (question->type == kDnsAaaa && !six.empty()) found.push_back(six);
       }
       if (known) co_return dns_answer(query, found);

@@ -236,12 +236,16 @@ Result<> Networks::choose_subnets(Network& n) const {
     const std::string& sign = pool.subnet.empty() ? pool.gateway : pool.subnet;
     wishes[sign.find(':') != std::string::npos].push_back(pool);
   }
-  if (!n.enable_ipv6 && !wishes[1].empty())
-    return fail(Code::kInvalid, "invalid network config:\nsubnet " + wishes[1][0].subnet +
-                                    " is of IPv6, which is not enabled for this network (--ipv6)");
+  const bool enabled[2] = {n.enable_ipv4, n.enable_ipv6};
+  if (!enabled[0] && !enabled[1]) return fail(Code::kInvalid, "IPv4 or IPv6 must be enabled");
+  for (const bool six : {false, true})
+    if (!enabled[six] && !wishes[six].empty())
+      return fail(Code::kInvalid, "invalid network config:\nsubnet " + wishes[six][0].subnet + " is of IPv" +
+                                      (six ? "6" : "4") + ", which is not enabled for this network (--ipv" +
+                                      (six ? "6" : "4") + ")");
   n.pools.clear();
   for (const bool six : {false, true}) {
-    if (six && !n.enable_ipv6) continue;
+    if (!enabled[six]) continue;
     if (wishes[six].size() > 1)
       return fail(Code::kForbidden, "bridge driver doesn't support multiple subnets");
     TRY(IpamPool pool, choose_subnet(wishes[six].empty() ? IpamPool{} : wishes[six][0], six));

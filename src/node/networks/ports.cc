@@ -64,8 +64,8 @@ Result<std::vector<PublishedPort>> Networks::take_ports(const PortWish& wish, co
   if (!wish.host_ip.empty()) {
     want(wish.host_ip);
   } else {
-    want(to.host_binding);
-    if (to.host_binding == "0.0.0.0" && kernel_.has_ipv6() &&
+    if (!to.four.empty()) want(to.host_binding);
+    if ((to.four.empty() || to.host_binding == "0.0.0.0") && kernel_.has_ipv6() &&
         (!to.six.empty() || (wish.protocol == "tcp" && !to.routed4)))
       want("::");
   }
@@ -73,6 +73,10 @@ Result<std::vector<PublishedPort>> Networks::take_ports(const PortWish& wish, co
     if (is_six(p.host_ip) && !is_six(p.to) && p.protocol != "tcp")
       return fail(Code::kUnsupported, "publishing " + p.protocol + " on " + p.host_ip +
                                           " of a container without IPv6 is not supported yet");
+  for (const auto& p : bound)
+    if (!is_six(p.host_ip) && to.four.empty())
+      return fail(Code::kUnsupported,
+                  "publishing on " + p.host_ip + " of a container without IPv4 is not supported yet");
   const auto take = [&](uint16_t port) -> Result<> {
     for (size_t i = 0; i < bound.size(); ++i) {
       bound[i].host_port = port;
