@@ -50,8 +50,8 @@ void Networks::give_back(const PublishedPort& p) {
   ports_.erase({p.protocol, p.host_ip, p.host_port});
 }
 
-// Where no address is named a port is the same on IPv4 and IPv6. A container without IPv6 is reached over TCP
-// there, by a relay.
+// Where no address is named a port is the same on IPv4 and IPv6. A container without IPv6 is reached there by
+// a relay, SCTP apart.
 Result<std::vector<PublishedPort>> Networks::take_ports(const PortWish& wish, const PortTarget& to) {
   std::vector<PublishedPort> all, bound;
   const auto want = [&](const std::string& host_ip) {
@@ -66,11 +66,11 @@ Result<std::vector<PublishedPort>> Networks::take_ports(const PortWish& wish, co
   } else {
     if (!to.four.empty()) want(to.host_binding);
     if ((to.four.empty() || to.host_binding == "0.0.0.0") && kernel_.has_ipv6() &&
-        (!to.six.empty() || (wish.protocol == "tcp" && !to.routed4)))
+        (!to.six.empty() || (wish.protocol != "sctp" && !to.routed4)))
       want("::");
   }
   for (const auto& p : bound)
-    if (is_six(p.host_ip) && !is_six(p.to) && p.protocol != "tcp")
+    if (is_six(p.host_ip) && !is_six(p.to) && p.protocol == "sctp")
       return fail(Code::kUnsupported, "publishing " + p.protocol + " on " + p.host_ip +
                                           " of a container without IPv6 is not supported yet");
   for (const auto& p : bound)
