@@ -12,6 +12,7 @@ import unittest
 
 import cluster
 import lab
+from talk import SLOW
 
 DEADLINE = 90  # seconds for one test; override `deadline` in a class
 
@@ -34,14 +35,14 @@ class _Case(unittest.TestCase):
         return super().run(result)
 
     def _callSetUp(self):
-        signal.setitimer(signal.ITIMER_REAL, self.deadline)
+        signal.setitimer(signal.ITIMER_REAL, self.deadline * SLOW)
         super()._callSetUp()
 
     def _callTestMethod(self, method):
         try:
             super()._callTestMethod(method)
         except DeadlineExceeded:
-            self.fail(f"not finished after {self.deadline} s")
+            self.fail(f"not finished after {self.deadline * SLOW:g} s")
         finally:
             signal.setitimer(signal.ITIMER_REAL, 0)
 

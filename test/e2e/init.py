@@ -34,7 +34,6 @@ def mount_own_cgroups(controllers):
     controllers: names of version 1 mounts; empty means version 2."""
     if not controllers:
         mount("cgroup2", "/sys/fs/cgroup", "cgroup2")
-        os.mkdir("/sys/fs/cgroup/init")  # a group with processes of its own may not hand controllers down
         with open("/sys/fs/cgroup/init/cgroup.procs", "w") as file:
             file.write("1")
         with open("/sys/fs/cgroup/cgroup.controllers") as file:

@@ -9,7 +9,8 @@ their state file and by the lock nobody holds any more.
 Never touches what it did not make. Nothing in here waits for a fixed time; waits end with the test's deadline.
 
 Environment: PANAL_BIN folder of panald (default <repo>/build/bin); PANAL_E2E_ENGINE another engine's program with the same
-flags, to try the tests themselves against Docker (see oracle); PANAL_E2E_DIR where hosts live (default /var/tmp/panal-e2e).
+flags, to try the tests themselves against Docker (see oracle); PANAL_E2E_DIR where hosts live (default /var/tmp/panal-e2e);
+PANAL_E2E_SLOW by what all deadlines are multiplied (default 1).
 """
 
 import atexit
@@ -24,7 +25,7 @@ import subprocess
 import sys
 import time
 
-from talk import LONGEST_WAIT, Response, Result, Stream, Terminal, UnixConnection, until
+from talk import LONGEST_WAIT, SLOW, Response, Result, Stream, Terminal, UnixConnection, until
 
 HERE = os.path.dirname(os.path.realpath(__file__))
 REPO = os.path.dirname(os.path.dirname(HERE))
@@ -98,10 +99,15 @@ class Host:
         with open(os.path.join(self.folder, "init.log"), "w") as log:
             self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, start_new_session=True)
         self._write_state()
+        if not controllers:  # version 2: a group with processes of its own may not hand controllers down
+            until(lambda: children_of(self.process.pid) or self.process.poll() is not None, "the test host has its namespaces")
+            os.mkdir(self.cgroups[0] + "/init")
+            with open(self.cgroups[0] + "/init/cgroup.procs", "w") as file:
+                file.write(str(self.process.pid))
         setup = {"hostname": self.name, "controllers": controllers, "wired": self.wired, "binds": {self.folder + "/resolv.conf": "/etc/resolv.conf"}}
         if not self._ask(setup).get("ready"):
             raise LabError("the test host did not come up: " + self._tail("init.log"))
-        self.init_pid = child_of(self.process.pid)
+        self.init_pid = children_of(self.process.pid)[0]
         self._write_state()
 
     def _write_state(self):
@@ -227,9 +233,9 @@ class Host:
         source = {"stdin": subprocess.DEVNULL} if data is None else {"input": data}
         try:
             done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=self.environment(),
-                                  timeout=timeout, **source, **options)
+                                  timeout=timeout * SLOW, **source, **options)
         except subprocess.TimeoutExpired as error:
-            raise AssertionError(f"$ {' '.join(command)}: no end in {timeout} s; stdout {error.stdout!r}, stderr {error.stderr!r}") from None
+            raise AssertionError(f"$ {' '.join(command)}: no end in {timeout * SLOW:g} s; stdout {error.stdout!r}, stderr {error.stderr!r}") from None
         return Result(command, done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace"), done.stdout)
 
     def stream(self, *arguments, stdin=False):
@@ -261,7 +267,7 @@ class Host:
         """A program of this machine inside the host's namespaces."""
         inside = ["ip", "netns", "exec", netns] if netns else []
         full = ["nsenter", "-t", str(self.init_pid), "-m", "-n", "-u", "-i", "-p", "-C", "--", *inside, *command]
-        done = subprocess.run(full, input=input, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=timeout,
+        done = subprocess.run(full, input=input, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=timeout * SLOW,
                               stdin=subprocess.DEVNULL if input is None else None)
         return Result(list(command), done.returncode, done.stdout, done.stderr)
 
@@ -362,16 +368,9 @@ def start_time(pid):
         return ""
 
 
-def child_of(parent):
-    for name in os.listdir("/proc"):
-        if name.isdigit():
-            try:
-                with open(f"/proc/{name}/stat") as file:
-                    if int(file.read().rpartition(")")[2].split()[1]) == parent:
-                        return int(name)
-            except OSError:
-                pass
-    raise LabError("process 1 of the test host is gone")
+def children_of(parent):
+    with open(f"/proc/{parent}/task/{parent}/children") as file:
+        return [int(pid) for pid in file.read().split()]
 
 
 def remove_cgroups(cgroups):

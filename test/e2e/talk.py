@@ -16,6 +16,7 @@ import time
 from dataclasses import dataclass
 
 LONGEST_WAIT = 60  # seconds; a test's own deadline is usually nearer
+SLOW = float(os.environ.get("PANAL_E2E_SLOW", "1"))  # how many times longer everything may take here
 
 
 @dataclass
@@ -46,13 +47,13 @@ class Result:
 
 def until(condition, what, timeout=LONGEST_WAIT):
     """The first true value of condition(); it is asked often, and long enough for a slow machine."""
-    end = time.monotonic() + timeout
+    end = time.monotonic() + timeout * SLOW
     while True:
         value = condition()
         if value:
             return value
         if time.monotonic() > end:
-            raise AssertionError(f"waited {timeout} s in vain: {what}")
+            raise AssertionError(f"waited {timeout * SLOW:g} s in vain: {what}")
         time.sleep(0.02)
 
 
@@ -76,7 +77,7 @@ class Stream:
 
     def read_until(self, text, which="out", timeout=LONGEST_WAIT):
         """Everything up to and including `text`; what follows stays for the next call."""
-        wanted, end = text.encode(), time.monotonic() + timeout
+        wanted, end = text.encode(), time.monotonic() + timeout * SLOW
         while wanted not in self.buffers[which]:
             if not self.files:
                 raise AssertionError(f"{self.command} ended without {text!r}: {self.buffers}")
@@ -99,7 +100,7 @@ class Stream:
 
     def finish(self, timeout=LONGEST_WAIT):
         """Waits for the command's own end. Returns its Result with what was not read yet."""
-        end = time.monotonic() + timeout
+        end = time.monotonic() + timeout * SLOW
         while self.files and time.monotonic() < end:
             self._fill(0.5)
         try:
@@ -163,7 +164,7 @@ class Terminal(Stream):
 
 class UnixConnection(http.client.HTTPConnection):
     def __init__(self, path, timeout):
-        super().__init__("localhost", timeout=timeout)
+        super().__init__("localhost", timeout=timeout * SLOW)
         self.path = path
 
     def connect(self):
