@@ -12,23 +12,32 @@ import subprocess
 SHARED = ("build/bin", "test", "scripts", "bench", "examples", "packaging")
 
 
-def bring(tag, target, parts):
+def mount(kind, source, target, options):
+    os.makedirs(target, exist_ok=True)
+    return os.path.ismount(target) or subprocess.run(["mount", "-t", kind, "-o", options, source, target], stderr=subprocess.DEVNULL).returncode == 0
+
+
+def lay_over(tag, target):
+    """The host's folder, which a program here may write over."""
+    upper, work = f"/var/lib/panal-vm/{tag}/upper", f"/var/lib/panal-vm/{tag}/work"
+    if mount("9p", tag, "/run/host/" + tag, "ro,trans=virtio,version=9p2000.L,msize=512000"):
+        os.makedirs(upper, exist_ok=True)
+        os.makedirs(work, exist_ok=True)
+        mount("overlay", "overlay", target, f"lowerdir=/run/host/{tag},upperdir={upper},workdir={work}")
+
+
+def bring(source, target):
     """What is new on the host; its folders are shared read-only."""
-    source = "/run/host/" + tag
-    if not os.path.ismount(source):
-        os.makedirs(source, exist_ok=True)
-        if subprocess.run(["mount", "-t", "9p", "-o", "ro,trans=virtio,version=9p2000.L,msize=512000", tag, source], stderr=subprocess.DEVNULL).returncode:
-            return
-    for part in parts:
+    for part in SHARED:
         if os.path.exists(f"{source}/{part}"):
             os.makedirs(f"{target}/{part}", exist_ok=True)
             subprocess.run(["cp", "-a", "-u", "-T", f"{source}/{part}", f"{target}/{part}"], check=True)
 
 
 def start(request):
-    bring("repo", "/panal", SHARED)
-    bring("cache0", "/var/cache/panal-test", ["images", "debs", "oracle"])
-    bring("cache1", "/var/cache/panal-demo", ["."])
+    bring("/run/host/repo", "/panal")
+    lay_over("cache0", "/var/cache/panal-test")
+    lay_over("cache1", "/var/cache/panal-demo")
     for name in ("panal", "panald", "panal-unpack"):
         if not os.path.islink("/usr/local/bin/" + name):
             os.symlink("/panal/build/bin/" + name, "/usr/local/bin/" + name)
