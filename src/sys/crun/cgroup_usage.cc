@@ -118,6 +118,14 @@ bool read_cgroup(const std::string& root, const std::string& cgroup, Usage& u) {
   return true;
 }
 
+std::string unified_group(const std::string& table) {
+  for (const auto& line : split(table, '\n'))
+    if (line.starts_with("0::/")) return line.substr(3);
+  return "";
+}
+
+uint64_t memory_kills(const std::string& path) { return counter(counters_in(path), "oom_kill"); }
+
 Result<Usage> CrunRuntime::usage(const std::string& cgroup) {
   Usage u;
   if (!read_cgroup(kMount, cgroup, u)) return fail(Code::kNotFound, "no usage of control group " + cgroup);

@@ -25,6 +25,15 @@ struct Tree {
 
 }  // namespace
 
+TEST_CASE("kills for want of memory in a unified group") {
+  const Tree t;
+  t.put("/events", "low 0\nhigh 0\nmax 35\noom 2\noom_kill 1\noom_group_kill 0\n");
+  CHECK(memory_kills(t.root + "/events") == 1);
+  CHECK(memory_kills(t.root + "/none") == 0);
+  CHECK(unified_group("0::/panal/id\n") == "/panal/id");
+  CHECK(unified_group("4:memory:/a\n1:name=systemd:/b\n") == "");
+}
+
 TEST_CASE("usage of the unified hierarchy") {
   const Tree t;
   t.put("/panal/id/cgroup.procs", "1\n");

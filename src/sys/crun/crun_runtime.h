@@ -66,10 +66,12 @@ class CrunRuntime final : public Runtime {
   RuntimeFile program_;
   bool expecting_ = false;
   void read_events(std::string_view events);
+  void watch_memory(const std::string& id, int pid);
   std::function<void(std::string, int)> on_exit_;
   std::function<void(std::string)> on_log_turn_, on_oom_;
   int exits_watch_ = -1;
   std::map<int, std::string> bundle_watches_;  // inotify's descriptor of a container's folder -> its id
+  std::map<int, std::pair<std::string, std::string>> memory_watches_;  // of a memory.events -> id, the file
   std::unique_ptr<AsyncFd> inotify_;
   std::map<std::string, uint64_t> lives_;  // container id -> number of the life whose end is not recorded yet
   uint64_t next_life_ = 1;

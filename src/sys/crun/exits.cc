@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "base/text.h"
+#include "sys/crun/cgroup_usage.h"
 #include "sys/crun/crun_runtime.h"
 
 namespace panal {
@@ -45,9 +46,11 @@ void CrunRuntime::read_events(std::string_view events) {
       for (const auto& [id, life] : lives_) ended.insert(id);
       for (const auto& [watch, id] : bundle_watches_) turned.insert(id);
     } else if (event->mask & IN_IGNORED) {
-      bundle_watches_.erase(event->wd);
+      bundle_watches_.erase(event->wd), memory_watches_.erase(event->wd);
     } else if (event->wd == exits_watch_) {
       ended.insert(name);
+    } else if (const auto group = memory_watches_.find(event->wd); group != memory_watches_.end()) {
+      if (memory_kills(group->second.second) && on_oom_) on_oom_(group->second.first);
     } else if (const auto it = bundle_watches_.find(event->wd); it != bundle_watches_.end()) {
       if (name == kLogName)
         turned.insert(it->second);
@@ -104,8 +107,20 @@ Task<int> CrunRuntime::ended_with(std::string id, std::string bundle) {
   co_return recorded_exit(id).value_or(137);
 }
 
+// With cgroup v2 conmon 2.1 stops looking at the first event that is not a kill, and a group that reaches its
+// limit has such ones: it knows of a kill only when the container ends. The group tells at once.
+void CrunRuntime::watch_memory(const std::string& id, int pid) {
+  const std::string group = unified_group(read_file("/proc/" + std::to_string(pid) + "/cgroup").value_or(""));
+  const std::string file = "/sys/fs/cgroup" + group + "/memory.events";
+  const int watch = group.empty() ? -1 : ::inotify_add_watch(inotify_->get(), file.c_str(), IN_MODIFY);
+  if (watch < 0) return;
+  memory_watches_[watch] = {id, file};
+  if (memory_kills(file) && on_oom_) on_oom_(id);  // while no daemon ran
+}
+
 void CrunRuntime::watch(const std::string& id, const std::string& bundle, int pid) {
   if (inotify_) {
+    watch_memory(id, pid);
     const int watch =
         ::inotify_add_watch(inotify_->get(), bundle.c_str(), IN_MOVED_TO | IN_CREATE | IN_ONLYDIR);
     if (watch >= 0)
