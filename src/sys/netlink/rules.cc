@@ -39,7 +39,7 @@ Task<Result<>> LinuxNetwork::run_nft(std::string ns_path, std::string text) {
   std::vector<std::string> argv = {"nft", "-f", "-"};
   if (!ns_path.empty()) argv.insert(argv.begin(), {"nsenter", "--net=" + ns_path});
   if (watch) ++watch->loading;
-  auto output = co_await run_program(loop_, argv, std::move(text), 20s);
+  auto output = co_await run_program(loop_, argv, std::move(text), 60s);
   if (watch) {
     --watch->loading;
     if (!watch->fd.closed()) (void)nft::read_changes(watch->fd.get(), watch->tables);  // our own

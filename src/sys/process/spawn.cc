@@ -103,6 +103,7 @@ Task<Result<Output>> run_program(AsioLoop& loop, std::vector<std::string> argv, 
   CO_TRY(auto err, make_pipe());
   Spawn what;
   what.argv = std::move(argv);
+  const std::string name = what.argv[0];
   what.fds = {{in.first.get(), 0}, {out.second.get(), 1}, {err.second.get(), 2}};
   CO_TRY(const int pid, spawn(what));
   in.first.reset(), out.second.reset(), err.second.reset();
@@ -113,7 +114,7 @@ Task<Result<Output>> run_program(AsioLoop& loop, std::vector<std::string> argv, 
   scope.spawn(drain(loop, std::move(err.first), result.err));
   auto status = co_await wait_status(loop, pid, timeout);
   co_await scope.join();
-  if (!status) co_return std::unexpected(status.error());
+  if (!status) co_return fail(wrap(name, status.error()));
   result.status = *status;
   co_return std::move(result);
 }
