@@ -100,11 +100,14 @@ NetworkPaths network_settings(const DaemonOptions& o) {
   return out;
 }
 
-ContainerDefaults container_defaults(const DaemonOptions& o) {
+ContainerDefaults container_defaults(const DaemonOptions& o, bool cgroup_v2) {
   ContainerDefaults d;
   d.log = {o.log_driver, o.log_opts}, d.ulimits = o.default_ulimits, d.shm_size_bytes = o.default_shm_size,
   d.runtime = o.default_runtime, d.ipc_mode = o.default_ipc_mode;
-  d.cgroupns_mode = o.default_cgroupns_mode, d.init = o.init, d.no_new_privileges = o.no_new_privileges,
+  if (cgroup_v2) d.cgroupns_mode = "private";
+  if (!o.default_cgroupns_mode.empty()) d.cgroupns_mode = o.default_cgroupns_mode;
+  if (cgroup_v2) d.privileged_cgroupns_mode = d.cgroupns_mode;
+  d.init = o.init, d.no_new_privileges = o.no_new_privileges,
   d.dns_options = o.dns_opts, d.dns_search = o.dns_search;
   return d;
 }
@@ -141,6 +144,8 @@ Result<> run(DaemonOptions o) {
   SystemFacts facts = gather_facts(o, entropy);
   TRY(SeccompDefault seccomp, prepare_seccomp(o, facts));
   if (!ids.empty()) facts.security_options.push_back("name=userns");
+  const ContainerDefaults defaults = container_defaults(o, facts.cgroup_v2);
+  if (defaults.cgroupns_mode == "private") facts.security_options.push_back("name=cgroupns");
   const WatchFile watcher = [&loop](const std::string& path) { return watch_file(loop, path); };
   const OpenLogSink open_sink = [&loop](LogAddress address) {
     return open_log_sink(loop, std::move(address));
@@ -151,7 +156,7 @@ Result<> run(DaemonOptions o) {
                          .cgroup_v2 = facts.cgroup_v2,
                          .machine = host_limits(facts.cpus),
                          .seccomp = std::move(seccomp),
-                         .defaults = container_defaults(o),
+                         .defaults = defaults,
                          .log = {facts.node_name, watcher, open_sink},
                          .ids = ids,
                          .mapped_roots = o.exec_root + "/roots",

@@ -14,7 +14,8 @@ void apply_defaults(HostConfig& host, const ContainerDefaults& d) {
   if (host.shm_size == 0) host.shm_size = d.shm_size_bytes;
   if (host.runtime.empty()) host.runtime = d.runtime;
   if (host.ipc_mode.empty()) host.ipc_mode = d.ipc_mode;
-  if (host.cgroupns_mode.empty() && !host.privileged) host.cgroupns_mode = d.cgroupns_mode;
+  if (host.cgroupns_mode.empty())
+    host.cgroupns_mode = host.privileged ? d.privileged_cgroupns_mode : d.cgroupns_mode;
   if (!host.init && d.init) host.init = true;
   const auto speaks_of_privileges = [](const std::string& option) {
     return option.starts_with("no-new-privileges");

@@ -8,7 +8,8 @@ struct ContainerDefaults {
   LogConfig log{"json-file", {}};
   std::map<std::string, Ulimit> ulimits;  // by name
   int64_t shm_size_bytes = 64 << 20;
-  std::string runtime = "crun", ipc_mode = "private", cgroupns_mode;
+  std::string runtime = "crun", ipc_mode = "private";
+  std::string cgroupns_mode = "host", privileged_cgroupns_mode = "host";
   bool init = false, no_new_privileges = false;
   std::vector<std::string> dns_options, dns_search;
 };

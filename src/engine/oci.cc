@@ -163,9 +163,7 @@ static JsonArray namespaces_json(const Container& c, const OciInputs& in) {
   add("ipc", in.ipc_ns);
   add("uts", in.uts_ns);
   if (!in.user_ns.empty()) add("user", in.user_ns);
-  if (c.host.cgroupns_mode == "private" ||
-      (in.cgroup_v2 && c.host.cgroupns_mode.empty() && !c.host.privileged))
-    add("cgroup", "");
+  if (c.host.cgroupns_mode == "private" || (in.cgroup_v2 && c.host.cgroupns_mode.empty())) add("cgroup", "");
   return out;
 }
 

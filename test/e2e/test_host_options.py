@@ -63,7 +63,7 @@ class BlockTest(HostOptionsCase):
     def test_weight(self):
         result = self.docker("run", "-d", "--blkio-weight", "300", "alpine", "sleep", "1000").check()
         if "Weight discarded" not in result.err:
-            self.assertIn(self.host.cgroup_value(result.line, "blkio/blkio.bfq.weight", "io.bfq.weight") or self.host.cgroup_value(result.line, "blkio/blkio.weight", "io.weight"), ("300", "default 300", "default 2929"))
+            self.assertIn(self.host.cgroup_value(result.line, "blkio/blkio.bfq.weight", "io.bfq.weight") or self.host.cgroup_value(result.line, "blkio/blkio.weight", "io.weight"), ("300", "default 300", "default 2930"))
         self.assertFails(self.docker("run", "--rm", "--blkio-weight", "5", "alpine", "true"), "ange of blkio weight is from 10 to 1000", code=125)
 
     def test_limits(self):
@@ -86,6 +86,16 @@ class NamespaceTest(HostOptionsCase):
     def test_control_group_namespace(self):
         self.assertEqual(self.sh("--cgroupns", "private", "grep -c '/$' /proc/self/cgroup | grep -vx 0 > /dev/null && echo hidden"), "hidden\n")
         self.assertIn("panal", self.sh("--cgroupns", "host", "cat /proc/self/cgroup"))
+
+    def test_control_group_namespace_by_default(self):
+        """As in Docker: its own with version 2, with privileges or without; the host's with version 1."""
+        unified = not lab.cgroup_controllers()
+        for options in ((), ("--privileged",)):
+            self.docker("run", "-d", "--name", "box", *options, "alpine", "sleep", "1000").check()
+            self.assertEqual(self.host.inspect("box")["HostConfig"]["CgroupnsMode"], "private" if unified else "host")
+            self.assertEqual(self.docker("exec", "box", "grep", "-c", "panal", "/proc/self/cgroup").code, 1 if unified else 0)
+            self.docker("rm", "-f", "box").check()
+        self.assertEqual("name=cgroupns" in self.docker("info", "--format", "{{.SecurityOptions}}").line, unified)
 
     def test_parent_group(self):
         identity = self.docker("run", "-d", "--cgroup-parent", "/group-of-mine", "-m", "32m", "alpine", "sleep", "1000").check().line
