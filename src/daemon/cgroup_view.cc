@@ -14,6 +14,7 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "daemon/confinement.h"
 
 namespace panal {
 
@@ -41,7 +42,7 @@ HostLimits host_limits(int cpus) {
   int major = 0, minor = 0;
   if (::uname(&kernel) == 0 && std::sscanf(kernel.release, "%d.%d", &major, &minor) == 2)
     limits.recursive_read_only = major > 5 || (major == 5 && minor >= 12);
-  limits.apparmor = trim(read_file("/sys/module/apparmor/parameters/enabled", 16).value_or("")) == "Y";
+  limits.apparmor = apparmor_enabled(), limits.apparmor_default = limits.apparmor && apparmor_parser_exists();
   return limits;
 }
 

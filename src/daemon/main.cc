@@ -14,10 +14,10 @@
 #include "base/text.h"
 #include "daemon/cgroup_view.h"
 #include "daemon/claims.h"
+#include "daemon/confinement.h"
 #include "daemon/facts.h"
 #include "daemon/life.h"
 #include "daemon/remap.h"
-#include "daemon/seccomp_default.h"
 #include "node/cluster/swarm_node.h"
 #include "sys/crun/crun_runtime.h"
 #include "sys/disk/inotify_watch.h"
@@ -61,7 +61,7 @@ Result<> mount_memory_folder(const std::string& dir) {
 Result<SeccompDefault> prepare_seccomp(const DaemonOptions& o, SystemFacts& facts) {
   TRY(SeccompDefault seccomp,
       read_seccomp_default(o.seccomp_profile, facts.architecture, facts.kernel_version));
-  facts.security_options = {"name=seccomp,profile=" + o.seccomp_profile};
+  facts.security_options.push_back("name=seccomp,profile=" + o.seccomp_profile);
   if (auto good = seccomp.check(); !good) {
     facts.warnings.push_back("WARNING: containers that are neither privileged nor unconfined are refused: " +
                              good.error().message);
@@ -69,6 +69,17 @@ Result<SeccompDefault> prepare_seccomp(const DaemonOptions& o, SystemFacts& fact
               good.error().message);
   }
   return seccomp;
+}
+
+void tell_apparmor(const HostLimits& machine, SystemFacts& facts) {
+  if (machine.apparmor_default) {
+    facts.security_options.push_back("name=apparmor");
+  } else if (machine.apparmor) {
+    facts.warnings.push_back(
+        "WARNING: containers have no AppArmor profile: install the package apparmor, and start the daemon "
+        "again");
+    log::warn("msg=\"containers have no AppArmor profile: apparmor_parser is missing\"");
+  }
 }
 
 // Each attached client, log reader and exec takes descriptors; children get the old limit back from the
@@ -107,8 +118,8 @@ ContainerDefaults container_defaults(const DaemonOptions& o, bool cgroup_v2) {
   if (cgroup_v2) d.cgroupns_mode = "private";
   if (!o.default_cgroupns_mode.empty()) d.cgroupns_mode = o.default_cgroupns_mode;
   if (cgroup_v2) d.privileged_cgroupns_mode = d.cgroupns_mode;
-  d.init = o.init, d.no_new_privileges = o.no_new_privileges,
-  d.dns_options = o.dns_opts, d.dns_search = o.dns_search;
+  d.init = o.init, d.no_new_privileges = o.no_new_privileges, d.dns_options = o.dns_opts,
+  d.dns_search = o.dns_search;
   return d;
 }
 
@@ -142,26 +153,30 @@ Result<> run(DaemonOptions o) {
   Volumes volumes(loop, entropy, *db, events, layers, o.data_root + "/volumes", ids);
   TRYV(volumes.load());
   SystemFacts facts = gather_facts(o, entropy);
+  const HostLimits machine = host_limits(facts.cpus);
+  const ContainerDefaults defaults = container_defaults(o, facts.cgroup_v2);
+  tell_apparmor(machine, facts);
   TRY(SeccompDefault seccomp, prepare_seccomp(o, facts));
   if (!ids.empty()) facts.security_options.push_back("name=userns");
-  const ContainerDefaults defaults = container_defaults(o, facts.cgroup_v2);
   if (defaults.cgroupns_mode == "private") facts.security_options.push_back("name=cgroupns");
   const WatchFile watcher = [&loop](const std::string& path) { return watch_file(loop, path); };
   const OpenLogSink open_sink = [&loop](LogAddress address) {
     return open_log_sink(loop, std::move(address));
   };
-  Containers containers(loop, entropy, runtime, layers, files, *db, events, images, networks, volumes,
-                        {.data = o.data_root + "/containers",
-                         .execs = o.exec_root + "/execs",
-                         .cgroup_v2 = facts.cgroup_v2,
-                         .machine = host_limits(facts.cpus),
-                         .seccomp = std::move(seccomp),
-                         .defaults = defaults,
-                         .log = {facts.node_name, watcher, open_sink},
-                         .ids = ids,
-                         .mapped_roots = o.exec_root + "/roots",
-                         .mapped_namespace = o.exec_root + "/idmap/user",
-                         .device_drivers = find_device_drivers(o)});
+  Containers containers(
+      loop, entropy, runtime, layers, files, *db, events, images, networks, volumes,
+      {.data = o.data_root + "/containers",
+       .execs = o.exec_root + "/execs",
+       .cgroup_v2 = facts.cgroup_v2,
+       .machine = machine,
+       .seccomp = std::move(seccomp),
+       .defaults = defaults,
+       .log = {facts.node_name, watcher, open_sink},
+       .ready_apparmor = [&loop](std::string profile) { return ready_apparmor(loop, std::move(profile)); },
+       .ids = ids,
+       .mapped_roots = o.exec_root + "/roots",
+       .mapped_namespace = o.exec_root + "/idmap/user",
+       .device_drivers = find_device_drivers(o)});
   TRYV(containers.load());
   TRYV(runtime.watch_exits());
 

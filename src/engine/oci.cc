@@ -277,7 +277,7 @@ std::string oci_config(const Container& c, const OciInputs& in) {
 
 std::string oci_process(const Container& c, const ExecConfig& exec, const ResolvedUser& user,
                         const std::vector<std::string>& held, int rows, int columns,
-                        const std::vector<std::string>& link_env) {
+                        const std::vector<std::string>& link_env, const std::string& apparmor) {
   JsonObject process;
   std::vector<std::string> env = process_env(c, user, link_env, exec.tty);
   apply_env(env, exec.env);
@@ -293,6 +293,7 @@ std::string oci_process(const Container& c, const ExecConfig& exec, const Resolv
                                                   : c.config.working_dir;
   process["capabilities"] = capabilities_json(capability_set(host, held), user.uid == 0);
   process["noNewPrivileges"] = no_new_privileges(c.host.security_opt);
+  if (!apparmor.empty()) process["apparmorProfile"] = apparmor;
   set_rlimits(process, c);
   return dump(process);
 }

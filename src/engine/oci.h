@@ -72,7 +72,7 @@ struct ExecConfig {
 };
 std::string oci_process(const Container& c, const ExecConfig& exec, const ResolvedUser& user,
                         const std::vector<std::string>& held, int rows, int columns,
-                        const std::vector<std::string>& link_env = {});
+                        const std::vector<std::string>& link_env = {}, const std::string& apparmor = {});
 
 /// "SIGTERM", "TERM", "15" -> 15.
 Result<int> parse_signal(const std::string& text);

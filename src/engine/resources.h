@@ -13,7 +13,8 @@ struct HostLimits {
   int cpus = 0;
   std::string cpuset_cpus, cpuset_mems;  // "0-3"
   bool blkio_weight = true;
-  bool apparmor = false;
+  bool apparmor = false;             // the kernel has it
+  bool apparmor_default = false;     // and the daemon can load its own profile
   bool recursive_read_only = false;  // mounts can be made so with all below them (Linux 5.12)
 };
 

@@ -48,7 +48,7 @@ Result<SecurityOptions> parse_security_options(const std::vector<std::string>& o
         TRYV(seccomp_config(*value, SeccompKind::kAsWritten, {}, {}));
       out.seccomp = *value;
     } else if (key == "apparmor" && value) {
-      out.apparmor = *value == "unconfined" ? "" : *value;
+      out.apparmor = *value;
     } else if (key == "label" && value && value != "disable") {
       return fail(Code::kUnsupported, "security option " + option.substr(0, 256) + " is not supported yet");
     } else if (key != "label" && option != "disable") {

@@ -13,7 +13,7 @@ namespace panal {
 struct SecurityOptions {
   bool no_new_privileges = false;
   std::string seccomp;   // "" the daemon's default, "builtin", "unconfined", or a profile's JSON
-  std::string apparmor;  // "" or a profile's name
+  std::string apparmor;  // "" the daemon's default, "unconfined", or a profile's name
 };
 /// Whether /sys/fs/cgroup may be written; without a word: as --privileged has it.
 std::optional<bool> writable_cgroups(const std::vector<std::string>& options);

@@ -111,7 +111,7 @@ TEST_CASE("security options") {
             .value()
             .no_new_privileges);
   CHECK(parse_security_options({"apparmor=mine"}).value().apparmor == "mine");
-  CHECK(parse_security_options({"apparmor=unconfined"}).value().apparmor.empty());
+  CHECK(parse_security_options({"apparmor=unconfined"}).value().apparmor == "unconfined");
   CHECK(parse_security_options({"seccomp:unconfined"}).value().seccomp == "unconfined");
   CHECK(parse_security_options({"seccomp={\"defaultAction\":\"SCMP_ACT_ALLOW\"}"})
             .value()

@@ -49,8 +49,11 @@ def mount_own_cgroups(controllers):
 
 
 def prepare(setup):
+    apparmor = os.path.isdir("/sys/kernel/security/apparmor")
     libc.umount2(b"/sys", 2)  # MNT_DETACH: what is mounted below goes too
     mount("sysfs", "/sys", "sysfs")
+    if apparmor:
+        mount("securityfs", "/sys/kernel/security", "securityfs")
     mount_own_cgroups(setup["controllers"])
     mount("tmpfs", "/run", "tmpfs", 0, "mode=755")
     for source, target in setup["binds"].items():

@@ -129,8 +129,7 @@ Json container_inspect(ApiParts& p, const LiveContainer& live) {
   out["LogPath"] = c.host.log_config.type == "json-file" ? p.containers.log_path(c) : "";
   out["Name"] = "/" + c.name, out["RestartCount"] = c.restart_count, out["Driver"] = "overlay2",
   out["Platform"] = "linux", out["MountLabel"] = "", out["ProcessLabel"] = "";
-  const auto security = parse_security_options(c.host.security_opt);
-  out["AppArmorProfile"] = security ? security->apparmor : "",
+  out["AppArmorProfile"] = p.containers.apparmor_of(c),
   out["ExecIDs"] = execs.empty() ? Json(nullptr) : Json(execs), out["HostConfig"] = to_json(c.host);
   out["GraphDriver"] = JsonObject{{"Name", "overlay2"},
                                   {"Data", JsonObject{{"MergedDir", p.containers.rootfs(c) + "/merged"},

@@ -10,6 +10,7 @@ namespace panal {
 
 Task<void> Containers::adopt() {
   co_await runtime_.settle_creations();
+  co_await bring_apparmor_profile();
   std::vector<LivePtr> all;
   for (const auto& [id, live] : containers_) all.push_back(live);
   // Addresses and ports of what runs are taken first, before anything that starts again could be given them.

@@ -9,6 +9,7 @@
 #include <functional>
 #include <memory>
 
+#include "engine/apparmor.h"
 #include "engine/defaults.h"
 #include "engine/devices/device_requests.h"
 #include "engine/log_options.h"
@@ -38,6 +39,7 @@ struct ContainerPaths {
   SeccompDefault seccomp;
   ContainerDefaults defaults;
   LogParts log;
+  std::function<Task<Result<>>(std::string profile)> ready_apparmor;  // it is there, or why not
   IdMap ids;                     // userns-remap; empty: containers' users are the host's
   std::string mapped_roots;      // where the runtime finds the roots of containers with mapped users
   std::string mapped_namespace;  // a user namespace with these ids
@@ -116,6 +118,8 @@ class Containers {
 
   std::string dir(const Container& c) const { return paths_.data + "/" + c.id; }
   std::string cgroup(const Container& c) const;
+  /// As inspect tells it; "": none.
+  std::string apparmor_of(const Container& c) const { return apparmor_profile_of(c.host, paths_.machine); }
   std::string log_path(const Container& c) const { return dir(c) + "/container.log"; }
   std::string rootfs(const Container& c) const { return dir(c) + "/rootfs"; }
   std::string shm(const Container& c) const { return dir(c) + "/shm"; }
@@ -141,6 +145,8 @@ class Containers {
   Task<void> unmount_unused(LivePtr live);
   Task<void> end_tree_uses(LivePtr live);
   Result<> send_signal(const Container& c, int signal);
+  Task<void> bring_apparmor_profile();
+  Task<Result<std::string>> apparmor_profile(const Container& c);
   Task<Result<>> start_locked(LivePtr live);
   Task<Result<>> start_steps(LivePtr live);
   Task<Result<std::unique_ptr<Monitor>>> begin_monitor(const Container& c);

@@ -75,7 +75,7 @@ Result<> validate(const ContainerConfig& config, const HostConfig& host, const H
     return fail(Code::kInvalid, "unknown or invalid runtime name: " + host.runtime);
   if (!host.log_config.type.empty()) TRYV(log_plan(host.log_config));
   TRY(const SecurityOptions security, parse_security_options(host.security_opt));
-  if (!security.apparmor.empty() && !machine.apparmor)
+  if (!security.apparmor.empty() && security.apparmor != "unconfined" && !machine.apparmor)
     return fail(Code::kInvalid,
                 "AppArmor profile " + security.apparmor + " cannot be applied: this kernel has no AppArmor");
   for (const auto& d : host.devices)

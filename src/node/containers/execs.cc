@@ -64,8 +64,9 @@ Task<Result<std::shared_ptr<RunningExec>>> Containers::exec_start(std::shared_pt
   start.program = exec->config.cmd[0], start.tty = exec->config.tty,
   start.open_stdin = exec->attach_stdin && !detach, start.attach = !detach, start.uid = user.uid,
   start.root_uid = live->c.state.root_uid, start.root_gid = live->c.state.root_gid;
+  CO_TRY(const std::string apparmor, co_await apparmor_profile(live->c));
   start.process_json = oci_process(live->c, exec->config, user, runtime_.capabilities(), exec->rows,
-                                   exec->columns, link_env(live->c));
+                                   exec->columns, link_env(live->c), apparmor);
   auto running = co_await runtime_.exec(std::move(start));
   if (!running) {
     const std::string& text = running.error().message;

@@ -135,7 +135,7 @@ Task<Result<>> Containers::start_steps(LivePtr live) {
   for (const auto& m : c.mounts)
     if (!m.subpath.empty()) in.sources[m.destination] = subpath_mount(c, m);
   CO_TRY(const SecurityOptions security, parse_security_options(c.host.security_opt));
-  in.apparmor = security.apparmor;
+  CO_TRY(in.apparmor, co_await apparmor_profile(c));
   CO_TRY(in.seccomp,
          paths_.seccomp.config(security, c.host.privileged, capability_set(c.host, in.held_capabilities)));
   CO_TRY(in.pid_ns, namespace_for(c, c.host.pid_mode, "pid"));
@@ -163,6 +163,19 @@ Task<Result<>> Containers::start_steps(LivePtr live) {
   c.state.error.clear(), c.state.oom_killed = false;
   CO_TRYV(co_await store(c));
   co_return runtime_.start(c.id);
+}
+
+// At the daemon's start, so that the first container does not wait for it. What is wrong now is told by each.
+Task<void> Containers::bring_apparmor_profile() {
+  if (!paths_.machine.apparmor_default) co_return;
+  if (auto ready = co_await paths_.ready_apparmor(kDefaultAppArmorProfile); !ready)
+    log::error("msg=\"{}\"", ready.error().message);
+}
+
+Task<Result<std::string>> Containers::apparmor_profile(const Container& c) {
+  const std::string profile = apparmor_of(c);
+  if (!profile.empty()) CO_TRYV(co_await paths_.ready_apparmor(profile));
+  co_return profile;
 }
 
 Task<Result<>> Containers::start_locked(LivePtr live) {
