@@ -164,9 +164,6 @@ class SeveralNetworksTest(NetworkCase):
 
 
 class PortTest(NetworkCase):
-    def test_sctp_is_refused_by_name(self):
-        self.assertFails(self.docker("run", "--rm", "-p", "8080:3000/sctp", "alpine", "true"), "sctp", "not supported", code=125)
-
     def test_datagrams_from_before_the_port_was_published(self):
         """A client that keeps sending from one socket reaches the container once it is there, and its successor."""
         with net.make_socket(self.host, socket.SOCK_DGRAM) as sock:
