@@ -229,6 +229,7 @@ void HostPorts::forward(const std::shared_ptr<Relay>& relay, const Client& clien
       return;
     }
     flow = std::make_shared<Flow>(loop_, std::move(*fd), client);
+    flow->last = loop_.now();
     scope_.spawn(send_back(relay, of, flow));
   }
   flow->last = loop_.now();
