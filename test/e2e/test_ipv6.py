@@ -66,8 +66,10 @@ class WithoutIpv4Test(Ipv6Case):
         self.assertIn("default via fd00:99::1", routes)
 
     def test_published_port(self):
-        self.docker("run", "-d", "--name", "web", "--network", "only", "-p", "8099:80", "alpine", "nc", "-lk", "-p", "80", "-e", "echo", "hello").check()
-        self.assertEqual(self.docker("port", "web").check().lines, ["80/tcp -> [::]:8099"])
+        self.web("web", "--network", "only", "-p", "8099:3000")
+        self.assertEqual(self.docker("port", "web").check().lines, ["3000/tcp -> [::]:8099"])
+        for address, netns in ((HOST6, "client"), ("::1", "host")):
+            self.assertEqual(net.get_when_up(self.host, address, 8099, netns=netns), "Saludos desde web!")
         self.assertFails(self.docker("run", "--rm", "--network", "only", "-p", "127.0.0.1:8098:80", "alpine"), "of a container without IPv4", code=125)
 
     def test_refused(self):
