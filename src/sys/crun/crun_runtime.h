@@ -56,7 +56,7 @@ class CrunRuntime final : public Runtime {
 
  private:
   Task<void> exit_loop();
-  Task<void> watch_end(std::string id, std::string bundle, int pid, uint64_t life);
+  Task<void> watch_end(std::string id, std::string bundle, int pid, int memory, uint64_t life);
   Task<Result<>> verb(std::vector<std::string> words);
   Spawn conmon(const std::string& container, const std::string& dir, const StreamFix& fix, const Fd& sync,
                const Fd& start);
@@ -66,7 +66,9 @@ class CrunRuntime final : public Runtime {
   RuntimeFile program_;
   bool expecting_ = false;
   void read_events(std::string_view events);
-  void watch_memory(const std::string& id, int pid);
+  int watch_memory(const std::string& id, int pid);
+  void tell_memory_kills(int watch);
+  void unwatch_memory(int watch);
   std::function<void(std::string, int)> on_exit_;
   std::function<void(std::string)> on_log_turn_, on_oom_;
   int exits_watch_ = -1;

@@ -49,8 +49,8 @@ void CrunRuntime::read_events(std::string_view events) {
       bundle_watches_.erase(event->wd), memory_watches_.erase(event->wd);
     } else if (event->wd == exits_watch_) {
       ended.insert(name);
-    } else if (const auto group = memory_watches_.find(event->wd); group != memory_watches_.end()) {
-      if (memory_kills(group->second.second) && on_oom_) on_oom_(group->second.first);
+    } else if (memory_watches_.contains(event->wd)) {
+      tell_memory_kills(event->wd);
     } else if (const auto it = bundle_watches_.find(event->wd); it != bundle_watches_.end()) {
       if (name == kLogName)
         turned.insert(it->second);
@@ -109,18 +109,32 @@ Task<int> CrunRuntime::ended_with(std::string id, std::string bundle) {
 
 // With cgroup v2 conmon 2.1 stops looking at the first event that is not a kill, and a group that reaches its
 // limit has such ones: it knows of a kill only when the container ends. The group tells at once.
-void CrunRuntime::watch_memory(const std::string& id, int pid) {
+int CrunRuntime::watch_memory(const std::string& id, int pid) {
   const std::string group = unified_group(read_file("/proc/" + std::to_string(pid) + "/cgroup").value_or(""));
   const std::string file = "/sys/fs/cgroup" + group + "/memory.events";
   const int watch = group.empty() ? -1 : ::inotify_add_watch(inotify_->get(), file.c_str(), IN_MODIFY);
-  if (watch < 0) return;
+  if (watch < 0) return watch;
   memory_watches_[watch] = {id, file};
-  if (memory_kills(file) && on_oom_) on_oom_(id);  // while no daemon ran
+  tell_memory_kills(watch);  // while no daemon ran
+  return watch;
+}
+
+void CrunRuntime::tell_memory_kills(int watch) {
+  const auto group = memory_watches_.find(watch);
+  if (group != memory_watches_.end() && memory_kills(group->second.second) && on_oom_)
+    on_oom_(group->second.first);
+}
+
+// A group that goes does not take its watch along, as folders do.
+void CrunRuntime::unwatch_memory(int watch) {
+  tell_memory_kills(watch);
+  if (memory_watches_.erase(watch)) ::inotify_rm_watch(inotify_->get(), watch);
 }
 
 void CrunRuntime::watch(const std::string& id, const std::string& bundle, int pid) {
+  int memory = -1;
   if (inotify_) {
-    watch_memory(id, pid);
+    memory = watch_memory(id, pid);
     const int watch =
         ::inotify_add_watch(inotify_->get(), bundle.c_str(), IN_MOVED_TO | IN_CREATE | IN_ONLYDIR);
     if (watch >= 0)
@@ -130,14 +144,15 @@ void CrunRuntime::watch(const std::string& id, const std::string& bundle, int pi
                 sys_error(errno, "inotify_add_watch", bundle).message);
   }
   lives_[id] = next_life_;
-  scope_.spawn(watch_end(id, bundle, pid, next_life_++));
+  scope_.spawn(watch_end(id, bundle, pid, memory, next_life_++));
 }
 
-Task<void> CrunRuntime::watch_end(std::string id, std::string bundle, int pid, uint64_t life) {
+Task<void> CrunRuntime::watch_end(std::string id, std::string bundle, int pid, int memory, uint64_t life) {
   const uint64_t start = process_start(pid);
   while (start != 0 && process_start(pid) == start)
     if (!co_await wait_pid(loop_, pid))
       co_await loop_.sleep(1s);  // no descriptor left to wait with: look now and then
+  unwatch_memory(memory);
   // A monitor that lives reports, however long it drains the output; one that is gone without a record was
   // killed.
   const auto untold = [&] { return lives_.contains(id) && lives_[id] == life; };
