@@ -225,5 +225,8 @@ class Cluster:
         for host in hosts:  # containers first, on every node: a network of the cluster stays as long as one is on it
             for container in host.api("GET", "/containers/json?all=1").json:
                 host.api("DELETE", f"/containers/{container['Id']}?force=1&v=1")
+        for network in api("GET", "/networks").json:
+            if network["Scope"] == "swarm" and not network["Ingress"]:  # held until the cluster knows that its containers are gone
+                until(lambda: api("DELETE", "/networks/" + network["Id"]).status in (204, 404), f"network {network['Name']} is free", PATIENCE)
         for host in hosts:
             host.remove_everything()
