@@ -7,9 +7,9 @@
 #include <algorithm>
 
 #include "base/fd.h"
+#include "base/path.h"
 #include "base/text.h"
 #include "build/stage_run.h"
-#include "dockerfile/ignore.h"
 #include "image/mode_change.h"
 
 namespace panal {

@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
+#include "base/path.h"
 #include "base/text.h"
-#include "dockerfile/ignore.h"
 #include "engine/oci.h"
 #include "network/address.h"
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <optional>
 
+#include "base/path.h"
 #include "base/text.h"
 
 namespace panal {
@@ -113,18 +114,6 @@ static bool parts_match(const std::vector<std::string>& pattern, const std::vect
 
 bool match_path(const std::vector<std::string>& pattern, const std::vector<std::string>& path) {
   return parts_match(pattern, path, path.size());
-}
-
-std::string clean_path(std::string_view path) {
-  std::vector<std::string> parts;
-  for (auto& part : split(path, '/')) {
-    if (part.empty() || part == ".") continue;
-    if (part != "..")
-      parts.push_back(std::move(part));
-    else if (!parts.empty())
-      parts.pop_back();
-  }
-  return join(parts, "/");
 }
 
 Result<> PathPatterns::add(std::string text) {

@@ -37,7 +37,5 @@ class PathPatterns {
 Result<bool> match_component(std::string_view pattern, std::string_view name);
 /// A path against a pattern with wildcards (COPY's sources): as many components, ** for any number.
 bool match_path(const std::vector<std::string>& pattern, const std::vector<std::string>& path);
-/// "./a//b/../c/" -> "a/c"; never above the root.
-std::string clean_path(std::string_view path);
 
 }  // namespace panal

@@ -11,8 +11,8 @@
 
 #include "base/fd.h"
 #include "base/json.h"
+#include "base/path.h"
 #include "base/text.h"
-#include "dockerfile/ignore.h"
 #include "unpack/archive_reader.h"
 #include "unpack/digest.h"
 #include "unpack/unpack.h"

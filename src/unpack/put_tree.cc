@@ -19,8 +19,8 @@
 
 #include "base/in_root.h"
 #include "base/json.h"
+#include "base/path.h"
 #include "base/text.h"
-#include "dockerfile/ignore.h"
 #include "unpack/archive_reader.h"
 #include "unpack/content.h"
 #include "unpack/paths.h"

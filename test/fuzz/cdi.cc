@@ -9,7 +9,7 @@ using namespace panal;
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const std::string text(as_text(data, size));
-  if (const auto json = yaml_to_json(text)) MUST(parse_json(*json));
+  if (const auto json = parse_yaml(text)) MUST(parse_json(dump(*json)));
   if (parse_json(text)) MUST(json_complaint(text).empty());
   const auto spec = parse_cdi(text);
   if (!spec) {

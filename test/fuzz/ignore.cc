@@ -1,6 +1,7 @@
 // .dockerignore: the first line is a path, the rest are patterns. A pattern that is the path itself matches
 // it.
 #include "dockerfile/ignore.h"
+#include "base/path.h"
 #include "fuzz.h"
 
 using namespace panal;

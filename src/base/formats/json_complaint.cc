@@ -112,13 +112,16 @@ class Scanner {
     }
     return bad("");
   }
-  bool object(int depth) {
+  /// Past its beginning, and past its end when that follows at once.
+  bool is_empty(char end) {
     ++at_;
     skip_space();
-    if (peek() == '}') {
-      ++at_;
-      return true;
-    }
+    if (peek() != end) return false;
+    ++at_;
+    return true;
+  }
+  bool object(int depth) {
+    if (is_empty('}')) return true;
     for (;;) {
       skip_space();
       if (peek() != '"') return bad("looking for beginning of object key string");
@@ -127,19 +130,14 @@ class Scanner {
       if (peek() != ':') return bad("after object key");
       ++at_;
       if (!value(depth + 1)) return false;
-      if (!more('}', "after object key:value pair")) return complaint_.empty() && closed_;
+      if (!more('}', "after object key:value pair")) return closed_;
     }
   }
   bool array(int depth) {
-    ++at_;
-    skip_space();
-    if (peek() == ']') {
-      ++at_;
-      return true;
-    }
+    if (is_empty(']')) return true;
     for (;;) {
       if (!value(depth + 1)) return false;
-      if (!more(']', "after array element")) return complaint_.empty() && closed_;
+      if (!more(']', "after array element")) return closed_;
     }
   }
   /// A comma: there is another; else it is closed, or wrong.

@@ -4,8 +4,6 @@
 
 #include <charconv>
 
-#include "base/json.h"
-
 namespace panal {
 namespace {
 
@@ -142,10 +140,6 @@ class Reader {
 
 }  // namespace
 
-Result<std::string> yaml_to_json(std::string_view text) {
-  Reader reader(text);
-  TRY(const Json json, reader.document());
-  return dump(json);
-}
+Result<Json> parse_yaml(std::string_view text) { return Reader(text).document(); }
 
 }  // namespace panal

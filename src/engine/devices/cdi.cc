@@ -5,6 +5,7 @@
 
 #include "base/formats/yaml.h"
 #include "base/json.h"
+#include "base/path.h"
 #include "base/text.h"
 
 namespace panal {
@@ -134,17 +135,9 @@ bool empty(const Edits& e) {
          e.edits.gids.empty() && !e.net_devices && !e.intel_rdt;
 }
 
-/// "/a//b/./c/" -> "/a/b/c"
-std::string plain_path(const std::string& path) {
-  std::string out;
-  for (const auto& part : split(path, '/'))
-    if (!part.empty() && part != ".") out += "/" + part;
-  return out.empty() ? "/" : out;
-}
-
 /// As parsed, with what Panal does not do by name.
 OciEdits finished(Edits& e) {
-  for (auto& m : e.edits.mounts) m.target = plain_path(m.target);
+  for (auto& m : e.edits.mounts) m.target = "/" + clean_path(m.target);
   if (e.net_devices && !is_blank(*e.net_devices)) e.edits.refused = "netDevices";
   if (e.intel_rdt) e.edits.refused = "intelRdt";
   return std::move(e.edits);
@@ -178,11 +171,8 @@ Result<> check_version(const File& f, std::string_view device_class) {
 
 Result<File> read(const std::string& text) {
   const size_t first = text.find_first_not_of(" \t\r\n");
-  std::string json = text;
-  if (first == std::string::npos || text[first] != '{') {
-    TRY(json, yaml_to_json(text));
-  }
-  TRY(Json parsed, parse_json(json));
+  const bool json = first != std::string::npos && text[first] == '{';
+  TRY(Json parsed, json ? parse_json(text) : parse_yaml(text));
   if (!parsed.is_object()) return bad("no Spec data");
   if (Json* devices = parsed.get_object().if_contains("devices"); devices && devices->is_array())
     for (auto& d : devices->get_array())  // a plain 0 in YAML

@@ -2,8 +2,8 @@
 #include <algorithm>
 
 #include "base/fd.h"
+#include "base/path.h"
 #include "base/text.h"
-#include "dockerfile/ignore.h"
 #include "engine/links.h"
 #include "image/reference.h"
 #include "model/container_json.h"

@@ -8,6 +8,7 @@
 #include <set>
 
 #include "base/in_root.h"
+#include "base/path.h"
 #include "base/text.h"
 #include "dockerfile/ignore.h"
 #include "unpack/copy/archive.h"
