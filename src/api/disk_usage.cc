@@ -39,7 +39,7 @@ static Task<Json> container_usages(ApiParts& p) {
   std::vector<LivePtr> all;  // a copy: the table may change while folders are measured
   for (const auto& [id, live] : p.containers.all()) all.push_back(live);
   JsonArray out;
-  const LinkNames links = p.containers.link_names();
+  const Containers::LinkNames links = p.containers.link_names();
   for (const auto& live : all) {
     Json summary = container_summary(p, live->c, links);
     co_await add_sizes(p, live, summary);

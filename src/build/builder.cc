@@ -176,7 +176,7 @@ Task<Result<std::string>> Build::mount_image(std::string id, Layers::Ids ids) {
 Task<Result<std::string>> Build::image_named(std::string name, std::optional<ImagePlatform> platform,
                                              Report report) {
   const auto fits = [&](const Image& image) {
-    return !platform || platform_fits(ImagePlatform{image.os, image.architecture, image.variant}, *platform);
+    return !platform || platform_fits(platform_of(image), *platform);
   };
   const std::string key = name + " " + (platform ? platform->text() : "");
   while (pulling_.contains(key)) (void)co_await pull_ended_.wait(parts_.loop);

@@ -159,7 +159,7 @@ Task<Result<>> StageRun::from() {
   if (!image_id_.empty()) {
     CO_TRY(const Image* image, parts_.images.find(image_id_));
     draft_.config = image->config, draft_.author = image->author;
-    platform_ = {image->os, image->architecture, image->variant};
+    platform_ = platform_of(*image);
   }
   set_env(draft_.config.env, kPath, false);
   co_return Result<>{};

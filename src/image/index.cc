@@ -79,6 +79,14 @@ static int fitness(const ImagePlatform& given, const ImagePlatform& wanted) {
 
 bool platform_fits(const ImagePlatform& have, const ImagePlatform& want) { return fitness(have, want) > 0; }
 
+Result<> check_platform(const std::string& name, const Image& image,
+                        const std::optional<ImagePlatform>& platform) {
+  if (!platform || platform_fits(platform_of(image), *platform)) return {};
+  return fail(Code::kNotFound, "image with reference " + name + " was found but its platform (" +
+                                   platform_of(image).text() + ") does not match the specified platform (" +
+                                   platform->text() + ")");
+}
+
 namespace {
 
 struct PlatformPart {

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "model/image.h"
 
 namespace panal {
 
@@ -22,6 +23,10 @@ Result<ImagePlatform> parse_platform(std::string_view text);
 ImagePlatform normal_platform(ImagePlatform platform);
 /// Whether an image for `have` runs where `want` is wanted.
 bool platform_fits(const ImagePlatform& have, const ImagePlatform& want);
+inline ImagePlatform platform_of(const Image& image) { return {image.os, image.architecture, image.variant}; }
+/// kNotFound, in Docker's words, when a platform was asked for and the image is for another.
+Result<> check_platform(const std::string& name, const Image& image,
+                        const std::optional<ImagePlatform>& platform);
 
 struct IndexEntry {
   std::string media_type, digest;

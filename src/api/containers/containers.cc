@@ -50,7 +50,7 @@ static Task<Result<>> create(Api& api, Call& call) {
   if (!platform.empty()) {
     CO_TRY(const auto wanted, parse_platform(platform));
     if (const auto image = p.images.find(wish.config.image);
-        image && !platform_fits({(*image)->os, (*image)->architecture, (*image)->variant}, wanted))
+        image && !platform_fits(platform_of(**image), wanted))
       co_return fail(Code::kNotFound, "image with reference " + wish.config.image +
                                           " was found but does not provide the specified platform (" +
                                           platform + ")");
@@ -212,7 +212,7 @@ static Task<Result<>> list(Api& api, Call& call) {
   std::ranges::sort(found, [](const LivePtr& a, const LivePtr& b) { return a->c.created > b->c.created; });
   if (limit > 0 && found.size() > static_cast<size_t>(limit)) found.resize(static_cast<size_t>(limit));
   JsonArray out;
-  const LinkNames links = p.containers.link_names();
+  const Containers::LinkNames links = p.containers.link_names();
   for (const auto& live : found) {
     Json summary = container_summary(p, live->c, links);
     if (api_minor(call.request()) < 46) summary.get_object()["HostConfig"].get_object().erase("Annotations");

@@ -162,7 +162,7 @@ Json container_inspect(ApiParts& p, const LiveContainer& live) {
   return out;
 }
 
-Json container_summary(ApiParts& p, const Container& c, const LinkNames& links) {
+Json container_summary(ApiParts& p, const Container& c, const Containers::LinkNames& links) {
   JsonArray ports, mounts;
   const bool up = is_up(c.state.phase);
   std::set<std::string> published;

@@ -7,8 +7,7 @@ namespace panal {
 
 Json container_inspect(ApiParts& p, const LiveContainer& live);
 /// `links`: of all containers, made once for a list.
-using LinkNames = std::multimap<std::string, std::string>;
-Json container_summary(ApiParts& p, const Container& c, const LinkNames& links);
+Json container_summary(ApiParts& p, const Container& c, const Containers::LinkNames& links);
 /// SizeRw and SizeRootFs; the writable layer is measured.
 Task<void> add_sizes(ApiParts& p, LivePtr live, Json& view);
 /// "Up 3 minutes (healthy)", "Exited (0) 2 hours ago".

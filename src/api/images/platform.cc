@@ -36,12 +36,4 @@ Result<std::optional<ImagePlatform>> asked_platform(const HttpRequest& request, 
   return out;
 }
 
-Result<> check_platform(const std::string& name, const Image& image,
-                        const std::optional<ImagePlatform>& platform) {
-  if (!platform || platform_fits(platform_of(image), *platform)) return {};
-  return fail(Code::kNotFound, "image with reference " + name + " was found but its platform (" +
-                                   platform_of(image).text() + ") does not match the specified platform (" +
-                                   platform->text() + ")");
-}
-
 }  // namespace panal

@@ -6,7 +6,6 @@
 
 #include "base/result.h"
 #include "image/index.h"
-#include "model/image.h"
 
 namespace panal {
 
@@ -15,8 +14,5 @@ struct HttpRequest;
 /// JSON, as the OCI describes platforms; not looked at in the versions of the API before `since`.
 Result<std::optional<ImagePlatform>> asked_platform(const HttpRequest& request, int since,
                                                     const std::string& key = "platform");
-inline ImagePlatform platform_of(const Image& image) { return {image.os, image.architecture, image.variant}; }
-Result<> check_platform(const std::string& name, const Image& image,
-                        const std::optional<ImagePlatform>& platform);
 
 }  // namespace panal

@@ -239,7 +239,7 @@ Result<Described> held_by_cluster(ApiParts& p, const ImagePeers::Found& found) {
   return Described{p.layers.sha256(found.top()),
                    manifest_media_type(found.top()),
                    found.top().size(),
-                   {{image.os, image.architecture, image.variant}}};
+                   {platform_of(image)}};
 }
 
 Task<Result<Described>> describe(ApiParts& p, ImageRef ref, RegistryAuth auth, std::shared_ptr<Halt> halt) {

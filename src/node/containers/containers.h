@@ -66,7 +66,8 @@ class Containers {
   Result<LivePtr> find_linked(const std::string& name) const;
   const std::map<std::string, LivePtr>& all() const { return containers_; }
   /// The names that links give containers, by the container's own: "db" -> "/web/alias".
-  std::multimap<std::string, std::string> link_names() const;
+  using LinkNames = std::multimap<std::string, std::string>;
+  LinkNames link_names() const;
 
   enum class MadeFor { kUser, kSwarm, kBuild };
   Task<Result<CreateResult>> create(std::string name, ContainerConfig config, HostConfig host,

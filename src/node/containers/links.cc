@@ -39,8 +39,8 @@ bool Containers::rename_links(Container& c, const Container& renamed, const std:
   return changed;
 }
 
-std::multimap<std::string, std::string> Containers::link_names() const {
-  std::multimap<std::string, std::string> out;
+Containers::LinkNames Containers::link_names() const {
+  LinkNames out;
   for (const auto& [id, live] : containers_)
     for (const auto& text : live->c.host.links)
       if (const auto link = parse_link(text))

@@ -150,7 +150,7 @@ Task<Result<std::string>> Images::commit(Commit wish, std::function<Task<Result<
     }
     if (auto parent = images_.find(wish.parent); parent != images_.end()) {
       parts.history = parent->second.history;
-      parts.platform = {parent->second.os, parent->second.architecture, parent->second.variant};
+      parts.platform = platform_of(parent->second);
     }
     std::vector<ArchiveFile> layers;
     std::optional<FreshLayer> top;

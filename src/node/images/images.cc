@@ -155,10 +155,9 @@ Task<Result<std::string>> Images::add(Image image, std::vector<std::string> tags
 Task<Result<std::string>> Images::load_one(ArchiveImage one, std::optional<ImagePlatform> platform) {
   CO_TRY(const std::string config, read_file(one.config.file, 8 << 20));
   CO_TRY(Image image, image_from_config(config, layers_.sha256(config), layers_));
-  if (const ImagePlatform have{image.os, image.architecture, image.variant};
-      platform && !platform_fits(have, *platform))
-    co_return fail(Code::kNotFound,
-                   "requested platform (" + platform->text() + ") not found: image is for " + have.text());
+  if (platform && !platform_fits(platform_of(image), *platform))
+    co_return fail(Code::kNotFound, "requested platform (" + platform->text() + ") not found: image is for " +
+                                        platform_of(image).text());
   std::vector<PackedLayer> packed;
   for (const auto& l : one.layers)
     image.layer_digests.push_back(l.digest),

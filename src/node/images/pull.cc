@@ -86,12 +86,7 @@ Task<Result<>> ImagePull::fetch(RegistrySession& session, Job& job) {
     co_return fail(Code::kInvalid, "invalid image: the config names " +
                                        std::to_string(image.diff_ids.size()) + " layers, the manifest " +
                                        std::to_string(image.layer_digests.size()));
-  if (const ImagePlatform have{image.os, image.architecture, image.variant};
-      job.options.platform_asked && !platform_fits(have, job.options.platform))
-    co_return fail(Code::kNotFound, "image with reference " + job.ref.familiar() +
-                                        " was found but its platform (" + have.text() +
-                                        ") does not match the specified platform (" +
-                                        job.options.platform.text() + ")");
+  if (job.options.platform_asked) CO_TRYV(check_platform(job.ref.familiar(), image, job.options.platform));
   std::vector<std::string> blobs = image.layer_digests;
   blobs.insert(blobs.end(), {image.id, layers_.sha256(job.manifest)});
   Result<> done;
@@ -316,7 +311,7 @@ Task<Result<Described>> ImagePull::describe(ImageRef ref, RegistryAuth auth, std
     CO_TRY(const std::string config,
            co_await client_.config(session, parts.config_digest, parts.config_size));
     CO_TRY(const Image image, image_from_config(config, parts.config_digest, layers_));
-    out.platforms.push_back({image.os, image.architecture, image.variant});
+    out.platforms.push_back(platform_of(image));
     co_return Result<>{};
   };
   auto done = co_await client_.on_endpoints(ref, false, auth, halt, work);
