@@ -144,7 +144,7 @@ Result<> run(DaemonOptions o) {
   TRYV(make_mapped_roots(o.exec_root + "/roots", ids));
   ConfinedFiles files(loop, self + "/panal-unpack");
   LinuxNetwork kernel(loop, o.exec_root + "/netns");
-  CrunRuntime runtime(loop, {o.exec_root + "/crun", o.exec_root + "/exits"});
+  CrunRuntime runtime(loop, {o.exec_root + "/crun", o.exec_root + "/exits", self + "/panal-slim.so"});
   Events events(loop);
   Images images(loop, layers, *db, events, boot_id());
   TRYV(images.load());

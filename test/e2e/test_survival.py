@@ -1,6 +1,7 @@
 """The engine goes away, by kill -9 or politely, and comes back: containers go on as if nothing had been, and what happened
 meanwhile is known afterwards."""
 
+import re
 import unittest
 
 import lab
@@ -44,6 +45,23 @@ class RunningTest(SurvivalCase):
                              (True, before["State"]["Pid"], before["State"]["StartedAt"], identity))
             self.assertEqual(self.outside_pid("^sleep 5432"), process)
         self.assertIn("Up ", self.docker("ps", "--format", "{{.Status}}").line)
+
+    def test_an_idle_monitor_is_small_and_still_there(self):
+        """What a running container costs beyond its own processes (the goal: 1.5 MB), and that nothing is lost by it."""
+        stream = self.host.stream("run", "-i", "--name", "box", "alpine", "sh", "-c", "echo ready; cat; sleep 0.1; exit 4", stdin=True)
+        stream.read_until("ready\n")
+
+        def resident_kilobytes():
+            pid = self.host.run_in("pgrep", "-x", "conmon").check().line
+            return int(re.search(r"VmRSS:\s+(\d+)", self.host.run_in("cat", f"/proc/{pid}/status").check().out)[1])
+
+        until(lambda: resident_kilobytes() < 1500, "the monitor gives back what it does not need")
+        for word in ("one\n", "two\n"):
+            stream.send(word)
+            stream.read_until(word)
+        stream.close_input()
+        self.assertEqual(stream.finish().code, 4)
+        self.assertEqual(self.docker("logs", "box").out, "ready\none\ntwo\n")
 
     def test_everything_can_be_done_with_them_afterwards(self):
         self.start_box("trap 'echo term; exit 6' TERM; echo ready; while :; do sleep 0.05; done", "-v", "data:/data")

@@ -35,6 +35,7 @@ FLOORS = {
     "api": _LOW + ["node", "build", "engine", "image", "network", "swarm", "store"],
     "compose": ["base", "model"],
     "unpack": ["base", "image", "dockerfile", "ports", "sys/archive", "sys/disk", "sys/http", "sys/loop", "sys/sandbox", "sys/tls"],
+    "slim": [],  # one C file, alone
     "cli": ["base", "model", "compose", "sys"],
     "lab": ["base", "sys", "cli"],
     "daemon": ["*"],

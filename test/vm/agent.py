@@ -38,7 +38,7 @@ def start(request):
     bring("/run/host/repo", "/panal")
     lay_over("cache0", "/var/cache/panal-test")
     lay_over("cache1", "/var/cache/panal-demo")
-    for name in ("panal", "panald", "panal-unpack"):
+    for name in ("panal", "panald", "panal-unpack", "panal-slim.so"):
         if not os.path.islink("/usr/local/bin/" + name):
             os.symlink("/panal/build/bin/" + name, "/usr/local/bin/" + name)
     with open("/proc/cmdline") as file:

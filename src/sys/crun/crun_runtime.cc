@@ -34,7 +34,11 @@ std::vector<std::string> own_capabilities() {
 }
 
 CrunRuntime::CrunRuntime(AsioLoop& loop, CrunPaths paths)
-    : loop_(loop), paths_(std::move(paths)), program_(paths_.crun), capabilities_(own_capabilities()) {}
+    : loop_(loop),
+      paths_(std::move(paths)),
+      program_(paths_.crun),
+      capabilities_(own_capabilities()),
+      slim_(loop, scope_, paths_.slim, {paths_.conmon, paths_.crun}) {}
 CrunRuntime::~CrunRuntime() = default;
 
 // Without a locale conmon refuses arguments that are not ASCII, and keeps 0.4 MB more in memory (of files,
@@ -69,6 +73,7 @@ Spawn CrunRuntime::conmon(const std::string& container, const std::string& dir, 
   for (const std::string& word : {"--root=" + paths_.state, std::string("--cgroup-manager=cgroupfs")})
     what.argv.insert(what.argv.end(), {"--runtime-arg", word});
   what.env = {"_OCI_SYNCPIPE=3", "_OCI_STARTPIPE=4", kLocale, kTemporary};
+  slim_.give(what);
   what.fds.insert(what.fds.end(), {{sync.get(), 3}, {start.get(), 4}});
   return what;
 }

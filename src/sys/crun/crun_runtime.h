@@ -6,6 +6,7 @@
 
 #include "ports/runtime.h"
 #include "sys/crun/runtime_file.h"
+#include "sys/crun/slim_library.h"
 #include "sys/crun/streams.h"
 #include "sys/loop/async_fd.h"
 
@@ -14,6 +15,7 @@ namespace panal {
 struct CrunPaths {
   std::string state;  // crun's --root
   std::string exits;  // conmon's --exit-dir
+  std::string slim;   // panal-slim.so; "" or a file that is not there: the programs go without
   std::string conmon = "/usr/bin/conmon", crun = "/usr/bin/crun";
 };
 
@@ -81,6 +83,7 @@ class CrunRuntime final : public Runtime {
   std::vector<std::string> capabilities_;
   std::string version_;
   Scope scope_;
+  SlimLibrary slim_;
 };
 
 /// Capabilities this process may use, by name.

@@ -23,6 +23,7 @@ Result<> CrunRuntime::watch_exits() {
     return fail(sys_error(errno, "inotify_add_watch", paths_.exits));
   inotify_ = std::make_unique<AsyncFd>(loop_, std::move(fd));
   scope_.spawn(exit_loop());
+  slim_.prepare();
   return {};
 }
 

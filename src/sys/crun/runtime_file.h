@@ -6,6 +6,9 @@
 
 namespace panal {
 
+/// Whether two looks at a path have seen one file, and unchanged.
+bool same_file(const struct stat& a, const struct stat& b);
+
 /// A container could write to the runtime that starts it through /proc/self/exe (CVE-2019-5736). So crun,
 /// each time it is started, first makes a read-only mount of itself and starts again from there, unless its
 /// file cannot be written to anyway: then half of its loading is saved. The mount is made once, is attached
