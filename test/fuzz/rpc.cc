@@ -12,7 +12,7 @@ Task<void> talk(std::shared_ptr<H2Connection> connection, std::shared_ptr<H2Stre
   for (;;) {
     auto message = co_await connection->read(stream);
     if (!message || !*message) break;
-    MUST((*message)->size() <= kMaxRpcMessage);
+    MUST((*message)->size() <= H2Limits{}.message_bytes);
     if (!co_await connection->write(stream, std::move(**message))) break;
   }
   if (reply)

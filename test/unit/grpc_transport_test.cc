@@ -4,6 +4,7 @@
 #include <arpa/inet.h>
 #include <sys/socket.h>
 
+#include "base/text.h"
 #include "sys/tls/openssl_crypto.h"
 
 #undef CHECK
@@ -66,6 +67,44 @@ TEST_CASE("calls share an attempt to connect, and each keeps its own deadline") 
   }
   REQUIRE(!replies[2]);
   CHECK(replies[2].error().message.find("i/o timeout") == std::string::npos);
+}
+
+TEST_CASE("a peer without a certificate may say no more than a request to join takes") {
+  AsioLoop loop;
+  GrpcTransport server(loop), node(loop);
+  identify(server);
+  size_t heard = 0;
+  const auto hear = [&heard](Peer peer, std::string request) -> Task<Result<std::string>> {
+    CHECK(peer.role.empty());
+    heard = request.size();
+    co_return std::string("heard");
+  };
+  server.serve("/panal.Test/Open", {""}, hear);
+  server.serve("/panal.Test/Nodes", {"worker"}, hear);
+  Mute port;  // for a number that is free
+  const std::string address = port.address;
+  const auto number = static_cast<uint16_t>(parse_int(address.substr(address.find(':') + 1)).value());
+  port.fd.reset();
+  REQUIRE(server.listen("127.0.0.1", number));
+  std::vector<Result<std::string>> replies;
+  Scope scope;
+  const auto talk = [&]() -> Task<void> {
+    for (const size_t size : {size_t{10000}, size_t{100000}})
+      replies.push_back(
+          co_await node.call_pinned(address, "/panal.Test/Open", std::string(size, 'x'), "", 10s));
+    replies.push_back(co_await node.call_pinned(address, "/panal.Test/Nodes", "x", "", 10s));
+    server.stop();
+    loop.stop();
+  };
+  scope.spawn(talk());
+  loop.run();
+  REQUIRE(replies.size() == 3);
+  REQUIRE(replies[0]);
+  CHECK(*replies[0] == "heard");
+  CHECK(!replies[1]);
+  CHECK(heard == 10000);
+  REQUIRE(!replies[2]);
+  CHECK(replies[2].error().message == "a node without a certificate may not call /panal.Test/Nodes");
 }
 
 }  // namespace panal

@@ -10,6 +10,11 @@
 namespace panal {
 
 static constexpr Duration kLinger = 30s, kDial = 10s;
+static constexpr size_t kMostHandshakes = 1024, kMostConnections = 4096;
+// Who has no certificate comes to get one, and may say no more than that takes.
+static constexpr size_t kMostStrangers = 64;
+static constexpr H2Limits kStrangersLimits = {.message_bytes = 64 << 10, .streams = 8};
+static constexpr Duration kStrangersTime = 60s;
 
 namespace {
 
@@ -99,27 +104,40 @@ Task<void> GrpcTransport::accept_loop(std::shared_ptr<AsyncFd> listener) {
       continue;
     }
     std::erase_if(served_, [](const auto& weak) { return weak.expired(); });
-    if (served_.size() < 4096 && context_) scope_.spawn(serve_connection(std::move(*fd), std::move(address)));
+    if (served_.size() < kMostConnections && handshakes_ < kMostHandshakes && context_)
+      scope_.spawn(serve_connection(std::move(*fd), std::move(address)));
   }
 }
 
 Task<void> GrpcTransport::serve_connection(Fd fd, std::string address) {
   tune(fd.get());
   auto stream = std::make_shared<TlsStream>(loop_, std::move(fd), context_, TlsStream::Side::kServer);
+  ++handshakes_;
   auto shaken = co_await stream->handshake(10s);
+  --handshakes_;
   if (!shaken) {
     log::debug("msg=\"handshake refused\" peer={} error=\"{}\"", address, shaken.error().message);
     co_return;
   }
   Peer peer = stream->peer();
   peer.address = address;
-  auto connection = std::make_shared<H2Connection>(loop_, stream, H2Connection::Side::kServer);
+  const bool stranger = peer.role.empty();
+  if (stranger && strangers_ >= kMostStrangers) co_return;
+  auto connection = std::make_shared<H2Connection>(loop_, stream, H2Connection::Side::kServer,
+                                                   stranger ? kStrangersLimits : H2Limits{});
   served_.push_back(connection);
   std::weak_ptr<H2Connection> weak = connection;
   connection->on_stream = [this, weak, peer](std::shared_ptr<H2Stream> s) {
     if (auto c = weak.lock()) scope_.spawn(serve_one(c, std::move(s), peer));
   };
+  if (!stranger) co_return co_await connection->run();
+  ++strangers_;
+  const TimerId late = loop_.call_after(kStrangersTime, [weak] {
+    if (auto c = weak.lock()) c->close();
+  });
   co_await connection->run();
+  loop_.cancel(late);
+  --strangers_;
 }
 
 Task<void> GrpcTransport::serve_one(std::shared_ptr<H2Connection> connection,

@@ -54,6 +54,7 @@ class GrpcTransport final : public Transport {
   std::map<std::string, std::shared_ptr<H2Connection>> connections_;
   std::map<std::string, std::shared_ptr<Attempt>> connecting_;  // under way
   std::list<std::weak_ptr<H2Connection>> served_;
+  size_t handshakes_ = 0, strangers_ = 0;  // served_ of peers without a certificate
   std::vector<std::shared_ptr<AsyncFd>> listeners_;
   Scope scope_;
 };

@@ -99,7 +99,7 @@ struct Callbacks {
                      void* p) {
     auto& c = self(p);
     auto s = find(c, id);
-    if (!s) {
+    if (!s || s->reply_status >= 0) {  // whoever has been answered is not listened to
       nghttp2_session_consume(session, id, size);
       return 0;
     }
@@ -109,7 +109,7 @@ struct Callbacks {
       const auto* b = reinterpret_cast<const uint8_t*>(s->partial.data());
       const size_t length = static_cast<size_t>(b[1]) << 24 | static_cast<size_t>(b[2]) << 16 |
                             static_cast<size_t>(b[3]) << 8 | b[4];
-      if (b[0] != 0 || length > kMaxRpcMessage) {
+      if (b[0] != 0 || length > c.limits_.message_bytes) {
         nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, id, NGHTTP2_PROTOCOL_ERROR);
         return 0;
       }
@@ -140,10 +140,11 @@ struct Callbacks {
                           nghttp2_data_source* source, void* p) {
     auto& c = self(p);
     auto* s = static_cast<H2Stream*>(source->ptr);
-    const size_t n = std::min(length, s->out.size());
-    std::memcpy(buffer, s->out.data(), n);
-    s->out.erase(0, n);
-    if (!s->out.empty()) return static_cast<ssize_t>(n);
+    const size_t n = std::min(length, s->out.size() - s->taken);
+    std::memcpy(buffer, s->out.data() + s->taken, n);
+    s->taken += n;
+    if (s->taken < s->out.size()) return static_cast<ssize_t>(n);
+    s->out.clear(), s->taken = 0;
     if (s->reply_status >= 0) {
       *flags |= NGHTTP2_DATA_FLAG_EOF | NGHTTP2_DATA_FLAG_NO_END_STREAM;
       const std::string status = std::to_string(s->reply_status), message = url_encode(s->reply_message);
@@ -165,8 +166,8 @@ struct Callbacks {
   }
 };
 
-H2Connection::H2Connection(AsioLoop& loop, std::shared_ptr<Stream> stream, Side side)
-    : loop_(loop), stream_(std::move(stream)), side_(side) {
+H2Connection::H2Connection(AsioLoop& loop, std::shared_ptr<Stream> stream, Side side, H2Limits limits)
+    : loop_(loop), stream_(std::move(stream)), side_(side), limits_(limits) {
   nghttp2_session_callbacks* callbacks;
   nghttp2_session_callbacks_new(&callbacks);
   nghttp2_session_callbacks_set_on_begin_headers_callback(callbacks, &Callbacks::on_begin_headers);
@@ -184,7 +185,7 @@ H2Connection::H2Connection(AsioLoop& loop, std::shared_ptr<Stream> stream, Side 
   nghttp2_option_del(option);
   nghttp2_session_callbacks_del(callbacks);
   const std::array<nghttp2_settings_entry, 2> settings = {
-      nghttp2_settings_entry{NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, 1000},
+      nghttp2_settings_entry{NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, limits_.streams},
       nghttp2_settings_entry{NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, kStreamWindow}};
   nghttp2_submit_settings(session_, NGHTTP2_FLAG_NONE, settings.data(), settings.size());
   nghttp2_session_set_local_window_size(session_, NGHTTP2_FLAG_NONE, 0, kConnectionWindow);
@@ -304,12 +305,13 @@ Task<Result<std::optional<std::string>>> H2Connection::read(std::shared_ptr<H2St
 
 Task<Result<>> H2Connection::write(std::shared_ptr<H2Stream> s, std::string message) {
   auto keep = shared_from_this();
-  while (s->out.size() > kMaxQueued && !s->closed && !closed_) (void)co_await s->event.wait(loop_);
+  while (s->out.size() - s->taken > kMaxQueued && !s->closed && !closed_) (void)co_await s->event.wait(loop_);
   if (s->closed || closed_ || s->local_done || s->reply_status >= 0)
     co_return fail(Code::kUnavailable, "connection lost");
   const size_t n = message.size();
   const std::array<char, 5> head = {0, static_cast<char>(n >> 24), static_cast<char>(n >> 16),
                                     static_cast<char>(n >> 8), static_cast<char>(n)};
+  if (s->taken > s->out.size() / 2) s->out.erase(0, std::exchange(s->taken, 0));
   s->out.append(head.data(), head.size());
   s->out += message;
   resume(*s);

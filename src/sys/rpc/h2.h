@@ -3,7 +3,7 @@
 //
 // Owned through shared_ptr by whoever uses it (a pool entry, or the server) and by its own reader and writer.
 // Limits: 1 MiB of unread data per stream (HTTP/2 flow control holds the peer), 256 KiB queued for sending,
-// messages up to 64 MiB, 1000 streams.
+// and those of H2Limits.
 #pragma once
 #include <deque>
 #include <map>
@@ -18,12 +18,17 @@ struct nghttp2_session;
 
 namespace panal {
 
-constexpr size_t kMaxRpcMessage = 64 << 20;
+/// What a peer may make this side hold.
+struct H2Limits {
+  size_t message_bytes = 64 << 20;
+  uint32_t streams = 1000;
+};
 
 struct H2Stream {
   int32_t id = 0;
-  std::string path, out;  // out: framed bytes not yet taken by nghttp2
-  std::string partial;    // received bytes of an unfinished message
+  std::string path, out;  // out: framed bytes; nghttp2 has taken those before `taken`
+  size_t taken = 0;
+  std::string partial;  // received bytes of an unfinished message
   std::deque<std::string> inbox;
   size_t unconsumed = 0;  // bytes of inbox and partial that flow control still counts
   bool remote_done = false, local_done = false, closed = false, deferred = false;
@@ -37,7 +42,7 @@ struct H2Stream {
 class H2Connection : public std::enable_shared_from_this<H2Connection> {
  public:
   enum class Side { kClient, kServer };
-  H2Connection(AsioLoop& loop, std::shared_ptr<Stream> stream, Side side);
+  H2Connection(AsioLoop& loop, std::shared_ptr<Stream> stream, Side side, H2Limits limits = {});
   ~H2Connection();
 
   /// Server: called for each new stream once its headers are there.
@@ -64,6 +69,7 @@ class H2Connection : public std::enable_shared_from_this<H2Connection> {
   AsioLoop& loop_;
   std::shared_ptr<Stream> stream_;
   Side side_;
+  H2Limits limits_;
   nghttp2_session* session_ = nullptr;
   std::map<int32_t, std::shared_ptr<H2Stream>> streams_;
   std::string outgoing_;
