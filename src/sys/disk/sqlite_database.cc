@@ -59,11 +59,16 @@ class SqliteDatabase final : public Database {
       return error("read");
     sqlite3_bind_text(statement, 1, kind.data(), static_cast<int>(kind.size()), SQLITE_STATIC);
     const auto text = [&](int column) {
-      return std::string(reinterpret_cast<const char*>(sqlite3_column_text(statement, column)),
-                         static_cast<size_t>(sqlite3_column_bytes(statement, column)));
+      const auto* bytes = reinterpret_cast<const char*>(sqlite3_column_text(statement, column));
+      const int size = sqlite3_column_bytes(statement, column);
+      return bytes ? std::string(bytes, static_cast<size_t>(size)) : std::string();
     };
-    while (sqlite3_step(statement) == SQLITE_ROW) out.emplace_back(text(0), text(1));
+    int result = SQLITE_ROW;
+    while ((result = sqlite3_step(statement)) == SQLITE_ROW) out.emplace_back(text(0), text(1));
+    const auto failed = error("read");
     sqlite3_finalize(statement);
+    // Half a table must not pass for a whole one: what no row names is collected as garbage.
+    if (result != SQLITE_DONE) return failed;
     return out;
   }
 
