@@ -18,7 +18,6 @@ std::string lower(std::string_view text);
 /// What Swarm takes as a name: at most 63 letters and digits, with dashes and underscores only between them.
 bool valid_dns_component(std::string_view name);
 std::string hex(std::string_view bytes);
-std::optional<std::string> unhex(std::string_view text);
 std::string base64(std::string_view bytes);
 /// Accepts standard and URL-safe alphabets, padding optional.
 std::optional<std::string> unbase64(std::string_view text);

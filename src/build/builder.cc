@@ -17,7 +17,7 @@ static Task<void> drop_folder(BuildParts& parts, std::string dir) {
     (void)parts.layers.unmount(dir + "/" + part),
         (void)co_await parts.layers.unmount_rootfs(dir + "/" + part);
   const auto work = [dir] { return remove_tree(dir); };
-  if (auto gone = co_await blocking(parts.loop, work); !gone)
+  if (auto gone = co_await blocking(parts.loop, work, Lane::kLong); !gone)
     log::warn("msg=\"remove a build's folder\" dir={} error=\"{}\"", dir, gone.error().message);
 }
 

@@ -39,9 +39,13 @@ std::vector<CacheFolder> CacheMounts::all() const {
 }
 
 Task<Result<>> CacheMounts::remove(std::string name) {
+  if (users_[name] > 0) co_return fail(Code::kConflict, "cache " + name + " is in use");
+  ++users_[name], exclusive_[name] = true;
   const std::string path = dir_ + "/" + name;
   const auto work = [path] { return remove_tree(path); };
-  co_return co_await blocking(loop_, work);
+  auto removed = co_await blocking(loop_, work, Lane::kLong);
+  give(name);
+  co_return removed;
 }
 
 }  // namespace panal

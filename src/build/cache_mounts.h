@@ -24,6 +24,7 @@ class CacheMounts {
   Task<Result<CacheFolder>> take(std::string key, RunMount::Sharing sharing, std::shared_ptr<Halt> halt);
   void give(const std::string& name);
   std::vector<CacheFolder> all() const;
+  /// Refused while somebody has it.
   Task<Result<>> remove(std::string name);
 
  private:

@@ -64,17 +64,24 @@ Task<Result<>> StageRun::prepare_cache(const RunMount& wish, RunMounts& mounts) 
   const std::string key = parts_.layers.sha256(wish.id.empty() ? wish.target : wish.id).substr(7, 32);
   CO_TRY(const CacheFolder folder, co_await build_.caches_.take(key, wish.sharing, build_.halt_));
   mounts.caches.push_back(folder.name);
-  if (list_dir(folder.path).empty()) {
-    if (!wish.from.empty()) {
-      CO_TRY(const std::string id, co_await source_of(wish.from));
-      CO_TRY(const std::string dir, co_await build_.mount_image(id));
-      mounts.roots.push_back(dir);
-      CO_TRYV(co_await parts_.layers.copy_up(dir + "/merged", wish.source.empty() ? "/" : wish.source,
-                                             folder.path));
-    }
-    if (::chown(folder.path.c_str(), wish.uid, wish.gid) != 0 ||
-        ::chmod(folder.path.c_str(), wish.mode.value_or(0755)) != 0)
-      co_return fail(sys_error(errno, "chown", folder.path));
+  const auto owned = [&wish](const std::string& path) -> Result<> {
+    if (::chown(path.c_str(), wish.uid, wish.gid) != 0 ||
+        ::chmod(path.c_str(), wish.mode.value_or(0755)) != 0)
+      return fail(sys_error(errno, "chown", path));
+    return {};
+  };
+  const bool empty = list_dir(folder.path).empty();
+  if (empty && wish.from.empty()) CO_TRYV(owned(folder.path));
+  if (empty && !wish.from.empty()) {
+    CO_TRY(const std::string id, co_await source_of(wish.from));
+    CO_TRY(const std::string dir, co_await build_.mount_image(id));
+    mounts.roots.push_back(dir);
+    const std::string fresh = build_.new_path("cache");  // takes the folder's place when it is whole
+    CO_TRYV(make_dirs(fresh, 0755));
+    CO_TRYV(co_await parts_.layers.copy_up(dir + "/merged", wish.source.empty() ? "/" : wish.source, fresh));
+    CO_TRYV(owned(fresh));
+    if (::rename(fresh.c_str(), folder.path.c_str()) != 0 && errno != ENOTEMPTY)  // by another build
+      co_return fail(sys_error(errno, "rename", folder.path));
   }
   std::string source = folder.path;
   if (parts_.layers.mapped(source) != source) {

@@ -126,7 +126,6 @@ ContainerDefaults container_defaults(const DaemonOptions& o, bool cgroup_v2) {
 std::string boot_id() { return std::string(trim(read_file("/proc/sys/kernel/random/boot_id").value_or(""))); }
 
 Result<> run(DaemonOptions o) {
-  TRYV(check_registry_options(registry_options(o)));
   Supervisor supervisor = Supervisor::from_environment();
   TRYV(make_dirs(o.data_root, 0711));
   TRYV(make_dirs(o.exec_root, 0711));
@@ -204,7 +203,7 @@ Result<> run(DaemonOptions o) {
   SwarmNode swarm({loop, entropy, transport, *crypto, kernel, executor, peers,
                    [&loop](const std::string& dir) { return open_raft_files(loop, dir); },
                    [](const raft::Settings& settings) { return raft::make_libraft_core(settings); },
-                   o.data_root + "/swarm", facts.node_name});
+                   o.data_root + "/swarm"});
   Api api({loop, entropy, events, images, containers, networks, volumes, layers, watcher, facts, http,
            registry, image_pull, image_push, builder, &swarm, ask_components(loop)});
   HttpServer server(loop, [&api](HttpExchange& http) { return api.handle(http); });

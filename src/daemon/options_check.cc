@@ -7,6 +7,7 @@
 #include "base/text.h"
 #include "daemon/options.h"
 #include "engine/log_options.h"
+#include "image/registry.h"
 #include "network/address.h"
 
 namespace panal {
@@ -150,19 +151,10 @@ Result<> check_options(DaemonOptions& o) {
     return fail(Code::kInvalid, "invalid max download attempts: " + std::to_string(o.max_download_attempts));
   if (o.shutdown_timeout_seconds < -1)
     return fail(Code::kInvalid, "invalid shutdown timeout: " + std::to_string(o.shutdown_timeout_seconds));
-  for (auto& mirror : o.registry_mirrors) {
-    const bool web = mirror.starts_with("http://") || mirror.starts_with("https://");
-    if (!web)
-      return fail(Code::kInvalid,
-                  "invalid mirror: unsupported scheme in \"" + mirror + "\": it must be http:// or https://");
-    if (mirror.find_first_of("?#@") != std::string::npos)
-      return fail(Code::kInvalid, "invalid mirror: query, fragment or user in \"" + mirror + "\"");
+  TRYV(check_registry_options(
+      {.registry_mirrors = o.registry_mirrors, .insecure_registries = o.insecure_registries}));
+  for (auto& mirror : o.registry_mirrors)
     if (!mirror.ends_with('/')) mirror += '/';
-  }
-  for (const auto& registry : o.insecure_registries)
-    if (registry.empty() || registry.starts_with('-') || registry.find("://") != std::string::npos)
-      return fail(Code::kInvalid,
-                  "insecure registry " + registry + " is not valid: invalid host \"" + registry + "\"");
   for (const auto& path : {o.data_root, o.exec_root, o.pidfile})
     if (!path.empty() && !path.starts_with('/')) return fail(Code::kInvalid, "not an absolute path: " + path);
   if (o.data_root.empty() || o.exec_root.empty())

@@ -167,6 +167,7 @@ struct Container {
   int restart_count = 0;
   bool volumes_go = false;       // being removed, its anonymous volumes too
   bool stopped_by_user = false;  // docker stop or kill: unless-stopped stays stopped
+  bool paused_to_copy = false;   // by docker commit, until it has what it copies
   bool managed_by_swarm = false;
   bool of_build = false;  // a step of docker build: nothing of it outlives the daemon
 };

@@ -105,8 +105,6 @@ class KernelNetwork {
   /// With an owner also the user namespace it belongs to, at user_namespace_of(path).
   virtual Task<Result<>> create_namespace(std::string path, std::optional<NamespaceOwner> owner) = 0;
   virtual Task<Result<>> remove_namespace(std::string path) = 0;
-  virtual Task<Result<>> set_sysctls(std::string ns_path,
-                                     std::vector<std::pair<std::string, std::string>> values) = 0;
   virtual Task<Result<>> ensure_bridge(BridgePlan plan) = 0;
   virtual Task<Result<>> remove_bridge(std::string name) = 0;
   virtual Task<Result<>> attach(AttachPlan plan) = 0;

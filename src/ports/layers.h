@@ -85,6 +85,9 @@ class Layers {
   /// Mounts what a volume's options name; blocks for as long as the kernel does.
   virtual Task<Result<>> mount_device(std::string device, std::string type, std::string options,
                                       std::string target) = 0;
+  /// Its last unmount writes out what is not on the device yet: may take long.
+  virtual Task<Result<>> unmount_device(std::string target) = 0;
+  /// Of a folder bound to another place.
   virtual Result<> unmount(const std::string& target) = 0;
   /// Shows `path` inside `root` (which neither symlinks nor ".." leave) at `target`, which is made.
   virtual Result<> bind_in_root(const std::string& root, const std::string& path,
@@ -93,7 +96,8 @@ class Layers {
   virtual Result<std::string> read_in_root(const std::string& root, const std::string& path) = 0;
   /// Creates a folder inside a root without leaving it; returns its real path.
   virtual Result<std::string> make_dir_in_root(const std::string& root, const std::string& path, Ids ids) = 0;
-  /// Copies the content of `root`/`path` into `target` if target is empty (volume copy-up).
+  /// Copies the content of `root`/`path` into `target` if target is empty (volume copy-up), or holds no more
+  /// than what an earlier copy was cut short with. On failure target is empty.
   virtual Task<Result<>> copy_up(std::string root, std::string path, std::string target) = 0;
   virtual std::string sha256(std::string_view data) const = 0;
   virtual std::unique_ptr<Hasher> hasher() const = 0;

@@ -14,14 +14,14 @@ class NowLoop : public Loop {
   void post(std::function<void()> fn) override { fn(); }
   TimerId call_at(MonoTime, std::function<void()>) override { return 0; }
   void cancel(TimerId) override {}
-  void offload(std::function<void()> work, std::function<void()> done) override { work(), done(); }
+  void offload(std::function<void()> work, std::function<void()> done, Lane) override { work(), done(); }
 };
 
 /// Work of the pool waits until it is run: a crash before that is a write that never happened.
 class ManualLoop final : public NowLoop {
  public:
   std::deque<std::pair<std::function<void()>, std::function<void()>>> work;
-  void offload(std::function<void()> w, std::function<void()> d) override {
+  void offload(std::function<void()> w, std::function<void()> d, Lane) override {
     work.emplace_back(std::move(w), std::move(d));
   }
   void run_one() {

@@ -15,7 +15,7 @@ struct QueueLoop final : Loop {
   void post(std::function<void()> fn) override { queue.push_back(std::move(fn)); }
   TimerId call_at(MonoTime, std::function<void()>) override { return 0; }
   void cancel(TimerId) override {}
-  void offload(std::function<void()>, std::function<void()>) override {}
+  void offload(std::function<void()>, std::function<void()>, Lane) override {}
   void run() {
     for (; !queue.empty(); queue.pop_front()) queue.front()();
   }

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "base/path.h"
 #include "base/text.h"
 
 namespace panal {
@@ -20,15 +21,7 @@ std::string base_name(const std::string& path) {
 }
 
 std::string absolute_path(const std::string& path) {
-  std::vector<std::string> parts;
-  for (auto& part : split(path, '/')) {
-    if (part.empty() || part == ".") continue;
-    if (part != "..")
-      parts.push_back(std::move(part));
-    else if (!parts.empty())
-      parts.pop_back();
-  }
-  std::string out = "/" + join(parts, "/");
+  std::string out = "/" + clean_path(path);
   if (base_name(path) == ".") out += out.back() == '/' ? "." : "/.";
   if (path.ends_with('/') && out.back() != '/') out += '/';
   return out;

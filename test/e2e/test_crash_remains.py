@@ -93,6 +93,45 @@ class RemainsTest(OwnHostCase):
         until(lambda: sorted(os.listdir(root)) == ["foreign", "whole"], "only what holds something is left")
         self.assertEqual(self.volumes(), ["whole"])
 
+    def test_a_volume_that_was_being_filled_is_filled_anew(self):
+        self.docker("volume", "create", "data").check()
+        folder = os.path.join(self.host.data_root, "volumes", "data")
+        with open(folder + "/_data/half", "w") as file:
+            file.write("a copy that the engine's death cut short")
+        open(folder + "/.filling-_data", "w").close()
+        whole = self.docker("run", "--rm", "alpine", "ls", "/bin").check().out
+        self.assertEqual(self.docker("run", "--rm", "-v", "data:/bin", "alpine", "ls", "/bin").check().out, whole)
+        self.assertEqual(os.listdir(folder), ["_data"])
+
+    def test_rows_that_nobody_understands(self):
+        """One of each kind must not take the others along, and nothing is called garbage meanwhile."""
+        self.docker("volume", "create", "whole").check()
+        self.docker("network", "create", "whole").check()
+        self.docker("run", "-d", "--name", "box", "--network", "whole", "-v", "whole:/data", "alpine", "sleep", "1000").check()
+        layers = os.path.join(self.host.data_root, "layers")
+        before = sorted(os.listdir(layers))
+        self.host.kill9()
+        for kind in ("container", "volume", "network", "cluster-network", "image", "layer"):
+            self.edit("INSERT INTO rows VALUES(?,?,?)", kind, "damaged", '{"Id": 7,')
+        self.host.start()
+        self.assertEqual(self.docker("ps", "--format", "{{.Names}}").check().out, "box\n")
+        self.assertEqual(self.volumes(), ["whole"])
+        self.docker("run", "--rm", "--network", "whole", "alpine", "true").check()
+        self.assertEqual(sorted(os.listdir(layers)), before)
+
+    def test_a_copy_that_paused_a_container(self):
+        self.docker("run", "-d", "--name", "box", "alpine", "sh", "-c", "dd if=/dev/zero of=/big bs=1M count=400 2>/dev/null; echo ready; "
+                    "i=0; while :; do i=$((i+1)); echo tick $i; sleep 0.05; done").check()
+        self.host.wait_logs("box", "ready")
+        stream = self.host.stream("commit", "box", "copy")
+        until(lambda: self.host.inspect("box")["State"]["Paused"], "it is paused")
+        self.host.kill9()
+        stream.finish()
+        self.host.start()
+        until(lambda: self.host.inspect("box")["State"]["Status"] == "running", "it goes on")
+        before = self.docker("logs", "box").out
+        until(lambda: len(self.docker("logs", "box").out) > len(before), "its program, too")
+
 
 SLOW_CRUN = """#!/bin/sh
 case "$*" in *" create "*) touch {folder}/begun; while [ -e {folder}/hold ]; do sleep 0.02; done ;; esac

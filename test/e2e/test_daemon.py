@@ -131,10 +131,11 @@ class SignalTest(DaemonCase):
 
     def test_a_bad_reload_changes_nothing(self):
         self.configure(labels=["a=1"])
-        self.write_config({"labels": ["a=2"], "nonsense": 1})
-        self.signal(signal.SIGHUP)
-        until(lambda: "the configuration is not reloaded" in self.host.engine_log(), "it is refused")
-        self.assertEqual(self.info()["Labels"], ["a=1"])
+        for times, mistake in enumerate(({"nonsense": 1}, {"registry-mirrors": [""]}, {"registry-mirrors": ["https://"]}, {"insecure-registries": ["a/b"]}), 1):
+            self.write_config({"labels": ["a=2"], **mistake})
+            self.signal(signal.SIGHUP)
+            until(lambda: self.host.engine_log().count("the configuration is not reloaded") == times, "it is refused")
+            self.assertEqual(self.info()["Labels"], ["a=1"])
         self.docker("run", "--rm", "alpine", "true").check()
 
     def test_end_and_pid_file(self):

@@ -53,6 +53,20 @@ class NamedTest(VolumeCase):
         self.sh("-v", "mine:/x", "echo mine > /x/own").check()
         self.assertEqual(self.docker("run", "--rm", "-u", "0", "-v", "mine:/data", "--entrypoint", "ls", "kitchen-sink", "/data").check().out, "own\n")
 
+    def test_a_copy_that_finds_no_room_is_told_each_time(self):
+        self.docker("volume", "create", "--opt", "type=tmpfs", "--opt", "device=tmpfs", "--opt", "o=size=64k", "small").check()
+        self.docker("create", "--name", "box", "-v", "small:/bin", "alpine", "true").check()
+        for _ in range(2):
+            self.assertFails(self.docker("start", "box"), "copy /bin into the volume", "No space left on device")
+        self.assertEqual(self.host.inspect("box")["State"]["Status"], "created")
+
+    def test_a_name_that_is_being_removed_is_given_and_removed_again(self):
+        folder = os.path.join(self.host.data_root, "volumes", ".removed-again:0", "much")
+        os.makedirs(folder)
+        for _ in range(2):
+            self.docker("volume", "create", "again").check()
+            self.docker("volume", "rm", "again").check()
+
     def test_nocopy(self):
         self.assertEqual(self.docker("run", "--rm", "-u", "0", "-v", "bare:/data:nocopy", "--entrypoint", "ls", "kitchen-sink", "/data").check().out, "")
 

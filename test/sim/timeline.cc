@@ -33,7 +33,7 @@ void SimLoop::cancel(TimerId timer) {
   timers_.erase(it);
 }
 
-void SimLoop::offload(std::function<void()> work, std::function<void()> done) {
+void SimLoop::offload(std::function<void()> work, std::function<void()> done, Lane) {
   call_after(work_takes(), [work = std::move(work), done = std::move(done)] {
     work();
     done();

@@ -24,7 +24,8 @@ class SimLoop final : public Loop {
   void post(std::function<void()> fn) override;
   TimerId call_at(MonoTime when, std::function<void()> fn) override;
   void cancel(TimerId timer) override;
-  void offload(std::function<void()> work, std::function<void()> done) override;
+  using Loop::offload;
+  void offload(std::function<void()> work, std::function<void()> done, Lane lane) override;
 
   int id() const { return id_; }
   /// Nothing runs before `until`: a paused virtual machine, a hung kernel.

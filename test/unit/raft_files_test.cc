@@ -349,4 +349,28 @@ TEST_CASE("only the owner may read the folder") {
   f.path = f.path.substr(0, f.path.rfind('/'));
 }
 
+TEST_CASE("under unbroken load a segment ends, too, and nothing of the log is lost") {
+  Folder f;
+  std::string last;
+  Index next = 1;
+  {
+    Store s(f);
+    (void)s.load();
+    const auto add = [&] { s.append(next++, {last = std::to_string(next) + std::string(8 << 20, 'x')}); };
+    add();
+    while (next < 22) {  // one is always on its way when the next comes
+      add();
+      s.loop.run_one();
+    }
+    s.loop.run();
+    CHECK(s.acknowledged == next - 1);
+  }
+  CHECK(f.segments().size() > 1);
+  Store s(f);
+  const auto p = s.load();
+  CHECK(p.log_start == 1);
+  REQUIRE(p.entries.size() == next - 1);
+  CHECK(p.entries.back().data == last);
+}
+
 }  // namespace panal

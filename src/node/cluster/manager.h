@@ -76,7 +76,7 @@ class Manager final : public raft::StateMachine {
   std::vector<std::string> other_addresses() const;
   /// Called after each applied command, with what it touched.
   std::function<void(const std::map<Kind, std::set<std::string>>&)> on_applied;
-  /// A chain of reasons when nothing can be written; empty when all is well.
+  /// Why nothing can be written, where nothing can.
   std::string no_quorum_reason() const;
 
   // raft::StateMachine

@@ -253,7 +253,7 @@ Task<Result<>> SwarmNode::leave(bool force) {
       auto done = co_await ask_leader("/panal.Join/Manager", to_text(gone));
       answered = done.has_value();
     };
-    if (!manager_->no_quorum_reason().empty() && manager_->replica().leader_id() != 0) {
+    if (manager_->replica().leader_id() != 0) {
       asking.spawn(ask());
       co_await asking.join();
     }

@@ -14,7 +14,7 @@ namespace panal {
 constexpr uint16_t kManagementPort = 2377;
 
 struct SwarmInit {
-  std::string listen = "0.0.0.0:2377", advertise, data_path;
+  std::string listen = "0.0.0.0:2377", advertise;
   std::vector<std::string> default_pool;
   int subnet_size = 24;
   bool force_new_cluster = false;
@@ -41,7 +41,6 @@ class SwarmNode {
     std::function<std::shared_ptr<raft::Disk>(const std::string& dir)> open_disk;
     std::function<std::unique_ptr<raft::Core>(const raft::Settings&)> make_core;
     std::string dir;
-    std::string hostname;
   };
   explicit SwarmNode(Parts parts) : parts_(std::move(parts)) {}
 

@@ -26,6 +26,9 @@ TaskExecutor::TaskExecutor(Parts parts) : parts_(std::move(parts)) {
         std::ranges::any_of(c.networks, [](const auto& n) { return !n.second.attachment.empty(); }))
       on_attachments();
   };
+  const auto mine = existing();  // secrets of tasks that a daemon's death has cut short go
+  for (const auto& id : list_dir(parts_.secrets_dir))
+    if (!mine.contains(id)) (void)remove_tree(parts_.secrets_dir + "/" + id);
 }
 
 // ---- networks
@@ -198,9 +201,14 @@ Task<Result<>> TaskExecutor::program(const Assignments& a) {
   for (const auto& n : a.mesh_nodes)
     if (n.meta.id != node_id_ && !n.address.empty()) peers.push_back(n.address + ":7946");
   parts_.images.set_peers(std::move(peers));
-  for (const auto& table : a.networks) CO_TRYV(co_await program_network(table));
-  CO_TRYV(co_await program_mesh(a));
-  CO_TRYV(co_await program_vips());
+  // One network that the kernel refuses does not keep the others from being right.
+  Result<> outcome;
+  const auto note = [&outcome](Result<> step) {
+    if (!step && outcome) outcome = std::move(step);
+  };
+  for (const auto& table : a.networks) note(co_await program_network(table));
+  note(co_await program_mesh(a));
+  note(co_await program_vips());
   // Networks without a task of ours go.
   std::set<std::string> wanted;
   for (const auto& t : a.networks) wanted.insert(t.network.meta.id);
@@ -214,7 +222,7 @@ Task<Result<>> TaskExecutor::program(const Assignments& a) {
     overlays_.erase(id);
     co_await parts_.networks.forget_cluster_network(id);
   }
-  co_return Result<>{};
+  co_return outcome;
 }
 
 Task<void> TaskExecutor::leave() {
@@ -281,13 +289,19 @@ Task<Result<>> TaskExecutor::write_secrets(const ClusterTask& t, HostConfig& hos
 Task<Result<std::string>> TaskExecutor::prepare(ClusterTask t) {
   const auto before = existing();
   if (auto it = before.find(t.meta.id); it != before.end()) co_return it->second;
-  const ContainerSpec& spec = t.spec.container;
   if (interrupted_) co_return fail(Code::kCancelled, "the worker ends");
   const auto halt = fetching_[t.meta.id] = std::make_shared<Halt>();
-  const auto image_id = co_await parts_.images.ensure(spec.image, t.registry_auth, halt);
+  const auto image_id = co_await parts_.images.ensure(t.spec.container.image, t.registry_auth, halt);
   fetching_.erase(t.meta.id);
   if (!image_id) co_return std::unexpected(image_id.error());
   CO_TRYV(co_await ensure_networks(t));
+  auto made = co_await make_container(t);
+  if (!made) (void)remove_tree(parts_.secrets_dir + "/" + t.meta.id);
+  co_return made;
+}
+
+Task<Result<std::string>> TaskExecutor::make_container(ClusterTask t) {
+  const ContainerSpec& spec = t.spec.container;
   const std::string slot = t.slot ? std::to_string(t.slot) : t.node_id;
   const std::string name = t.service_name + "." + slot + "." + t.meta.id;
   ContainerConfig config;

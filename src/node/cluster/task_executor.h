@@ -43,9 +43,9 @@ class TaskExecutor final : public Executor {
   std::function<Task<Result<std::string>>(std::string method, std::string request)>
       ask_leader;  // in a swarm only
   NodeDescription describe() override { return parts_.description; }
-  const Assignments& current() const { return now_; }
 
  private:
+  Task<Result<std::string>> make_container(ClusterTask task);
   Task<Result<>> ensure_networks(const ClusterTask& task);
   Task<Result<>> write_secrets(const ClusterTask& task, HostConfig& host);
   Task<Result<>> program_network(NetworkTable table);

@@ -48,6 +48,7 @@ Task<void> Containers::adopt() {
         start_forwarding(live);
         if (knows_names(c)) (void)co_await networks_.serve_names(c);
         if (!c.state.health.empty()) scope_.spawn(health_loop(live, live->exits));
+        if (c.state.phase == Phase::kPaused && c.paused_to_copy) scope_.spawn(thaw(live));
         log::info("msg=\"adopted\" container={} pid={}", c.id, c.state.pid);
       } else {
         co_await handle_end(live, co_await runtime_.ended_with(c.id, dir(c)));
@@ -76,6 +77,12 @@ Task<void> Containers::adopt() {
         log::warn("msg=\"remove a build's container\" container={} error=\"{}\"", live->c.id,
                   gone.error().message);
   if (!damaged_) scope_.spawn(collect());
+}
+
+// Whoever copied from it has died with the daemon.
+Task<void> Containers::thaw(LivePtr live) {
+  if (auto goes_on = co_await unpause(live); !goes_on)
+    log::warn("msg=\"unpause after a copy\" container={} error=\"{}\"", live->c.id, goes_on.error().message);
 }
 
 // Folders of a creation that was cut short and of execs whose daemon has died; and of images what nobody has.

@@ -106,7 +106,7 @@ Task<Result<>> Containers::stop_locked(LivePtr live, std::optional<int> timeout_
   if (live->restart_timer) loop_.cancel(*std::exchange(live->restart_timer, std::nullopt));
   if (c.state.phase == Phase::kRestarting) {
     c.state.phase = Phase::kExited;
-    c.stopped_by_user = true;
+    c.stopped_by_user |= !ends_with_daemon_;
     auto stored = co_await store(c);
     changed(live);
     co_return stored;
@@ -116,7 +116,7 @@ Task<Result<>> Containers::stop_locked(LivePtr live, std::optional<int> timeout_
   CO_TRY(const int signal, parse_signal(signal_name));
   const int grace = timeout_seconds.value_or(c.config.stop_timeout.value_or(10));
   live->stopping = true;
-  c.stopped_by_user = true;
+  c.stopped_by_user |= !ends_with_daemon_;
   (void)co_await store(c);
   if (c.state.phase == Phase::kPaused) {
     (void)co_await runtime_.resume(c.id);
@@ -195,13 +195,13 @@ Task<Result<>> Containers::restart(LivePtr live, std::optional<int> timeout_seco
   co_return Result<>{};
 }
 
-Task<Result<>> Containers::pause(LivePtr live) {
+Task<Result<>> Containers::pause(LivePtr live, Pause why) {
   auto held = co_await live->mutex.lock(loop_);
   if (live->c.state.phase == Phase::kPaused)
     co_return fail(Code::kConflict, "Container " + live->c.id + " is already paused");
   if (live->c.state.phase != Phase::kRunning) co_return std::unexpected(not_running(live->c));
   CO_TRYV(co_await runtime_.pause(live->c.id));
-  live->c.state.phase = Phase::kPaused;
+  live->c.state.phase = Phase::kPaused, live->c.paused_to_copy = why == Pause::kToCopy;
   event(live->c, "pause");
   co_return co_await store(live->c);
 }
@@ -211,7 +211,7 @@ Task<Result<>> Containers::unpause(LivePtr live) {
   if (live->c.state.phase != Phase::kPaused)
     co_return fail(Code::kConflict, "Container " + live->c.id + " is not paused");
   CO_TRYV(co_await runtime_.resume(live->c.id));
-  live->c.state.phase = Phase::kRunning;
+  live->c.state.phase = Phase::kRunning, live->c.paused_to_copy = false;
   event(live->c, "unpause");
   co_return co_await store(live->c);
 }
@@ -277,7 +277,7 @@ Task<Result<>> Containers::remove_files(std::string folder) {
   if (auto gone = co_await layers_.remove_rootfs(folder + "/rootfs"); !gone)
     log::warn("msg=\"remove root file system\" folder={} error=\"{}\"", folder, gone.error().message);
   auto work = [folder] { return remove_tree(folder); };
-  co_return co_await blocking(loop_, work);
+  co_return co_await blocking(loop_, work, Lane::kLong);
 }
 
 // Of a container that is not known any more. What a crash leaves, collect() finds.
@@ -295,7 +295,14 @@ Task<Result<>> Containers::remove_locked(LivePtr live, bool volumes, Remains rem
   Container& c = live->c;
   if (live->restart_timer) loop_.cancel(*std::exchange(live->restart_timer, std::nullopt));
   c.state.phase = Phase::kRemoving, c.volumes_go = volumes;
-  CO_TRYV(co_await store(c));
+  // A full disk must not keep anybody from making room: only a crash in between could tell the difference.
+  if (auto marked = co_await store(c); !marked)
+    log::warn("msg=\"removed without a mark\" container={} error=\"{}\"", c.id, marked.error().message);
+  const auto dead = [&](const Error& why) -> Task<Result<>> {
+    c.state.phase = Phase::kDead;  // may be removed again
+    (void)co_await store(c);
+    co_return fail(wrap("container " + c.id, why));
+  };
   if (remains == Remains::kAll) {
     co_await end_tree_uses(live);
     (void)co_await tear_down(live);
@@ -303,16 +310,13 @@ Task<Result<>> Containers::remove_locked(LivePtr live, bool volumes, Remains rem
   while (live->packing) (void)co_await live->changed.wait(loop_);
   const bool beside = remains == Remains::kFiles &&
                       scraps_.size() < kMostScraps;  // with --rm nobody is told of a failure anyway
-  if (auto removed = beside ? Result<>{} : co_await remove_files(dir(c)); !removed) {
-    c.state.phase = Phase::kDead;
-    (void)co_await store(c);
-    co_return fail(wrap("container " + c.id, removed.error()));
-  }
+  if (auto removed = beside ? Result<>{} : co_await remove_files(dir(c)); !removed)
+    co_return co_await dead(removed.error());
   runtime_.clear_exit(c.id);
   if (!volumes)
     for (const auto& m : c.mounts)
       if (m.type == "volume") co_await volumes_.keep(m.name);
-  CO_TRYV(co_await db_.erase("container", c.id));
+  if (auto erased = co_await db_.erase("container", c.id); !erased) co_return co_await dead(erased.error());
   if (auto it = names_.find(c.name); it != names_.end() && it->second == c.id) names_.erase(it);
   containers_.erase(c.id);
   live->removed = true;

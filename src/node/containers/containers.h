@@ -78,7 +78,8 @@ class Containers {
   Task<Result<>> stop(LivePtr live, std::optional<int> timeout_seconds, std::string signal);
   Task<Result<>> kill(LivePtr live, std::string signal);
   Task<Result<>> restart(LivePtr live, std::optional<int> timeout_seconds, std::string signal);
-  Task<Result<>> pause(LivePtr live);
+  enum class Pause { kAsked, kToCopy };
+  Task<Result<>> pause(LivePtr live, Pause why = Pause::kAsked);
   Task<Result<>> unpause(LivePtr live);
   Task<Result<>> rename(LivePtr live, std::string name);
   /// Limits and restart policy, in force at once. Warnings of what this kernel cannot do.
@@ -176,7 +177,7 @@ class Containers {
   Task<Result<>> add_requested_devices(const Container& c, OciInputs& in);
   Result<> set_up_ipc(const Container& c, OciInputs& in);
   Task<Result<>> set_up_mounts(const Container& c);
-  void take_down_mounts(const Container& c);
+  Task<void> take_down_mounts(LivePtr live);
   std::string subpath_mount(const Container& c, const MountPoint& m) const;
   static std::vector<std::string> all_layers(const Container& c);
   Task<Result<>> mount_image(const Container& c, const MountPoint& m);
@@ -193,6 +194,7 @@ class Containers {
   void refresh_linking(const Container& changed);
   Result<std::string> shm_of(const Container& c) const;
   Task<void> collect();
+  Task<void> thaw(LivePtr live);
   Task<void> out_of_memory(std::string id);
   void log_turned(const std::string& id);
   Task<void> pack_logs(LivePtr live);
@@ -229,7 +231,8 @@ class Containers {
   std::map<std::string, std::weak_ptr<LiveContainer>> execs_;
   std::set<std::string> scraps_;  // removed ones whose files still go
   bool stopping_ = false,
-       damaged_ = false;  // damaged: a row was not understood, so nothing may be called garbage
+       ends_with_daemon_ = false,  // nobody asks for their end: restart policies hold at the next start
+      damaged_ = false;            // damaged: a row was not understood, so nothing may be called garbage
   Scope scope_;
 };
 

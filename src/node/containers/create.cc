@@ -466,6 +466,10 @@ Task<Result<CreateResult>> Containers::create(std::string name, ContainerConfig 
   if (auto done = co_await finish(); !done) {
     names_.erase(c.name);
     (void)remove_tree(dir(c));
+    std::vector<std::string> made;
+    for (const auto& [name, v] : volumes_.all())
+      if (v.made_for == c.id) made.push_back(name);
+    for (const auto& name : made) (void)co_await volumes_.remove(name, true);
     co_return std::unexpected(done.error());
   }
   containers_[c.id] = live;

@@ -25,7 +25,7 @@ Task<void> Containers::unmount_unused(LivePtr live) {
   {
     auto held = co_await live->mutex.lock(loop_);
     if (is_up(live->c.state.phase) || live->removed || !live->tree_uses.empty()) co_return;
-    take_down_mounts(live->c);
+    co_await take_down_mounts(live);
     if (auto gone = co_await layers_.unmount_rootfs(rootfs(live->c)); !gone)
       log::warn("msg=\"unmount\" container={} error=\"{}\"", live->c.id, gone.error().message);
   }
@@ -158,7 +158,7 @@ Task<Result<>> Containers::changed_layer(LivePtr live, StandStill still, Sink si
   if (!exists(upper)) co_return Result<>{};
   bool paused = still == StandStill::kYes && live->c.state.phase == Phase::kRunning;
   if (paused)
-    if (auto stands = co_await pause(live); !stands) {
+    if (auto stands = co_await pause(live, Pause::kToCopy); !stands) {
       if (runtime_.process_start(live->c.state.pid) == live->c.state.pid_start) co_return stands;
       paused = false;  // it has ended on its own
     }

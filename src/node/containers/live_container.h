@@ -47,7 +47,6 @@ struct LiveContainer {
   };
   std::vector<std::shared_ptr<Waiting>> waiting;
   std::map<std::string, std::shared_ptr<ExecSession>> execs;
-  std::vector<std::string> dns_names_extra;
   bool packing = false;          // its old log files
   bool forwarding = false;       // its log, to another daemon
   std::set<TreeUse*> tree_uses;  // work on its files: the root stays mounted until the last one is gone

@@ -86,12 +86,13 @@ Task<Result<>> Containers::set_up_mounts(const Container& c) {
   co_return Result<>{};
 }
 
-void Containers::take_down_mounts(const Container& c) {
+Task<void> Containers::take_down_mounts(LivePtr live) {
+  const Container& c = live->c;
   if (c.state.root_uid) take_down_users(c);
   for (const auto& m : c.mounts) {
     if (!m.subpath.empty()) layers_.unmount_shm(subpath_mount(c, m));
     if (m.type == "image")
-      if (auto done = layers_.unmount(m.source); !done)
+      if (auto done = co_await layers_.unmount_rootfs(m.source.substr(0, m.source.rfind('/'))); !done)
         log::warn("msg=\"unmount image\" container={} error=\"{}\"", c.id, done.error().message);
     if (m.type != "volume") continue;
     if (told_mounts_.erase(c.id + m.destination) > 0)
@@ -104,7 +105,7 @@ void Containers::take_down_mounts(const Container& c) {
                                  [&](const MountPoint& n) { return n.type == "volume" && n.name == m.name; });
     });
     if (used) continue;
-    if (auto done = volumes_.unmount(m.name); !done)
+    if (auto done = co_await volumes_.unmount(m.name); !done)
       log::warn("msg=\"unmount volume\" volume={} error=\"{}\"", m.name, done.error().message);
   }
 }

@@ -6,20 +6,18 @@
 namespace panal {
 
 Task<void> Containers::stop_all(int most_seconds) {
+  ends_with_daemon_ = true;
   std::vector<LivePtr> running;
   for (const auto& [id, live] : containers_)
     if (is_running(live->c.state.phase)) running.push_back(live);
   Scope stops;
   const auto stop_one = [this, most_seconds](LivePtr live) -> Task<void> {
-    const bool by_user = live->c.stopped_by_user;
     const int own = live->c.config.stop_timeout.value_or(10);
     (void)co_await stop(live,
                         most_seconds < 0 ? own
                         : own < 0        ? most_seconds
                                          : std::min(own, most_seconds),
                         "");
-    live->c.stopped_by_user = by_user;  // nobody asked for it: its restart policy holds at the next start
-    if (!live->removed) (void)co_await store(live->c);
   };
   for (const auto& live : running) stops.spawn(stop_one(live));
   co_await stops.join();

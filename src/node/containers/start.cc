@@ -29,7 +29,6 @@ Result<std::string> Containers::namespace_for(const Container& c, const std::str
   if (other->c.state.phase != Phase::kRunning)
     return fail(Code::kConflict, "cannot join namespace of a non running container: container " +
                                      other->c.name + " is " + std::string(name_of(other->c.state.phase)));
-  (void)c;
   return "/proc/" + std::to_string(other->c.state.pid) + "/ns/" + kind;
 }
 
@@ -72,7 +71,7 @@ Task<Remains> Containers::tear_down(LivePtr live) {
   co_await tear_down_network(live);
   if (c.host.ipc_mode == "shareable") layers_.unmount_shm(shm(c));
   if (!live->tree_uses.empty()) co_return Remains::kAll;  // the last of them unmounts
-  take_down_mounts(c);
+  co_await take_down_mounts(live);
   const auto unmounted = co_await layers_.unmount_rootfs(rootfs(c));
   if (!unmounted) log::warn("msg=\"unmount\" container={} error=\"{}\"", c.id, unmounted.error().message);
   co_return runtime_gone&& unmounted ? Remains::kFiles : Remains::kAll;

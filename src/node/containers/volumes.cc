@@ -5,6 +5,7 @@
 #include <cstdio>
 
 #include "base/fd.h"
+#include "base/log.h"
 #include "model/image_json.h"
 
 namespace panal {
@@ -21,13 +22,17 @@ bool valid_name(const std::string& name) {
 
 // The folder leaves its place before the row goes: whoever makes the name anew after a crash in between finds
 // nothing old in it.
-static constexpr const char* kLeaving = ".removed-";
+static constexpr const char* kLeaving = ".removed-";  // NAME:N; the name may be given again meanwhile
 
 Result<> Volumes::load() {
   TRYV(make_dirs(dir_, 0711));
   TRY(const auto rows, db_.all("volume"));
   for (const auto& [name, json] : rows) {
-    TRY(volumes_[name], from_text<Volume>(json));
+    if (auto row = from_text<Volume>(json))
+      volumes_[name] = std::move(*row);
+    else  // must not take the others along; what is in it stays
+      log::error("msg=\"volume not understood, left alone\" volume={} error=\"{}\"", name,
+                 row.error().message);
   }
   return {};
 }
@@ -45,7 +50,8 @@ Task<void> Volumes::collect() {
       continue;
     }
     leaving.push_back(dir_ + "/" + name);
-    const auto it = volumes_.find(name.substr(std::string_view(kLeaving).size()));
+    const size_t begin = std::string_view(kLeaving).size();
+    const auto it = volumes_.find(name.substr(begin, name.rfind(':') - begin));
     if (it == volumes_.end() || exists(it->second.mountpoint)) continue;
     half_removed.push_back(it->first);
     volumes_.erase(it);
@@ -53,7 +59,7 @@ Task<void> Volumes::collect() {
   for (const auto& name : half_removed) (void)co_await db_.erase("volume", name);
   for (const auto& path : leaving) {
     auto work = [path] { return remove_tree(path); };
-    (void)co_await blocking(loop_, work);
+    (void)co_await blocking(loop_, work, Lane::kLong);
   }
 }
 
@@ -142,27 +148,30 @@ Task<Result<>> Volumes::mount(std::string name) {
       wrap("error while mounting volume '" + v.mountpoint + "': failed to mount local volume", done.error()));
 }
 
-Result<> Volumes::unmount(const std::string& name) {
-  TRY(const Volume* v, find(name));
-  if (v->options.empty()) return {};
+Task<Result<>> Volumes::unmount(std::string name) {
+  CO_TRY(const Volume* v, find(name));
+  if (v->options.empty()) co_return Result<>{};
+  const std::string mountpoint = v->mountpoint;
+  auto held = co_await mounting_.lock(loop_);
   mounted_.erase(name);
-  return layers_.unmount(v->mountpoint);
+  co_return co_await layers_.unmount_device(mountpoint);
 }
 
 Task<Result<>> Volumes::remove(std::string name, bool force) {
-  auto it = volumes_.find(name);
-  if (it == volumes_.end()) {
+  if (!volumes_.contains(name)) {
     if (force) co_return Result<>{};
     co_return fail(Code::kNotFound, "get " + name + ": no such volume");
   }
-  CO_TRYV(unmount(name));  // else what is mounted there would be removed
-  const std::string dir = dir_ + "/" + kLeaving + name;
+  CO_TRYV(co_await unmount(name));  // else what is mounted there would be removed
+  std::string dir;
+  for (int n = 0; dir.empty() || exists(dir); ++n)
+    dir = dir_ + "/" + kLeaving + name + ":" + std::to_string(n);
   if (::rename((dir_ + "/" + name).c_str(), dir.c_str()) != 0 && errno != ENOENT)
     co_return fail(sys_error(errno, "rename", dir_ + "/" + name));
   CO_TRYV(co_await db_.erase("volume", name));
-  volumes_.erase(name);
+  if (volumes_.erase(name) == 0) co_return Result<>{};  // by another removal meanwhile
   auto work = [dir] { return remove_tree(dir); };
-  auto removed = co_await blocking(loop_, work);
+  auto removed = co_await blocking(loop_, work, Lane::kLong);
   events_.publish("volume", "destroy", name, {{"driver", "local"}});
   co_return removed;
 }

@@ -42,7 +42,7 @@ class Volumes {
   /// A volume with options of the driver (type, device, o) is mounted while containers use it; others are
   /// just folders.
   Task<Result<>> mount(std::string name);
-  Result<> unmount(const std::string& name);
+  Task<Result<>> unmount(std::string name);
   /// A running container was found that has it mounted.
   void readopt(const std::string& name) { mounted_.insert(name); }
 

@@ -80,8 +80,11 @@ Task<Result<Images::FreshLayer>> Images::fresh_layer(Source source, std::string 
     co_return out;
   }
   const Layer row{out.chain_id, out.diff_id, out.blob.digest, number, unpacked->size_bytes, boot_};
+  if (auto stored = co_await store(row); !stored) {
+    (void)co_await layers_.remove_layer(number);
+    co_return std::unexpected(stored.error());
+  }
   layer_rows_[row.chain_id] = row;
-  CO_TRYV(co_await store(row));
   written(unsynced_layers_, row.chain_id);
   co_return out;
 }

@@ -26,6 +26,7 @@ bool Images::wanted(const std::string& name) const {
 
 // Looked at again before each step: an image of the same layers may be loaded meanwhile.
 Task<void> Images::drop_unused(std::vector<std::string> chain_ids, std::vector<std::string> digests) {
+  if (damaged_) co_return;
   for (auto it = chain_ids.rbegin(); it != chain_ids.rend(); ++it) {
     auto row = layer_rows_.find(*it);
     if (row == layer_rows_.end() || wanted(*it) || unpacking_.contains(*it)) continue;
@@ -39,6 +40,7 @@ Task<void> Images::drop_unused(std::vector<std::string> chain_ids, std::vector<s
 }
 
 Task<void> Images::collect() {
+  if (damaged_) co_return;
   const auto folders = layers_.stored_layers();
   const auto blobs = layers_.stored_blobs();
   std::vector<std::string> rows;

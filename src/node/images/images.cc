@@ -12,17 +12,23 @@
 namespace panal {
 
 Result<> Images::load() {
+  // One damaged row must not take the others along; but while it stands, nothing may be called garbage.
+  const auto read = [this]<class T>(const std::vector<std::pair<std::string, std::string>>& rows,
+                                    std::map<std::string, T>& into) {
+    for (const auto& [id, json] : rows) {
+      if (auto row = from_text<T>(json)) {
+        into[id] = std::move(*row);
+        continue;
+      }
+      log::error("msg=\"image or layer not understood, left alone\" id={}", id);
+      damaged_ = true;
+    }
+  };
   TRY(const auto layers, db_.all("layer"));
-  for (const auto& [id, json] : layers) {
-    TRY(auto layer, from_text<Layer>(json));
-    next_layer_ = std::max(next_layer_, layer.number + 1);
-    layer_rows_[id] = std::move(layer);
-  }
+  read(layers, layer_rows_);
+  for (const auto& [id, layer] : layer_rows_) next_layer_ = std::max(next_layer_, layer.number + 1);
   TRY(const auto images, db_.all("image"));
-  for (const auto& [id, json] : images) {
-    TRY(auto image, from_text<Image>(json));
-    images_[id] = std::move(image);
-  }
+  read(images, images_);
   return {};
 }
 

@@ -147,6 +147,7 @@ class Images {
   std::string boot_;
   std::set<std::string> unsynced_layers_, unsynced_images_;  // chain ids; ids
   bool syncing_ = false;
+  bool damaged_ = false;  // a row was not understood: nothing may be called garbage
   Scope scope_;
 };
 

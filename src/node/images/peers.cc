@@ -8,6 +8,7 @@
 #include "image/index.h"
 #include "image/reference.h"
 #include "model/image_json.h"
+#include "ports/file_source.h"
 
 #include <fcntl.h>
 
@@ -43,15 +44,9 @@ Task<Result<>> ImagePeers::on_blob(Peer, RpcStream& stream) {
   if (!digest || !valid_digest(*digest)) co_return fail(Code::kInvalid, "invalid digest");
   auto file = std::make_shared<Fd>(::open(layers_.blob_path(*digest).c_str(), O_RDONLY | O_CLOEXEC));
   if (!*file) co_return fail(Code::kNotFound, "no such blob: " + *digest);
+  const Source source = file_source(loop_, file);
   for (;;) {
-    auto work = [file]() -> Result<std::string> {
-      std::string chunk(256 << 10, '\0');
-      const ssize_t n = ::read(file->get(), chunk.data(), chunk.size());
-      if (n < 0) return fail(sys_error(errno, "read blob"));
-      chunk.resize(static_cast<size_t>(n));
-      return chunk;
-    };
-    CO_TRY(std::string chunk, co_await blocking(loop_, work));
+    CO_TRY(std::string chunk, co_await source());
     if (chunk.empty()) co_return Result<>{};
     CO_TRYV(co_await stream.write(std::move(chunk)));
   }

@@ -8,11 +8,11 @@
 
 namespace panal {
 
-/// At most `limit` at once; those who come later wait in order of coming.
+/// At most `limit` at once, which may change; those who come later wait in order of coming.
 class Slots {
  public:
-  explicit Slots(int limit) : limit_(limit) {}
-  bool free() const { return used_ < limit_; }
+  explicit Slots(std::function<int()> limit) : limit_(std::move(limit)) {}
+  bool free() const { return used_ < limit_(); }
   Task<void> take(Loop& loop) {
     while (!free()) (void)co_await changed_.wait(loop);
     ++used_;
@@ -23,7 +23,8 @@ class Slots {
   }
 
  private:
-  int limit_, used_ = 0;
+  std::function<int()> limit_;
+  int used_ = 0;
   Event changed_;
 };
 
@@ -44,12 +45,9 @@ struct Described {
 class ImagePull {
  public:
   ImagePull(Loop& loop, RegistryClient& client, Images& images, Layers& layers, Events& events)
-      : loop_(loop),
-        client_(client),
-        images_(images),
-        layers_(layers),
-        events_(events),
-        slots_(client.options().max_concurrent_downloads) {}
+      : loop_(loop), client_(client), images_(images), layers_(layers), events_(events), slots_([&client] {
+          return client.options().max_concurrent_downloads;
+        }) {}
 
   /// The image's id.
   Task<Result<std::string>> pull(ImageRef ref, PullOptions options, Report report);

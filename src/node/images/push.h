@@ -10,12 +10,9 @@ namespace panal {
 class ImagePush {
  public:
   ImagePush(Loop& loop, RegistryClient& client, Images& images, Layers& layers, Events& events)
-      : loop_(loop),
-        client_(client),
-        images_(images),
-        layers_(layers),
-        events_(events),
-        slots_(client.options().max_concurrent_uploads) {}
+      : loop_(loop), client_(client), images_(images), layers_(layers), events_(events), slots_([&client] {
+          return client.options().max_concurrent_uploads;
+        }) {}
 
   /// `ref` with a tag: that one; without: every tag of the repository.
   Task<Result<>> push(ImageRef ref, RegistryAuth auth, std::shared_ptr<Halt> halt, Report report);

@@ -22,7 +22,7 @@ struct QueueLoop final : Loop {
     return 1;
   }
   void cancel(TimerId) override {}
-  void offload(std::function<void()> work, std::function<void()> done) override {
+  void offload(std::function<void()> work, std::function<void()> done, Lane) override {
     work(), queue.push_back(std::move(done));
   }
 };

@@ -24,7 +24,7 @@ Task<void> Containers::pack_logs(LivePtr live) {
     const auto next = log_to_pack(path, plan->limits);
     if (!next) break;
     const auto work = [&next] { return pack_log(*next); };
-    if (auto packed = co_await blocking(loop_, work); !packed) {
+    if (auto packed = co_await blocking(loop_, work, Lane::kLong); !packed) {
       log::warn("msg=\"a log file stays unpacked\" container={} error=\"{}\"", live->c.id,
                 packed.error().message);
       break;

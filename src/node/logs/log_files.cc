@@ -141,7 +141,7 @@ Result<> pack_log(const LogSegment& segment) {
   const std::string part = segment.path + ".gz.part";
   Fd out(::open(part.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
   if (!out) return fail(sys_error(errno, "open", part));
-  const gzFile zip = ::gzdopen(::dup(out.get()), "wb6");
+  const gzFile zip = ::gzdopen(::fcntl(out.get(), F_DUPFD_CLOEXEC, 0), "wb6");
   if (!zip) return fail(Code::kInternal, "gzdopen " + part + ": out of memory");
   std::string buffer(65536, '\0');
   bool good = true;

@@ -71,7 +71,9 @@ Task<void> Containers::forward_log(LivePtr live, std::string driver) {
   if (const auto place = read_place(file); place.number) co_await reader.seek(loop_, place);
   const auto note = [&] {
     const auto place = reader.place();
-    if (!over()) (void)write_file(file, std::to_string(place.number) + " " + std::to_string(place.offset));
+    const std::string fresh = file + ".new";  // a place that is cut short would send all of the log again
+    if (!over() && write_file(fresh, std::to_string(place.number) + " " + std::to_string(place.offset)))
+      ::rename(fresh.c_str(), file.c_str());
   };
   const auto send = [&](const std::string& entry) -> Task<void> {
     for (Duration pause = 1s; !over(); pause = std::min<Duration>(pause * 2, 60s)) {

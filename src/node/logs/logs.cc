@@ -95,7 +95,8 @@ Task<Result<>> LogReader::seek_tail(Loop& loop, size_t lines, Keep keep) {
   const auto all = log_segments(path_);
   for (size_t i = all.size(); i-- > 0 && !scan.done();) {
     if (!co_await open(loop, all[i], 0)) break;
-    CO_TRY(offset_, scan.scan(fd_.get()));
+    const auto work = [&scan, fd = fd_.get()] { return scan.scan(fd); };  // all of it, where few lines fit
+    CO_TRY(offset_, co_await blocking(loop, work, Lane::kLong));
   }
   co_return Result<>{};
 }

@@ -67,6 +67,7 @@ static Networks::Member member_of(const Container& c, const Endpoint& e, const N
 }
 
 Task<Result<>> Networks::ensure_egress_bridge() {
+  auto held = co_await egress_.lock(loop_);  // the row is there before the bridge
   if (find(kEgressBridge)) co_return Result<>{};
   Network n;
   n.name = kEgressBridge;

@@ -28,14 +28,17 @@ Task<void> Networks::forget_cluster_network(std::string id) {
 }
 
 Result<> Networks::load() {
-  TRY(const auto cluster,
-      db_.all("cluster-network"));  // containers on them are adopted before a manager tells of them again
-  for (const auto& [id, json] : cluster) {
-    TRY(networks_[id], from_text<Network>(json));
-  }
-  TRY(const auto rows, db_.all("network"));
-  for (const auto& [id, json] : rows) {
-    TRY(networks_[id], from_text<Network>(json));
+  // Those of the cluster, too: containers on them are adopted before a manager tells of them again.
+  for (const char* kind : {"cluster-network", "network"}) {
+    TRY(const auto rows, db_.all(kind));
+    for (const auto& [id, json] : rows) {
+      auto row = from_text<Network>(json);
+      if (row)
+        networks_[id] = std::move(*row);
+      else  // must not take the others along
+        log::error("msg=\"network not understood, left alone\" network={} error=\"{}\"", id,
+                   row.error().message);
+    }
   }
   return {};
 }
@@ -129,7 +132,12 @@ Task<Result<>> Networks::setup(bool containers_run) {
   CO_TRYV(co_await predefined("bridge", "bridge"));
   CO_TRYV(co_await predefined("host", "host"));
   CO_TRYV(co_await predefined("none", "null"));
-  for (const auto& [id, n] : networks_) CO_TRYV(co_await ensure_kernel(n));
+  for (const auto& [id, n] : networks_) {
+    auto made = co_await ensure_kernel(n);
+    if (!made && n.name == "bridge") co_return made;
+    if (!made)  // IPv6 has been switched off, say: the others work, and this one can be removed
+      log::error("msg=\"network cannot be made\" network={} error=\"{}\"", n.name, made.error().message);
+  }
   co_return Result<>{};
 }
 

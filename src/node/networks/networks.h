@@ -14,6 +14,7 @@
 #include "ports/database.h"
 #include "ports/entropy.h"
 #include "ports/kernel_network.h"
+#include "ports/mutex.h"
 
 namespace panal {
 
@@ -156,6 +157,7 @@ class Networks {
   Database& db_;
   Events& events_;
   NetworkPaths paths_;
+  AsyncMutex egress_;                                               // its bridge is being made
   std::map<std::string, Network> networks_;                         // by id
   std::map<std::string, std::map<std::string, Member>> members_;    // network id -> container id
   std::map<std::string, std::vector<std::string>> own_dns_;         // container id -> its --dns

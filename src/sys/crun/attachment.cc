@@ -9,6 +9,15 @@
 
 namespace panal {
 
+Task<Result<Fd>> connect_attach(AsioLoop& loop, std::string path) {
+  const MonoTime end = loop.now() + 5s;
+  for (;;) {
+    auto fd = connect_unix(path, SOCK_SEQPACKET | SOCK_NONBLOCK);
+    if (fd || fd.error().code != Code::kUnavailable || loop.now() > end) co_return fd;
+    co_await loop.sleep(5ms);
+  }
+}
+
 Task<Result<Attachment::Piece>> ConmonAttachment::read() {
   std::array<char, 8448> packet;
   for (;;) {

@@ -19,6 +19,9 @@ class ConmonAttachment final : public Attachment {
   bool want_stdin_;
 };
 
+/// To a conmon's attach socket. One that takes nobody is waited for, some seconds.
+Task<Result<Fd>> connect_attach(AsioLoop& loop, std::string path);
+
 /// Reads newline-terminated JSON lines from a conmon pipe.
 class LineReader {
  public:

@@ -174,7 +174,7 @@ Result<> CrunRuntime::start(const std::string& id) {
 }
 
 Task<Result<std::unique_ptr<Attachment>>> CrunRuntime::attach(const std::string& bundle, bool want_stdin) {
-  CO_TRY(Fd fd, connect_unix(bundle + "/attach", SOCK_SEQPACKET));
+  CO_TRY(Fd fd, co_await connect_attach(loop_, bundle + "/attach"));
   co_return std::unique_ptr<Attachment>(new ConmonAttachment(loop_, std::move(fd), want_stdin));
 }
 
@@ -274,7 +274,7 @@ Task<Result<std::unique_ptr<RunningExec>>> CrunRuntime::exec(ExecStart spec) {
     auto line = co_await ready.line();
     loop_.cancel(late);
     if (line && !line->empty()) {
-      auto fd = connect_unix(spec.dir + "/attach", SOCK_SEQPACKET);
+      auto fd = co_await connect_attach(loop_, spec.dir + "/attach");
       if (fd)
         result->attachment_ = std::make_unique<ConmonAttachment>(loop_, std::move(*fd), spec.open_stdin);
     }

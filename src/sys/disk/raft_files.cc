@@ -102,6 +102,7 @@ class RaftFiles final : public raft::Disk {
     // A new segment only when nothing is on its way to the old one: its completions must stay in order.
     if (!file_ || ((roll_ || size_ >= kSegmentBytes) && !writing_ && buffer_.empty()))
       if (auto opened = open_segment(from); !opened) return done(sound_ = opened);
+    if (buffer_.empty()) buffered_from_ = from;
     buffer_ += raft::encode_write(from, entries);
     waiting_.push_back(std::move(done));
     if (when == When::kLater) return flush();
@@ -197,6 +198,10 @@ class RaftFiles final : public raft::Disk {
   void flush() {
     if (writing_ || waiting_.empty()) return;
     if (!sound_) return settle(sound_, 0, std::exchange(waiting_, {}));
+    // Under unbroken load this is the only moment with nothing on its way.
+    if (size_ >= kSegmentBytes)
+      if (auto opened = open_segment(buffered_from_); !opened)
+        return settle(sound_ = opened, 0, std::exchange(waiting_, {}));
     writing_ = true;
     auto file = file_;
     auto calls = std::make_shared<std::vector<std::function<void(Result<>)>>>(std::exchange(waiting_, {}));
@@ -208,7 +213,8 @@ class RaftFiles final : public raft::Disk {
                     writing_ = false;
                     if (file == file_) settle(*result, data->size(), std::move(*calls));
                     flush();
-                  });
+                  },
+                  Lane::kLog);
   }
 
   void settle(Result<> written, size_t size, std::vector<std::function<void(Result<>)>> calls) {
@@ -223,6 +229,7 @@ class RaftFiles final : public raft::Disk {
   const std::shared_ptr<DurableFiles> files_;
   const std::string dir_;
   std::string buffer_;
+  Index buffered_from_ = 0;  // the first that buffer_ holds
   std::vector<std::function<void(Result<>)>> waiting_;
   std::shared_ptr<DurableFiles::File> file_;
   size_t size_ = 0;  // of file_

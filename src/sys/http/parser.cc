@@ -124,8 +124,5 @@ bool HttpParser::done() const {
   return state_->request ? state_->request->is_done() : state_->response->is_done();
 }
 HttpHead& HttpParser::head() { return state_->sink.head; }
-void HttpParser::skip_body() {
-  if (state_->response) state_->response->skip(true);
-}
 
 }  // namespace panal

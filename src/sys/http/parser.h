@@ -35,8 +35,6 @@ class HttpParser {
   bool header_done() const;
   bool done() const;
   HttpHead& head();
-  /// For responses to HEAD and for hijacked ones.
-  void skip_body();
 
   struct State;
 

@@ -35,7 +35,7 @@ Result<> DiskLayers::open() {
   (void)::rename(ingest.c_str(), (ingest + "-" + hex(entropy_.bytes(8))).c_str());
   for (const auto& name : list_dir(root_))
     if (name.starts_with("ingest-"))
-      loop_.offload([old = root_ + "/" + name] { (void)remove_tree(old); }, [] {});
+      loop_.offload([old = root_ + "/" + name] { (void)remove_tree(old); }, [] {}, Lane::kLong);
   for (const char* dir : {"/blobs/sha256", "/layers", "/ingest"}) {
     const std::string path = root_ + dir;
     TRYV(make_dirs(path, 0711));
@@ -142,7 +142,12 @@ Result<> DiskLayers::adopt_blob(const std::string& file, const std::string& dige
 
 Result<> DiskLayers::write_blob(const std::string& digest, std::string_view data) {
   if (has_blob(digest)) return {};
-  return write_file_atomic(blob_path(digest), data, 0644);
+  // Whole or not there for everybody; whether it outlives a crash of the machine, its row tells, as for
+  // layers.
+  const std::string fresh = blob_path(digest) + ".new";
+  TRYV(write_file(fresh, data));
+  if (::rename(fresh.c_str(), blob_path(digest).c_str()) != 0) return fail(sys_error(errno, "rename", fresh));
+  return {};
 }
 
 Task<Result<>> DiskLayers::sync() {
@@ -153,7 +158,7 @@ Task<Result<>> DiskLayers::sync() {
     }
     return {};
   };
-  co_return co_await blocking(loop_, work);
+  co_return co_await blocking(loop_, work, Lane::kLong);
 }
 
 Task<Result<>> DiskLayers::remove_layer(int64_t number) {
@@ -162,7 +167,7 @@ Task<Result<>> DiskLayers::remove_layer(int64_t number) {
   co_await drop_ingest(aside);
   if (moved || !exists(dir)) co_return Result<>{};
   auto work = [dir] { return remove_tree(dir); };
-  co_return co_await blocking(loop_, work);
+  co_return co_await blocking(loop_, work, Lane::kLong);
 }
 
 std::vector<int64_t> DiskLayers::stored_layers() const {
@@ -202,7 +207,7 @@ std::string DiskLayers::new_ingest_dir() {
 
 Task<void> DiskLayers::drop_ingest(std::string dir) {
   auto work = [dir] { return remove_tree(dir); };
-  (void)co_await blocking(loop_, work);
+  (void)co_await blocking(loop_, work, Lane::kLong);
 }
 
 // A folder that the kernel makes in a mount's work folder says that what it wrote may not be on the disk. It
@@ -275,7 +280,7 @@ Task<Result<>> DiskLayers::remove_rootfs(std::string dir) {
     (void)unmount_overlay(dir);
     return remove_tree(dir);
   };
-  co_return co_await blocking(loop_, work);
+  co_return co_await blocking(loop_, work, Lane::kLong);
 }
 
 Result<std::string> DiskLayers::read_in_root(const std::string& root, const std::string& path) {
@@ -298,9 +303,32 @@ Result<std::string> DiskLayers::make_dir_in_root(const std::string& root, const 
   return path_of(fd);
 }
 
+// A copy that was cut short must not pass for a volume with data of its own: while it lasts a file stands
+// beside the target.
+static std::string copy_mark(const std::string& target) {
+  const size_t slash = target.rfind('/');
+  return target.substr(0, slash + 1) + ".filling-" + target.substr(slash + 1);
+}
+
+static Result<> empty_folder(const std::string& folder) {
+  for (const auto& name : list_dir(folder)) TRYV(remove_tree(folder + "/" + name));
+  return {};
+}
+
 Task<Result<>> DiskLayers::copy_up(std::string root, std::string path, std::string target) {
+  const std::string mark = copy_mark(target);
+  auto clear = [target] { return empty_folder(target); };
+  if (exists(mark)) CO_TRYV(co_await blocking(loop_, clear, Lane::kLong));
   std::error_code error;
   if (!std::filesystem::is_empty(target, error) || error) co_return Result<>{};
+  CO_TRYV(write_file(mark, ""));
+  auto done = co_await copy_tree(std::move(root), std::move(path), target);
+  if (!done) (void)co_await blocking(loop_, clear, Lane::kLong);
+  if (done || list_dir(target).empty()) ::unlink(mark.c_str());
+  co_return done;
+}
+
+Task<Result<>> DiskLayers::copy_tree(std::string root, std::string path, std::string target) {
   CO_TRY(const Fd top, open_root(root));
   auto fd = open_in_root(top.get(), path, O_PATH | O_DIRECTORY);
   if (!fd) co_return Result<>{};  // the image has nothing there
@@ -335,7 +363,7 @@ Task<int64_t> DiskLayers::disk_usage(std::string dir) {
     }
     return total;
   };
-  co_return co_await blocking(loop_, work);
+  co_return co_await blocking(loop_, work, Lane::kLong);
 }
 
 }  // namespace panal

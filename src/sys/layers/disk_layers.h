@@ -49,12 +49,14 @@ class DiskLayers final : public Layers {
   Result<> bind_in_root(const std::string& root, const std::string& path, const std::string& target) override;
   Result<std::string> read_in_root(const std::string& root, const std::string& path) override;
   Result<std::string> make_dir_in_root(const std::string& root, const std::string& path, Ids ids) override;
+  Task<Result<>> unmount_device(std::string target) override;
   Task<Result<>> copy_up(std::string root, std::string path, std::string target) override;
   std::string sha256(std::string_view data) const override;
   std::unique_ptr<Hasher> hasher() const override;
   Task<int64_t> disk_usage(std::string dir) override;
 
  private:
+  Task<Result<>> copy_tree(std::string root, std::string path, std::string target);
   /// Runs the helper, feeding `source` to its standard input; its standard output comes back.
   Task<Result<std::string>> helper(std::vector<std::string> words, Source source);
   const IdMap& map_of(Ids ids) const;

@@ -90,7 +90,7 @@ Task<Result<>> DiskLayers::mount_device(std::string device, std::string type, st
     }
     return {};
   };
-  co_return co_await blocking(loop_, work);
+  co_return co_await blocking(loop_, work, Lane::kRemote);
 }
 
 Result<> DiskLayers::unmount(const std::string& target) {
@@ -98,6 +98,11 @@ Result<> DiskLayers::unmount(const std::string& target) {
   }
   if (errno != EINVAL && errno != ENOENT) return fail(sys_error(errno, "umount", target));
   return {};
+}
+
+Task<Result<>> DiskLayers::unmount_device(std::string target) {
+  const auto work = [this, &target] { return unmount(target); };
+  co_return co_await blocking(loop_, work, Lane::kRemote);
 }
 
 Result<> DiskLayers::bind_in_root(const std::string& root, const std::string& path,

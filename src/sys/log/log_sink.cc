@@ -88,7 +88,7 @@ Result<std::vector<std::string>> addresses_of(const std::string& host) {
 
 Task<Result<Fd>> connect_by_name(AsioLoop& loop, std::string host, uint16_t port) {
   const auto work = [&host] { return addresses_of(host); };
-  CO_TRY(const auto addresses, co_await blocking(loop, work));
+  CO_TRY(const auto addresses, co_await blocking(loop, work, Lane::kRemote));
   Result<Fd> fd = fail(Code::kUnavailable, "lookup " + host + ": no address");
   for (const auto& address : addresses)
     if ((fd = co_await connect_tcp(loop, address, port, kPatience))) break;
@@ -101,8 +101,8 @@ Task<Result<std::unique_ptr<LogSink>>> open_log_sink(AsioLoop& loop, LogAddress 
   const std::string &scheme = address.scheme, &target = address.target;
   if (scheme == "unix" || scheme == "unixgram") {
     bool stream = false;
-    auto fd = connect_unix(target, SOCK_DGRAM);
-    if (!fd && scheme == "unix") fd = connect_unix(target, SOCK_STREAM), stream = true;
+    auto fd = connect_unix(target, SOCK_DGRAM | SOCK_NONBLOCK);
+    if (!fd && scheme == "unix") fd = connect_unix(target, SOCK_STREAM | SOCK_NONBLOCK), stream = true;
     if (!fd) co_return std::unexpected(fd.error());
     co_return std::make_unique<SocketSink>(loop, std::move(*fd), stream);
   }
@@ -111,7 +111,7 @@ Task<Result<std::unique_ptr<LogSink>>> open_log_sink(AsioLoop& loop, LogAddress 
   if (host.starts_with('[') && host.ends_with(']')) host = host.substr(1, host.size() - 2);
   if (scheme == "udp") {
     const auto work = [&host, &port] { return connect_udp(host, port); };
-    CO_TRY(Fd fd, co_await blocking(loop, work));
+    CO_TRY(Fd fd, co_await blocking(loop, work, Lane::kRemote));
     co_return std::make_unique<SocketSink>(loop, std::move(fd), false);
   }
   TlsContext context;

@@ -11,7 +11,8 @@
 namespace panal {
 
 struct Pool {
-  static constexpr int kThreads = 3;
+  explicit Pool(size_t most) : most(most) {}
+  const size_t most;  // threads; they come when there is work for them
   std::mutex mutex;
   std::condition_variable wake;
   std::deque<std::function<void()>> jobs;
@@ -23,7 +24,7 @@ struct Pool {
     {
       std::lock_guard lock(mutex);
       jobs.push_back(std::move(job));
-      if (threads.size() < kThreads && jobs.size() > idle) threads.emplace_back([this] { work(); });
+      if (threads.size() < most && jobs.size() > idle) threads.emplace_back([this] { work(); });
     }
     wake.notify_one();
   }
@@ -54,7 +55,20 @@ struct AsioLoop::State {
   LoopContext context;
   std::unordered_map<TimerId, std::unique_ptr<asio::steady_timer>> timers;
   TimerId next_timer = 1;
-  Pool pool;
+  Pool quick{3}, slow{2}, remote{4}, log{1};
+  Pool& of(Lane lane) {
+    switch (lane) {
+      case Lane::kQuick:
+        return quick;
+      case Lane::kLong:
+        return slow;
+      case Lane::kRemote:
+        return remote;
+      case Lane::kLog:
+        return log;
+    }
+    CHECK(false);
+  }
 };
 
 LoopContext& context_of(AsioLoop& loop) { return loop.state().context; }
@@ -90,9 +104,9 @@ TimerId AsioLoop::call_at(MonoTime when, std::function<void()> fn) {
 
 void AsioLoop::cancel(TimerId timer) { state_->timers.erase(timer); }
 
-void AsioLoop::offload(std::function<void()> work, std::function<void()> done) {
-  state_->pool.add([this, work = std::move(work), done = std::move(done),
-                    guard = asio::make_work_guard(state_->context.io)]() mutable {
+void AsioLoop::offload(std::function<void()> work, std::function<void()> done, Lane lane) {
+  state_->of(lane).add([this, work = std::move(work), done = std::move(done),
+                        guard = asio::make_work_guard(state_->context.io)]() mutable {
     work();
     asio::post(state_->context.io, std::move(done));
   });

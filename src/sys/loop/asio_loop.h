@@ -1,4 +1,4 @@
-// The daemon's Loop on Asio: one io_context on one thread, a pool of two threads for blocking work.
+// The daemon's Loop on Asio: one io_context on one thread, and a few more for work that blocks.
 // Built and run by the composition root; stop() may be called from the loop's thread only.
 #pragma once
 #include <memory>
@@ -20,7 +20,8 @@ class AsioLoop final : public Loop {
   void post(std::function<void()> fn) override;
   TimerId call_at(MonoTime when, std::function<void()> fn) override;
   void cancel(TimerId timer) override;
-  void offload(std::function<void()> work, std::function<void()> done) override;
+  using Loop::offload;
+  void offload(std::function<void()> work, std::function<void()> done, Lane lane) override;
 
   struct State;
   State& state() { return *state_; }

@@ -176,8 +176,12 @@ Result<Fd> connect_unix(const std::string& path, int type) {
   if (!fd) return fail(sys_error(errno, "socket"));
   TRY(auto at, short_path(path));
   const sockaddr_un address = unix_address(at.first);
-  if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0)
-    return fail(sys_error(errno, "connect", path));
+  if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
+    const int code = errno;
+    Error error = sys_error(code, "connect", path);
+    if (code == EAGAIN) error.code = Code::kUnavailable;
+    return std::unexpected(std::move(error));
+  }
   return fd;
 }
 
@@ -271,9 +275,13 @@ Task<Result<Fd>> connect_tcp(AsioLoop& loop, std::string host, uint16_t port, Du
   const std::string name = host + ":" + std::to_string(port);
   if (::connect(fd.get(), reinterpret_cast<sockaddr*>(&address), length) == 0) co_return std::move(fd);
   if (errno != EINPROGRESS) co_return fail(Code::kUnavailable, sys_error(errno, "dial tcp", name).message);
-  AsyncFd waiting(loop, Fd(::dup(fd.get())));
+  Fd copy(::fcntl(fd.get(), F_DUPFD_CLOEXEC, 0));
+  if (!copy) co_return fail(sys_error(errno, "dial tcp", name));
+  AsyncFd waiting(loop, std::move(copy));
   const auto ready = co_await waiting.writable(timeout);
   if (ready == AsyncFd::Ready::kTimeout) co_return fail(Code::kTimeout, "dial tcp " + name + ": i/o timeout");
+  if (ready == AsyncFd::Ready::kClosed)
+    co_return fail(Code::kUnavailable, "dial tcp " + name + ": cannot be watched");
   int error = 0;
   socklen_t size = sizeof error;
   ::getsockopt(fd.get(), SOL_SOCKET, SO_ERROR, &error, &size);
@@ -291,6 +299,8 @@ Task<Result<>> wait_pid(AsioLoop& loop, int pid, std::optional<Duration> timeout
   const auto ready = co_await watched.readable(timeout);
   if (ready == AsyncFd::Ready::kTimeout)
     co_return fail(Code::kTimeout, "process " + std::to_string(pid) + " still runs");
+  if (ready == AsyncFd::Ready::kClosed)
+    co_return fail(Code::kInternal, "process " + std::to_string(pid) + " cannot be watched");
   co_return Result<>{};
 }
 

@@ -24,7 +24,7 @@ class AsyncFd {
   Task<Ready> writable(std::optional<Duration> timeout = std::nullopt);
   /// Returns when the other side is gone in both directions, broken, or this one closed.
   Task<void> hung_up();
-  /// Cancels waits (they see kClosed) and refuses new ones; the descriptor closes with the object.
+  /// Cancels waits (they see kClosed) and refuses new ones; the descriptor is closed at once.
   void close();
   bool closed() const;
 
@@ -52,6 +52,8 @@ Result<Fd> listen_unix(const std::string& path, int mode, const std::string& gro
 Result<Fd> listen_tcp(const std::string& host, uint16_t port);
 Task<Result<Fd>> accept_fd(AsyncFd& listener, std::string* peer);
 Task<Result<Fd>> connect_tcp(AsioLoop& loop, std::string host, uint16_t port, Duration timeout);
+/// `type`: SOCK_STREAM and the like. With SOCK_NONBLOCK a listener whose queue is full is kUnavailable;
+/// without it is waited for, without end.
 Result<Fd> connect_unix(const std::string& path, int type);
 
 /// Resolves when the process behind `pid` has ended (pidfd); the exit status is left to whoever waits for it.

@@ -118,7 +118,11 @@ Task<void> LinuxNetwork::dns_reply(std::shared_ptr<DnsServer> server, std::strin
 Task<void> LinuxNetwork::dns_tcp(std::shared_ptr<DnsServer> server) {
   for (;;) {
     auto fd = co_await accept_fd(server->tcp, nullptr);
-    if (!fd) co_return;
+    if (!fd && server->tcp.closed()) co_return;
+    if (!fd) {  // no descriptor left, say
+      co_await loop_.sleep(100ms);
+      continue;
+    }
     if (server->in_flight < kMaxDnsInFlight) scope_.spawn(dns_connection(server, std::move(*fd)));
   }
 }

@@ -51,16 +51,6 @@ Task<Result<>> LinuxNetwork::remove_namespace(std::string path) {
   co_return co_await blocking(loop_, work);
 }
 
-Task<Result<>> LinuxNetwork::set_sysctls(std::string ns_path,
-                                         std::vector<std::pair<std::string, std::string>> values) {
-  auto work = [=]() -> Result<> {
-    TRY(auto inside, InNamespace::enter(ns_path));
-    for (const auto& [key, value] : values) TRYV(sysctl(key, value));
-    return {};
-  };
-  co_return co_await blocking(loop_, work);
-}
-
 Task<Result<>> LinuxNetwork::attach(AttachPlan plan) {
   auto work = [plan]() -> Result<> {
     Fd container(::open(plan.ns_path.c_str(), O_RDONLY | O_CLOEXEC));
@@ -242,7 +232,7 @@ Task<Result<>> LinuxNetwork::set_vips(std::string ns_path, VipTable table) {
     Transaction t;
     put_vips(t, table);
     TRYV(t.commit());
-    for (const auto& address : gone) (void)nft::purge_conntrack(address, false);
+    for (const auto& address : gone) (void)nft::purge_conntrack(address);
     return {};
   };
   CO_TRYV(co_await blocking(loop_, work));
@@ -418,7 +408,7 @@ Task<Result<>> LinuxNetwork::set_mesh(MeshTable table) {
     put_mesh(t, table);
     TRYV(t.commit());
     for (const uint16_t port : fresh) (void)nft::purge_udp_port(port);
-    for (const auto& address : gone) (void)nft::purge_conntrack(address, false);
+    for (const auto& address : gone) (void)nft::purge_conntrack(address);
     return {};
   };
   mesh_ = std::move(table);  // also when it fails: a repair brings the newest

@@ -20,8 +20,6 @@ class LinuxNetwork final : public KernelNetwork {
   Task<Result<>> setup() override;
   Task<Result<>> create_namespace(std::string path, std::optional<NamespaceOwner> owner) override;
   Task<Result<>> remove_namespace(std::string path) override;
-  Task<Result<>> set_sysctls(std::string ns_path,
-                             std::vector<std::pair<std::string, std::string>> values) override;
   Task<Result<>> ensure_bridge(BridgePlan plan) override;
   Task<Result<>> remove_bridge(std::string name) override;
   Task<Result<>> attach(AttachPlan plan) override;

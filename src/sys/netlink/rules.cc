@@ -276,7 +276,7 @@ Task<Result<>> LinuxNetwork::unpublish(std::vector<PublishedPort> ports) {
     std::set<std::string> addresses;
     for (const auto& p : ports)
       if (p.protocol == "udp") addresses.insert(p.to);
-    for (const auto& a : addresses) (void)nft::purge_conntrack(a, false);
+    for (const auto& a : addresses) (void)nft::purge_conntrack(a);
     return {};
   };
   co_return co_await blocking(loop_, work);

@@ -101,14 +101,13 @@ Result<> purge(Family family, F wanted) {
 
 }  // namespace
 
-Result<> purge_conntrack(const std::string& address, bool all) {
+Result<> purge_conntrack(const std::string& address) {
   const bool six = address.find(':') != std::string::npos;
   std::string wanted(six ? 16 : 4, '\0');
   if (::inet_pton(six ? AF_INET6 : AF_INET, address.c_str(), wanted.data()) != 1)
     return fail(Code::kInvalid, "invalid address: " + address);
   return purge(six ? Family::kIp6 : Family::kIp, [&](const Flow& f) {
-    return f.back.source == wanted &&
-           (all || f.there.protocol == IPPROTO_UDP || !(f.status & IPS_SEEN_REPLY));
+    return f.back.source == wanted && (f.there.protocol == IPPROTO_UDP || !(f.status & IPS_SEEN_REPLY));
   });
 }
 

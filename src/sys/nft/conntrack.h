@@ -8,8 +8,8 @@
 
 namespace panal::nft {
 
-/// Entries whose replies come from `address`: UDP and unanswered ones, or all.
-Result<> purge_conntrack(const std::string& address, bool all);
+/// Entries whose replies come from `address`: UDP and unanswered ones.
+Result<> purge_conntrack(const std::string& address);
 /// UDP entries sent to this port: a client that asked before the port was published would be remembered as
 /// unpublished.
 Result<> purge_udp_port(uint16_t port);

@@ -1,6 +1,6 @@
-// The static rules, as nft text loaded once per namespace. What they do and why: docs/network.md. Map
-// elements are changed by sys/nft/elements only. Loading replaces a table whole, so it happens only where the
-// table is absent, damaged or another version's.
+// The static rules, as nft text loaded once per namespace. What they do and why: the shared design
+// (network.md). Map elements are changed by sys/nft/elements only. Loading replaces a table whole, so it
+// happens only where the table is absent, damaged or another version's.
 #pragma once
 #include <string>
 #include <string_view>

@@ -66,7 +66,7 @@ Task<Result<>> GitProgram::check_out(RepositoryWish wish) {
   const std::string kept = wish.dir + "/.git";
   if (wish.keep_git_dir) co_return Result<>{};
   const auto remove = [kept] { return remove_tree(kept); };
-  co_return co_await blocking(loop_, remove);
+  co_return co_await blocking(loop_, remove, Lane::kLong);
 }
 
 }  // namespace panal

@@ -27,6 +27,11 @@ Result<int> spawn(const Spawn& what) {
   std::vector<Fd> high;
   for (const auto& [ours, theirs] : what.fds) {
     high.emplace_back(::fcntl(ours, F_DUPFD_CLOEXEC, 100));
+    if (!high.back()) {
+      const int error = errno;
+      posix_spawn_file_actions_destroy(&actions);
+      return fail(sys_error(error, "exec", what.argv[0]));
+    }
     posix_spawn_file_actions_adddup2(&actions, high.back().get(), theirs);
   }
   if (!what.cwd.empty()) posix_spawn_file_actions_addchdir_np(&actions, what.cwd.c_str());
@@ -39,7 +44,8 @@ Result<int> spawn(const Spawn& what) {
   for (const int s : {SIGPIPE, SIGTERM, SIGINT, SIGHUP, SIGCHLD}) sigaddset(&defaults, s);
   posix_spawnattr_setsigmask(&attributes, &none);
   posix_spawnattr_setsigdefault(&attributes, &defaults);
-  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+  posix_spawnattr_setflags(&attributes, static_cast<short>(POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF |
+                                                           (what.own_group ? POSIX_SPAWN_SETPGROUP : 0)));
 
   std::vector<char*> argv, env;
   for (const auto& a : what.argv) argv.push_back(const_cast<char*>(a.c_str()));
@@ -102,7 +108,7 @@ Task<Result<Output>> run_program(AsioLoop& loop, std::vector<std::string> argv, 
   CO_TRY(auto out, make_pipe());
   CO_TRY(auto err, make_pipe());
   Spawn what;
-  what.argv = std::move(argv);
+  what.argv = std::move(argv), what.own_group = true;
   const std::string name = what.argv[0];
   what.fds = {{in.first.get(), 0}, {out.second.get(), 1}, {err.second.get(), 2}};
   CO_TRY(const int pid, spawn(what));
@@ -113,6 +119,7 @@ Task<Result<Output>> run_program(AsioLoop& loop, std::vector<std::string> argv, 
   scope.spawn(drain(loop, std::move(out.first), result.out));
   scope.spawn(drain(loop, std::move(err.first), result.err));
   auto status = co_await wait_status(loop, pid, timeout);
+  if (!status) ::kill(-pid, SIGKILL);  // whom it has started hold its pipes
   co_await scope.join();
   if (!status) co_return fail(wrap(name, status.error()));
   result.status = *status;

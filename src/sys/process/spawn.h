@@ -13,6 +13,7 @@ struct Spawn {
   std::vector<std::string> argv;  // argv[0] is a path, or a name looked up in PATH
   std::vector<std::string> env;   // over the daemon's own
   std::string cwd;
+  bool own_group = false;                // a process group of its own, named by its pid
   std::vector<std::pair<int, int>> fds;  // {ours, number in the child}; 0-2 default to /dev/null
 };
 

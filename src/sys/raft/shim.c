@@ -331,7 +331,6 @@ uint64_t praft_leader(struct praft* p) {
 uint64_t praft_commit_index(struct praft* p) { return raft_commit_index(&p->raft); }
 uint64_t praft_last_index(struct praft* p) { return raft_last_index(&p->raft); }
 uint64_t praft_next_timeout(struct praft* p) { return raft_timeout(&p->raft); }
-uint64_t praft_uncommitted_configuration(struct praft* p) { return p->raft.configuration_uncommitted_index; }
 bool praft_match_index(struct praft* p, uint64_t id, uint64_t* index) {
   raft_index at = 0;
   if (raft_match_index(&p->raft, id, &at) != 0) return false;

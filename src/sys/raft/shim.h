@@ -69,7 +69,6 @@ uint64_t praft_leader(struct praft* p);
 uint64_t praft_commit_index(struct praft* p);
 uint64_t praft_last_index(struct praft* p);
 uint64_t praft_next_timeout(struct praft* p);
-uint64_t praft_uncommitted_configuration(struct praft* p);
 bool praft_match_index(struct praft* p, uint64_t id, uint64_t* index);
 const char* praft_error(int code);
 
