@@ -1,5 +1,7 @@
 #include "api/api.h"
 
+#include <re2/re2.h>
+
 #include <algorithm>
 
 #include "base/json.h"
@@ -165,6 +167,14 @@ const std::vector<std::string>& Filters::get(const std::string& key) const {
 }
 bool Filters::exact(const std::string& key, const std::string& value) const {
   return !has(key) || std::ranges::find(get(key), value) != get(key).end();
+}
+bool Filters::matches(const std::string& key, const std::string& value) const {
+  return any(key, [&value](const std::string& pattern) {
+    RE2::Options options(RE2::Quiet);
+    options.set_max_mem(1 << 20);
+    const RE2 compiled(pattern, options);
+    return compiled.ok() && RE2::PartialMatch(value, compiled);
+  });
 }
 bool Filters::any(const std::string& key, const std::function<bool(const std::string&)>& test) const {
   return !has(key) || std::ranges::any_of(get(key), test);

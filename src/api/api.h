@@ -125,6 +125,9 @@ class Filters {
   Result<std::optional<bool>> boolean(const std::string& key) const;
   /// True when `key` is not asked for or one of its values equals `value`.
   bool exact(const std::string& key, const std::string& value) const;
+  /// The same with values that are patterns (Go's regexp, RE2), found anywhere in `value`. One that is none
+  /// fits nothing.
+  bool matches(const std::string& key, const std::string& value) const;
   bool any(const std::string& key, const std::function<bool(const std::string&)>& test) const;
   /// All of "k" and "k=v" must match.
   bool labels(const std::string& key, const std::map<std::string, std::string>& have) const;

@@ -74,12 +74,10 @@ static Task<Result<>> list(Api& api, Call& call) {
   JsonArray out;
   for (const auto& n : everything(p)) {
     const bool predefined = n.name == "bridge" || n.name == "host" || n.name == "none";
-    const bool fits =
-        f.exact("driver", n.driver) && f.exact("scope", n.scope) && f.labels("label", n.labels) &&
-        f.any("name", [&](const std::string& v) { return n.name.find(v) != std::string::npos; }) &&
-        f.any("id", [&](const std::string& v) { return n.id.starts_with(v); }) &&
-        f.any("type", [&](const std::string& v) { return (v == "builtin") == predefined; }) &&
-        (!dangling || *dangling == (p.networks.members(n.id).empty() && !predefined));
+    const bool fits = f.exact("driver", n.driver) && f.exact("scope", n.scope) &&
+                      f.labels("label", n.labels) && f.matches("name", n.name) && f.matches("id", n.id) &&
+                      f.any("type", [&](const std::string& v) { return (v == "builtin") == predefined; }) &&
+                      (!dangling || *dangling == (p.networks.members(n.id).empty() && !predefined));
     if (fits) out.push_back(network_json(p, n, false));
   }
   co_await call.http.reply(200, dump(out));
@@ -92,9 +90,13 @@ static Result<Network> find(ApiParts& p, const std::string& name, const std::str
     if (n.id == name && (scope.empty() || n.scope == scope)) return n;
   for (const auto& n : all)
     if (n.name == name && (scope.empty() || n.scope == scope)) return n;
+  std::vector<const Network*> by_prefix;
   for (const auto& n : all)
-    if (n.id.starts_with(name) && (scope.empty() || n.scope == scope)) return n;
-  return fail(Code::kNotFound, "network " + name + " not found");
+    if (n.id.starts_with(name) && (scope.empty() || n.scope == scope)) by_prefix.push_back(&n);
+  if (by_prefix.size() == 1) return *by_prefix[0];
+  if (by_prefix.empty()) return fail(Code::kNotFound, "network " + name + " not found");
+  return fail(Code::kInvalid, "network " + name + " is ambiguous (" + std::to_string(by_prefix.size()) +
+                                  " matches found on ID prefix)");
 }
 
 static Task<Result<>> inspect(Api& api, Call& call) {

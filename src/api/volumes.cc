@@ -31,10 +31,8 @@ static Task<Result<>> list(Api& api, Call& call) {
   CO_TRY(const auto dangling, f.boolean("dangling"));
   JsonArray out;
   for (const auto& [name, v] : p.volumes.all()) {
-    const bool fits =
-        f.exact("driver", v.driver) && f.labels("label", v.labels) &&
-        f.any("name", [&](const std::string& part) { return name.find(part) != std::string::npos; }) &&
-        (!dangling || *dangling == p.containers.users_of_volume(name).empty());
+    const bool fits = f.exact("driver", v.driver) && f.labels("label", v.labels) && f.matches("name", name) &&
+                      (!dangling || *dangling == p.containers.users_of_volume(name).empty());
     if (fits) out.push_back(volume_json(v));
   }
   co_await call.http.reply(200, dump(JsonObject{{"Volumes", out}, {"Warnings", nullptr}}));
@@ -86,9 +84,7 @@ static Task<Result<>> prune(Api& api, Call& call) {
     if (done) deleted.push_back(Json(v.name)), reclaimed += size;
   }
   p.events.publish("volume", "prune", "", {{"reclaimed", std::to_string(reclaimed)}});
-  co_await call.http.reply(
-      200, dump(JsonObject{{"VolumesDeleted", deleted.empty() ? Json(nullptr) : Json(deleted)},
-                           {"SpaceReclaimed", reclaimed}}));
+  co_await call.http.reply(200, dump(JsonObject{{"VolumesDeleted", deleted}, {"SpaceReclaimed", reclaimed}}));
   co_return Result<>{};
 }
 

@@ -73,7 +73,9 @@ Task<Result<size_t>> WebSocketStream::read(std::span<char> into) {
     } else if (message->kind == WebSocketParser::Kind::kPing) {
       CO_TRYV(co_await inner_.write(websocket_frame(kPong, message->payload)));
     } else if (message->kind == WebSocketParser::Kind::kClose) {
-      ended_ = true;
+      ended_ = true;  // for both directions (RFC 6455, 5.5.1)
+      co_await finish();
+      inner_.close();
     }
   }
   const size_t n = std::min(into.size(), ready_.size());
@@ -87,6 +89,7 @@ Task<Result<>> WebSocketStream::write(std::string_view data) {
 }
 
 Task<void> WebSocketStream::finish() {
+  if (std::exchange(finished_, true)) co_return;
   (void)co_await inner_.write(websocket_frame(kClose, std::string_view("\x03\xe8", 2)));
 }
 

@@ -42,7 +42,7 @@ class WebSocketStream final : public Stream {
   Stream& inner_;
   WebSocketParser parser_;
   std::string ready_;
-  bool ended_ = false;
+  bool ended_ = false, finished_ = false;
 };
 
 }  // namespace panal

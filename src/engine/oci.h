@@ -46,6 +46,9 @@ struct OciInputs {
   std::vector<std::string> link_env;     // what --link tells of other containers
   std::map<std::string, std::string>
       sources;  // destination of a mount -> what is bound there instead of its own source
+  /// Destination -> "ro", "nosuid", "nodev", "noexec": what its source is mounted with. The runtime gives a
+  /// bind mount just the flags that it is told (crun 1.8); a host's read-only mount must not become writable.
+  std::map<std::string, std::vector<std::string>> source_flags;
 };
 
 /// What a container does not see, and what it cannot write, unless it says otherwise.

@@ -44,11 +44,15 @@ static Json mount_point_json(const MountPoint& m, const OciInputs& in) {
   const auto other = in.sources.find(m.destination);
   std::string propagation = m.propagation.empty() ? "rprivate" : m.propagation;
   if (!m.recursive && propagation[0] == 'r') propagation.erase(0, 1);  // crun takes the one for the other
-  return bind(m.destination, other == in.sources.end() ? m.source : other->second,
-              {m.recursive ? "rbind" : "bind", propagation,
-               m.rw             ? "rw"
-               : m.ro_recursive ? "rro"
-                                : "ro"});
+  std::vector<std::string> options = {m.recursive ? "rbind" : "bind", propagation};
+  bool rw = m.rw;
+  if (const auto held = in.source_flags.find(m.destination); held != in.source_flags.end())
+    for (const auto& flag : held->second) {
+      if (flag != "ro") options.push_back(flag);
+      rw &= flag != "ro";
+    }
+  options.push_back(rw ? "rw" : !m.rw && m.ro_recursive ? "rro" : "ro");
+  return bind(m.destination, other == in.sources.end() ? m.source : other->second, std::move(options));
 }
 
 JsonArray mounts_json(const Container& c, const OciInputs& in) {

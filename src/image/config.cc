@@ -140,8 +140,14 @@ class Finder {
     }
     return nullptr;
   }
-  const ArchiveFile* blob(const std::string& digest) const {
-    return valid(digest) ? find("blobs/sha256/" + digest.substr(7)) : nullptr;
+  /// kInvalid for one that is not there, and for one whose content is another than its name says.
+  Result<ArchiveFile> blob(const std::string& digest) const {
+    const ArchiveFile* file = valid(digest) ? find("blobs/sha256/" + digest.substr(7)) : nullptr;
+    if (!file) return fail(Code::kInvalid, "invalid archive: " + digest + " is missing");
+    if (file->digest != digest)
+      return fail(Code::kInvalid,
+                  "invalid archive: the content of " + digest + " is that of " + file->digest);
+    return *file;
   }
 
  private:
@@ -160,7 +166,7 @@ static Result<ArchiveFile> need(const ArchiveFile* file, const std::string& name
 
 static Result<ArchiveImage> from_oci_manifest(const Finder& finder, const Descriptor& descriptor,
                                               const std::optional<ImagePlatform>& platform, int depth) {
-  TRY(const ArchiveFile file, need(finder.blob(descriptor.digest), descriptor.digest));
+  TRY(const ArchiveFile file, finder.blob(descriptor.digest));
   TRY(const std::string text, read_file(file.file, 4 << 20));
   TRY(const auto entries, parse_index(text));
   if (entries && depth < 3) {
@@ -175,9 +181,9 @@ static Result<ArchiveImage> from_oci_manifest(const Finder& finder, const Descri
   TRY(const ManifestParts parts, parse_manifest(text));
   ArchiveImage image;
   image.manifest = text;
-  TRY(image.config, need(finder.blob(parts.config_digest), parts.config_digest));
+  TRY(image.config, finder.blob(parts.config_digest));
   for (const auto& digest : parts.layer_digests) {
-    TRY(auto found, need(finder.blob(digest), digest));
+    TRY(auto found, finder.blob(digest));
     image.layers.push_back(found);
   }
   return image;

@@ -224,9 +224,8 @@ void fields(A& a, Container& c) {
       a("Mounts", c.mounts);
   a("Networks", c.networks), a("Ports", c.ports), a("Layers", c.layers), a("Hostname", c.hostname),
       a("RestartCount", c.restart_count);
-  a("StoppedByUser", c.stopped_by_user), a.opt("VolumesGo", c.volumes_go),
-      a("ManagedBySwarm", c.managed_by_swarm), a.opt("OfBuild", c.of_build),
-      a.opt("PausedToCopy", c.paused_to_copy);
+  a("StoppedByUser", c.stopped_by_user), a.opt("VolumesGo", c.volumes_go), a.opt("OfBuild", c.of_build);
+  a("ManagedBySwarm", c.managed_by_swarm), a.opt("PausedToCopy", c.paused_to_copy);
 }
 
 PANAL_JSON(extern, HealthConfig)

@@ -121,6 +121,9 @@ class KernelNetwork {
   virtual void release_port(const PublishedPort& port) = 0;
   /// Networks the host routes to ("192.168.1.0/24"), to keep new pools clear of.
   virtual bool interface_exists(const std::string& name) = 0;
+  /// Names of the host's interfaces that begin so.
+  virtual Result<std::vector<std::string>> interfaces(const std::string& prefix) = 0;
+  virtual Task<Result<>> remove_interface(std::string name) = 0;
   virtual Result<std::vector<std::string>> host_routes() = 0;
   virtual bool has_ipv6() = 0;
   /// What stands in the way of containers' traffic on this node, in sentences.

@@ -108,6 +108,8 @@ class Runtime {
   virtual Result<> signal(int pid, int signal) = 0;
   virtual Task<Result<>> pause(const std::string& id) = 0;
   virtual Task<Result<>> resume(const std::string& id) = 0;
+  /// Whether a control group stands still, or is about to.
+  virtual bool frozen(const std::string& cgroup) = 0;
   struct Update {
     std::string id, bundle, cgroup;
     std::string resources_json;                        // OCI "resources"
@@ -115,8 +117,9 @@ class Runtime {
   };
   /// New limits for a running container.
   virtual Task<Result<>> update(Update update) = 0;
-  /// Removes what the runtime keeps of a stopped container (kills it first if it must).
-  virtual Task<Result<>> remove(const std::string& id) = 0;
+  /// Removes what the runtime keeps of a stopped container (kills it first if it must), and its control
+  /// group.
+  virtual Task<Result<>> remove(const std::string& id, const std::string& cgroup) = 0;
   /// Waits for creations that a daemon's death left to themselves: afterwards remove() finds all of what they
   /// made.
   virtual Task<void> settle_creations() = 0;

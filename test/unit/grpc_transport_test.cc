@@ -93,7 +93,9 @@ TEST_CASE("a peer without a certificate may say no more than a request to join t
       replies.push_back(
           co_await node.call_pinned(address, "/panal.Test/Open", std::string(size, 'x'), "", 10s));
     replies.push_back(co_await node.call_pinned(address, "/panal.Test/Nodes", "x", "", 10s));
-    server.stop();
+    server.stop(), node.stop();
+    co_await server.join();
+    co_await node.join();
     loop.stop();
   };
   scope.spawn(talk());

@@ -6,7 +6,7 @@
 #include "api/cluster/swarm_parts.h"
 #include "base/text.h"
 #include "model/cluster_json.h"
-#include "node/containers/volumes.h"
+#include "node/volumes/volumes.h"
 
 namespace panal {
 

@@ -148,17 +148,7 @@ static bool listed(ApiParts& p, const Filters& f, const Container& c) {
       if (it->first == (*image)->id) return true;
     return (*image)->id == c.image_id;
   };
-  return f.any("id", [&](const std::string& v) { return c.id.starts_with(v); }) &&
-         f.any("name",
-               [&](const std::string& v) {
-                 const std::string want = v.starts_with("^/")                        ? v.substr(2)
-                                          : v.starts_with('/') || v.starts_with('^') ? v.substr(1)
-                                                                                     : v;
-                 if (want.ends_with('$'))
-                   return c.name == want.substr(0, want.size() - 1) ||
-                          (!v.starts_with('^') && c.name.ends_with(want.substr(0, want.size() - 1)));
-                 return c.name.find(want) != std::string::npos;
-               }) &&
+  return f.matches("id", c.id) && (f.matches("name", c.name) || f.matches("name", "/" + c.name)) &&
          f.any("status", [&](const std::string& v) { return name_of(c.state.phase) == v; }) &&
          f.any("exited",
                [&](const std::string& v) {
@@ -323,7 +313,9 @@ Result<TerminalSize> terminal_size(const HttpRequest& request) {
 static Task<Result<>> resize(Api& api, Call& call) {
   CO_TRY(const LivePtr live, api.parts().containers.find(call.arg()));
   CO_TRY(const auto size, terminal_size(call.request()));
-  co_return api.parts().containers.resize(live, size.rows, size.columns);
+  CO_TRYV(api.parts().containers.resize(live, size.rows, size.columns));
+  co_await call.http.reply(200, "");
+  co_return Result<>{};
 }
 
 static Task<Result<>> prune(Api& api, Call& call) {

@@ -73,6 +73,7 @@ static Task<Result<>> start(Api& api, Call& call) {
     client->close_write();
     co_return Result<>{};
   }
+  co_await settle_reader(p.loop, call.request());
   const auto running = *started;
   Attachment* process = running ? running->attachment() : nullptr;
   if (!process) co_return Result<>{};
@@ -136,6 +137,7 @@ static Task<Result<>> resize(Api& api, Call& call) {
   CO_TRY(auto exec, api.parts().containers.find_exec(call.arg()));
   if (!exec->running) co_return fail(Code::kConflict, "exec process is not running");
   exec->process->resize(size.rows, size.columns);
+  co_await call.http.reply(200, "");
   co_return Result<>{};
 }
 

@@ -12,6 +12,8 @@ Task<void> pump_output(Stream& client, Attachment& process, bool raw, bool want_
 /// it), then closes.
 Task<void> part_from(Loop& loop, Stream& client, Scope& input);
 std::string stream_type(const HttpRequest& request, bool tty);
+/// Between the head of a stream and the first output: time that some clients need.
+Task<void> settle_reader(Loop& loop, const HttpRequest& request);
 /// "ctrl-p,ctrl-q" -> the bytes.
 std::string detach_sequence(const std::string& spec, std::string& error);
 

@@ -91,6 +91,11 @@ Task<void> part_from(Loop& loop, Stream& client, Scope& input) {
   client.close();
 }
 
+// python3-docker loses what its buffer takes together with the head; dockerd is never so quick.
+Task<void> settle_reader(Loop& loop, const HttpRequest& request) {
+  if (request.header("user-agent").starts_with("docker-sdk-python")) co_await loop.sleep(25ms);
+}
+
 enum class Way { kStream, kWebSocket };
 
 static Task<Result<Stream*>> take_over(Call& call, Way way, bool tty,
@@ -126,8 +131,7 @@ static Task<Result<>> attach(Api& api, Call& call, Way way) {
   std::unique_ptr<WebSocketStream> socket;
   CO_TRY(Stream * client, co_await take_over(call, way, tty, socket));
   if (logs) {
-    co_await p.loop.sleep(10ms);  // python3-docker loses what its buffer takes together with the head;
-                                  // dockerd is never so quick
+    co_await settle_reader(p.loop, call.request());
     LogQuery query;
     query.out = out, query.err = err;
     const auto write = [&](const LogLine& line, const std::string& text) {

@@ -15,10 +15,16 @@ static Json strings(const std::vector<std::string>& list) { return to_json(list)
 
 // What registries have it under; a name that none of them knows stands with the digest that the cluster
 // knows.
-static Json repo_digests(const Image& image, const std::vector<std::string>& tags) {
-  std::set<std::string> out(image.repo_digests.begin(), image.repo_digests.end());
+// Those of the repositories of `tags`, and of others that `fits`.
+static Json repo_digests(const Image& image, const std::vector<std::string>& tags,
+                         const std::function<bool(const std::string&)>& fits) {
+  std::set<std::string> out;
+  for (const auto& digest : image.repo_digests)
+    if (fits(digest)) out.insert(digest);
   for (const auto& tag : tags) {
     const std::string name = tag.substr(0, tag.rfind(':')) + "@";
+    for (const auto& digest : image.repo_digests)
+      if (digest.starts_with(name)) out.insert(digest);
     if (std::ranges::none_of(image.repo_digests,
                              [&](const std::string& known) { return known.starts_with(name); }))
       out.insert(name + image.manifest_digest);
@@ -81,15 +87,16 @@ static Task<Result<>> list(Api& api, Call& call) {
     for (const auto& [id, live] : p.containers.all()) users += live->c.image_id == image->id;
     std::vector<std::string> tags = image->tags;
     std::erase_if(tags, [&](const std::string& tag) { return !named(f, tag); });
-    JsonObject row{{"Id", image->id},
-                   {"ParentId", image->parent},
-                   {"RepoTags", strings(tags)},
-                   {"RepoDigests", repo_digests(*image, tags)},
-                   {"Created", image->created_at.time_since_epoch() / 1s},
-                   {"Size", image->size_bytes},
-                   {"SharedSize", call.request().flag("shared-size") ? p.images.shared_size(*image) : -1},
-                   {"Labels", to_json(image->config.labels)},
-                   {"Containers", minor < 51 ? -1 : users}};
+    JsonObject row{
+        {"Id", image->id},
+        {"ParentId", image->parent},
+        {"RepoTags", strings(tags)},
+        {"RepoDigests", repo_digests(*image, tags, [&](const std::string& d) { return named(f, d); })},
+        {"Created", image->created_at.time_since_epoch() / 1s},
+        {"Size", image->size_bytes},
+        {"SharedSize", call.request().flag("shared-size") ? p.images.shared_size(*image) : -1},
+        {"Labels", to_json(image->config.labels)},
+        {"Containers", minor < 51 ? -1 : users}};
     if (minor < 44) row["VirtualSize"] = image->size_bytes;
     if (minor < 43 && tags.empty() && row["RepoDigests"].get_array().empty())
       row["RepoTags"] = JsonArray{"<none>:<none>"}, row["RepoDigests"] = JsonArray{"<none>@<none>"};
@@ -110,7 +117,7 @@ static Task<Result<>> inspect(Api& api, Call& call) {
   for (const auto& d : image->diff_ids) layers.push_back(Json(d));
   JsonObject out{{"Id", image->id},
                  {"RepoTags", strings(image->tags)},
-                 {"RepoDigests", repo_digests(*image, image->tags)},
+                 {"RepoDigests", repo_digests(*image, image->tags, [](const std::string&) { return true; })},
                  {"Parent", image->parent},
                  {"Comment", image->comment},
                  {"Created", image->created},

@@ -95,10 +95,6 @@ Result<> Containers::send_signal(const Container& c, int signal) {
   return runtime_.signal(c.state.pid, signal);
 }
 
-static Error not_running(const Container& c) {
-  return {Code::kConflict, "container " + c.id + " is not running"};
-}
-
 // With the mutex held at entry; it is given up while the container ends and stays so.
 Task<Result<>> Containers::stop_locked(LivePtr live, std::optional<int> timeout_seconds,
                                        std::string signal_name, AsyncMutex::Held& held) {
@@ -136,11 +132,14 @@ Task<Result<>> Containers::stop_locked(LivePtr live, std::optional<int> timeout_
       left = std::max<Duration>(deadline - loop_.now(), Duration{0});
     const bool woken = left && *left == Duration{0} ? false : co_await live->changed.wait(loop_, left);
     if (woken || live->exits != life) continue;
-    if (killed)
+    if (killed) {
+      live->stopping = false;
       co_return fail(Code::kTimeout, "cannot stop container: " + c.id +
                                          ": tried to kill container, but did not receive an exit event");
+    }
     killed = true;
     (void)send_signal(c, 9);
+    if (c.state.phase == Phase::kPaused) (void)co_await runtime_.resume(c.id);  // paused since
     event(c, "kill", {{"signal", "9"}});
   }
   event(c, "stop");
@@ -168,10 +167,14 @@ Task<Result<>> Containers::kill(LivePtr live, std::string signal_name) {
     c.stopped_by_user = true;
     (void)co_await store(c);
   }
-  if (c.state.phase == Phase::kPaused && signal == 9) (void)co_await runtime_.resume(c.id);
   const uint64_t life = live->exits;
   if (auto sent = send_signal(c, signal); !sent)
     co_return fail(wrap("cannot kill container: " + c.id, sent.error()));
+  if (c.state.phase == Phase::kPaused && ends) {
+    (void)co_await runtime_.resume(c.id);
+    if (c.state.phase == Phase::kPaused) c.state.phase = Phase::kRunning;
+    (void)co_await store(c);
+  }
   event(c, "kill", {{"signal", std::to_string(signal)}});
   if (signal == 9)
     while (live->exits == life && !live->removed) {
@@ -189,31 +192,10 @@ Task<Result<>> Containers::restart(LivePtr live, std::optional<int> timeout_seco
   auto held = co_await live->mutex.lock(loop_);
   live->restarting = false;
   if (!stopped && stopped.error().code != Code::kNotModified) co_return stopped;
-  auto started = co_await start_locked(live);
-  if (!started) co_return started;
+  auto started = co_await start_anew(live);
+  if (!started && started.error().code != Code::kNotModified) co_return started;
   event(live->c, "restart");
   co_return Result<>{};
-}
-
-Task<Result<>> Containers::pause(LivePtr live, Pause why) {
-  auto held = co_await live->mutex.lock(loop_);
-  if (live->c.state.phase == Phase::kPaused)
-    co_return fail(Code::kConflict, "Container " + live->c.id + " is already paused");
-  if (live->c.state.phase != Phase::kRunning) co_return std::unexpected(not_running(live->c));
-  CO_TRYV(co_await runtime_.pause(live->c.id));
-  live->c.state.phase = Phase::kPaused, live->c.paused_to_copy = why == Pause::kToCopy;
-  event(live->c, "pause");
-  co_return co_await store(live->c);
-}
-
-Task<Result<>> Containers::unpause(LivePtr live) {
-  auto held = co_await live->mutex.lock(loop_);
-  if (live->c.state.phase != Phase::kPaused)
-    co_return fail(Code::kConflict, "Container " + live->c.id + " is not paused");
-  CO_TRYV(co_await runtime_.resume(live->c.id));
-  live->c.state.phase = Phase::kRunning, live->c.paused_to_copy = false;
-  event(live->c, "unpause");
-  co_return co_await store(live->c);
 }
 
 Task<Result<>> Containers::rename(LivePtr live, std::string name) {

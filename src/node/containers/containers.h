@@ -15,36 +15,16 @@
 #include "engine/log_options.h"
 #include "engine/resources.h"
 #include "engine/security.h"
+#include "node/containers/create/checks.h"
 #include "node/containers/live_container.h"
-#include "node/containers/volumes.h"
+#include "node/containers/settings.h"
 #include "node/networks/networks.h"
+#include "node/volumes/volumes.h"
 #include "ports/file_watch.h"
 #include "ports/files.h"
 #include "ports/log_sink.h"
 
 namespace panal {
-
-struct LogParts {
-  std::string hostname;  // as syslog entries name this machine
-  WatchFile watch;
-  OpenLogSink open_sink;
-};
-
-struct ContainerPaths {
-  std::string data;  // containers/<id>: bundle, log, writable layer
-  std::string execs;
-  std::string init_path = "/usr/bin/tini-static";
-  bool cgroup_v2 = false;
-  HostLimits machine;
-  SeccompDefault seccomp;
-  ContainerDefaults defaults;
-  LogParts log;
-  std::function<Task<Result<>>(std::string profile)> ready_apparmor;  // it is there, or why not
-  IdMap ids;                     // userns-remap; empty: containers' users are the host's
-  std::string mapped_roots;      // where the runtime finds the roots of containers with mapped users
-  std::string mapped_namespace;  // a user namespace with these ids
-  DeviceDrivers device_drivers;
-};
 
 struct CreateResult {
   std::string id;
@@ -149,8 +129,10 @@ class Containers {
   Result<> send_signal(const Container& c, int signal);
   Task<void> bring_apparmor_profile();
   Task<Result<std::string>> apparmor_profile(const Container& c);
+  Task<Result<>> start_anew(LivePtr live);
   Task<Result<>> start_locked(LivePtr live);
   Task<Result<>> start_steps(LivePtr live);
+  Task<void> attach_waiting(LivePtr live);
   Task<Result<std::unique_ptr<Monitor>>> begin_monitor(const Container& c);
   Task<Result<>> set_up_network(LivePtr live);
   Task<Result<>> settle_network(LivePtr live);
@@ -166,7 +148,14 @@ class Containers {
   Task<void> handle_end(LivePtr live, int exit_code);
   void schedule_restart(LivePtr live);
   Task<void> restart_later(LivePtr live);
+  Result<> choose_networks(Container& c, std::map<std::string, Endpoint> endpoints, MadeFor made_for) const;
+  Task<void> unmake(const Container& c);
   Task<Result<>> resolve_mounts(Container& c);
+  Result<> resolve_bind(const Mount& m, bool strict, MountPoint& p) const;
+  Task<Result<>> resolve_volume(const Container& c, Mount m, bool strict, MountPoint& p);
+  Result<> resolve_image(const Container& c, const Mount& m, MountPoint& p) const;
+  Result<> take_mounts_from_others(Container& c, const std::set<std::string>& own,
+                                   std::set<std::string>& targets) const;
   Result<> write_files(const Container& c);
   std::string hosts_text(const Container& c) const;
   static bool knows_names(const Container& c);  // the default bridge alone has none
@@ -178,6 +167,7 @@ class Containers {
   Result<> set_up_ipc(const Container& c, OciInputs& in);
   Task<Result<>> set_up_mounts(const Container& c);
   Task<void> take_down_mounts(LivePtr live);
+  Task<Result<>> read_source_flags(const Container& c, OciInputs& in);
   std::string subpath_mount(const Container& c, const MountPoint& m) const;
   static std::vector<std::string> all_layers(const Container& c);
   Task<Result<>> mount_image(const Container& c, const MountPoint& m);
@@ -194,6 +184,9 @@ class Containers {
   void refresh_linking(const Container& changed);
   Result<std::string> shm_of(const Container& c) const;
   Task<void> collect();
+  Task<void> unplug_unrecorded();
+  Task<void> adopt_running(LivePtr live);
+  Task<void> adopt_pause(LivePtr live);
   Task<void> thaw(LivePtr live);
   Task<void> out_of_memory(std::string id);
   void log_turned(const std::string& id);
@@ -211,6 +204,8 @@ class Containers {
   Result<> set_up_users(const Container& c, OciInputs& in);
   void take_down_users(const Container& c);
   void put_into_user_namespace(const Container& c, Tree& tree) const;
+  Task<Result<std::shared_ptr<RunningExec>>> exec_process(LivePtr live, std::shared_ptr<ExecSession> exec,
+                                                          bool detach);
   Task<void> watch_exec(LivePtr live, std::shared_ptr<ExecSession> exec);
   Task<void> health_loop(LivePtr live, uint64_t life);
 
@@ -235,17 +230,5 @@ class Containers {
       damaged_ = false;            // damaged: a row was not understood, so nothing may be called garbage
   Scope scope_;
 };
-
-Result<> check_restart_policy(const RestartPolicy& policy);
-/// What a user asks of one network; Docker's texts.
-Result<> check_endpoint(Endpoint& endpoint);
-/// Whether what is mounted later can pass to or from a bind mount as it wants.
-Result<> check_propagation(const MountPoint& mount);
-/// Checks what a user asks of a new container; Docker's texts.
-Result<> validate(const ContainerConfig& config, const HostConfig& host, const HostLimits& machine);
-/// What cannot be where containers' users are mapped (userns-remap); Docker's texts.
-Result<> check_mapped_users(const HostConfig& host, const IdMap& ids);
-/// Fills in what the image gives: command, environment, user, working directory...
-Result<> merge_image(ContainerConfig& config, const Image& image);
 
 }  // namespace panal

@@ -52,6 +52,14 @@ Task<Result<std::shared_ptr<RunningExec>>> Containers::exec_start(std::shared_pt
   if (live->c.state.phase != Phase::kRunning)
     co_return fail(Code::kConflict, "container " + live->c.id + " is not running");
   exec->started = true, exec->idle_since = loop_.now();
+  auto process = co_await exec_process(live, exec, detach);
+  if (!process && !exec->exit_code) exec->exit_code = 126;  // as a shell's for what cannot be run
+  co_return process;
+}
+
+Task<Result<std::shared_ptr<RunningExec>>> Containers::exec_process(LivePtr live,
+                                                                    std::shared_ptr<ExecSession> exec,
+                                                                    bool detach) {
   const std::string root =
       "/proc/" + std::to_string(live->c.state.pid) + "/root";  // the mount may be another life's
   const std::string& user_text = exec->config.user.empty() ? live->c.config.user : exec->config.user;

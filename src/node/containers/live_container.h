@@ -54,4 +54,8 @@ struct LiveContainer {
 };
 using LivePtr = std::shared_ptr<LiveContainer>;
 
+inline Error not_running(const Container& c) {
+  return {Code::kConflict, "container " + c.id + " is not running"};
+}
+
 }  // namespace panal

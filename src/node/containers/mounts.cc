@@ -1,5 +1,7 @@
 // What must be mounted on the host before a container's own mounts: volumes with a file system of their own,
 // folders inside volumes.
+#include <sys/statvfs.h>
+
 #include <algorithm>
 #include <filesystem>
 
@@ -108,6 +110,36 @@ Task<void> Containers::take_down_mounts(LivePtr live) {
     if (auto done = co_await volumes_.unmount(m.name); !done)
       log::warn("msg=\"unmount volume\" volume={} error=\"{}\"", m.name, done.error().message);
   }
+}
+
+static Result<std::vector<std::string>> flags_of_mount(const std::string& path) {
+  struct statvfs info{};
+  if (::statvfs(path.c_str(), &info) != 0) return fail(sys_error(errno, "statfs", path));
+  std::vector<std::string> out;
+  for (const auto& [flag, word] : {std::pair<unsigned long, const char*>{ST_RDONLY, "ro"},
+                                   {ST_NOSUID, "nosuid"},
+                                   {ST_NODEV, "nodev"},
+                                   {ST_NOEXEC, "noexec"}})
+    if (info.f_flag & flag) out.emplace_back(word);
+  return out;
+}
+
+// Of network file systems, too, which may not answer.
+Task<Result<>> Containers::read_source_flags(const Container& c, OciInputs& in) {
+  std::vector<std::pair<std::string, std::string>> wanted;  // destination, path
+  for (const auto& m : c.mounts) {
+    if (m.type == "tmpfs") continue;
+    const auto other = in.sources.find(m.destination);
+    wanted.emplace_back(m.destination, other == in.sources.end() ? m.source : other->second);
+  }
+  if (wanted.empty()) co_return Result<>{};
+  const auto work = [&]() -> Result<> {
+    for (const auto& [destination, path] : wanted) {
+      TRY(in.source_flags[destination], flags_of_mount(path));
+    }
+    return {};
+  };
+  co_return co_await blocking(loop_, work, Lane::kRemote);
 }
 
 // "NAME", "NAME:ro", "NAME:rw": the mounts of another container.

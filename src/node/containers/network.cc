@@ -19,6 +19,16 @@ Result<> check_endpoint(Endpoint& e) {
   return {};
 }
 
+Result<> check_endpoint_on(const Network& n, const Endpoint& e) {
+  if (n.name != "bridge" && !n.pools.empty()) return {};
+  if (!e.ipam.ipv4_address.empty() || !e.ipam.ipv6_address.empty())
+    return fail(Code::kInvalid, "user specified IP address is supported on user defined networks only");
+  if (!e.aliases.empty() && !n.pools.empty())
+    return fail(Code::kInvalid,
+                "network-scoped alias is supported only for containers in user defined networks");
+  return {};
+}
+
 bool Containers::knows_names(const Container& c) {
   return std::ranges::any_of(c.networks, [](const auto& n) { return n.first != "bridge"; });
 }
@@ -130,7 +140,10 @@ Task<Result<>> Containers::connect(LivePtr live, std::string network, Endpoint e
                    "(none) mode");
   if (driver == "host" || driver == "null")
     co_return fail(Code::kForbidden, "container cannot be connected to network " + name);
-  if (n) endpoint.network_id = (*n)->id;
+  if (n) {
+    CO_TRYV(check_endpoint_on(**n, endpoint));
+    endpoint.network_id = (*n)->id;
+  }
   if (!is_up(c.state.phase)) {
     c.networks[name] = std::move(endpoint);
     changed(live);

@@ -65,7 +65,7 @@ Result<> Containers::set_up_ipc(const Container& c, OciInputs& in) {
 
 Task<Remains> Containers::tear_down(LivePtr live) {
   Container& c = live->c;
-  const auto runtime_gone = co_await runtime_.remove(c.id);
+  const auto runtime_gone = co_await runtime_.remove(c.id, cgroup(c));
   if (!runtime_gone)
     log::warn("msg=\"remove from runtime\" container={} error=\"{}\"", c.id, runtime_gone.error().message);
   co_await tear_down_network(live);
@@ -88,6 +88,13 @@ Task<Result<std::unique_ptr<Monitor>>> Containers::begin_monitor(const Container
     start.log_path = log_path(c), start.log_max_bytes = logging.limits.max_size_bytes;
   }
   co_return runtime_.begin(std::move(start));
+}
+
+Task<void> Containers::attach_waiting(LivePtr live) {
+  for (auto& w : std::exchange(live->waiting, {})) {
+    if (auto a = co_await runtime_.attach(dir(live->c), w->want_stdin)) w->attachment = std::move(*a);
+    w->ready = true;
+  }
 }
 
 Task<Result<>> Containers::start_steps(LivePtr live) {
@@ -133,6 +140,7 @@ Task<Result<>> Containers::start_steps(LivePtr live) {
   in.link_env = link_env(c);
   for (const auto& m : c.mounts)
     if (!m.subpath.empty()) in.sources[m.destination] = subpath_mount(c, m);
+  CO_TRYV(co_await read_source_flags(c, in));
   CO_TRY(const SecurityOptions security, parse_security_options(c.host.security_opt));
   CO_TRY(in.apparmor, co_await apparmor_profile(c));
   CO_TRY(in.seccomp,
@@ -151,10 +159,7 @@ Task<Result<>> Containers::start_steps(LivePtr live) {
   if (mapped && c.host.oom_score_adj < 0)  // nothing that a user namespace lets the runtime do
     CO_TRYV(write_file("/proc/" + std::to_string(c.state.pid) + "/oom_score_adj",
                        std::to_string(c.host.oom_score_adj)));
-  for (auto& w : std::exchange(live->waiting, {})) {
-    if (auto a = co_await runtime_.attach(dir(c), w->want_stdin)) w->attachment = std::move(*a);
-    w->ready = true;
-  }
+  co_await attach_waiting(live);
   // From here on the container counts as running: a daemon that dies between these lines finds it and adopts
   // it.
   c.state.phase = Phase::kRunning, c.state.started_at = loop_.wall_now(), c.state.finished_at = {},
@@ -222,6 +227,11 @@ Task<Result<>> Containers::start_locked(LivePtr live) {
 
 Task<Result<>> Containers::start(LivePtr live) {
   auto held = co_await live->mutex.lock(loop_);
+  co_return co_await start_anew(live);
+}
+
+// Because somebody wants it: its restart policy begins from the beginning, too.
+Task<Result<>> Containers::start_anew(LivePtr live) {
   live->restart_delay = Duration{0};
   live->c.restart_count = 0;
   co_return co_await start_locked(live);

@@ -232,31 +232,6 @@ Task<Result<std::string>> Images::adopt(Arrival a) {
   co_return co_await store_and_add(std::move(image), a.config, {}, std::move(a.tags));
 }
 
-Task<Result<>> Images::add_repo_digest(std::string id, std::string digest) {
-  auto it = images_.find(id);
-  if (it == images_.end() ||
-      std::ranges::find(it->second.repo_digests, digest) != it->second.repo_digests.end())
-    co_return Result<>{};
-  it->second.repo_digests.push_back(std::move(digest));
-  std::ranges::sort(it->second.repo_digests);
-  co_return co_await store(it->second);
-}
-
-std::vector<std::string> Images::with_all_tags(const std::vector<std::string>& names) const {
-  std::vector<std::string> out;
-  for (const auto& name : names) {
-    const size_t before = out.size();
-    const auto ref = parse_reference(name);
-    if (ref && ref->tag.empty() && ref->digest.empty())
-      for (const auto& [id, image] : images_)
-        for (const auto& tag : image.tags)
-          if (const auto t = parse_reference(tag); t && t->familiar_name() == ref->familiar_name())
-            out.push_back(tag);
-    if (out.size() == before) out.push_back(name);
-  }
-  return out;
-}
-
 Task<Result<>> Images::save(std::vector<std::string> names, Sink sink) {
   struct Entry {
     const Image* image;
@@ -321,29 +296,6 @@ void Images::told(std::string action, const std::string& id, std::string name) {
   events_.publish("image", std::move(action), id, std::move(attributes));
 }
 
-Task<Result<>> Images::tag(const std::string& name, std::string target) {
-  CO_TRY(const Image* found, find(name));
-  CO_TRY(const ImageRef ref, parse_tagged(target));
-  if (!ref.digest.empty()) co_return fail(Code::kInvalid, "refusing to create a tag with a digest reference");
-  if (ref.familiar_name() == "sha256")
-    co_return fail(Code::kInvalid, "refusing to create an ambiguous tag using digest algorithm as name");
-  const std::string id = found->id, tag = ref.familiar();
-  for (auto& [other_id, image] : images_) {
-    const size_t before = image.tags.size();
-    std::erase(image.tags, tag);
-    if (other_id == id) {
-      image.tags.push_back(tag);
-      std::ranges::sort(image.tags);
-      image.tagged_at = loop_.wall_now();
-    } else if (before == image.tags.size()) {
-      continue;
-    }
-    CO_TRYV(co_await store(image));
-  }
-  told("tag", id, tag);
-  co_return Result<>{};
-}
-
 Task<Result<ImageRemoval>> Images::remove(std::string name, bool force, Parents parents, InUse in_use) {
   CO_TRY(const Image* found, find(name));
   const std::string id = found->id;
@@ -360,7 +312,8 @@ Task<Result<ImageRemoval>> Images::remove(std::string name, bool force, Parents 
   if (!by_tag && found->tags.size() > 1 && !force)
     co_return fail(Code::kConflict, "conflict: unable to delete " + short_id +
                                         " (must be forced) - image is referenced in multiple repositories");
-  if (!by_digest && !(by_tag && found->tags.size() > 1) && !user.empty() && (running || !force))
+  if (!by_digest && !(by_tag && found->tags.size() > 1) && !user.empty() &&
+      (by_tag ? !force : running || !force))
     co_return fail(
         Code::kConflict,
         "conflict: unable to " +
@@ -386,16 +339,19 @@ Task<Result<ImageRemoval>> Images::remove(std::string name, bool force, Parents 
                   : !in_use_by_tag(repository) && (!by_tag || repository == ref->familiar_name()))
       gone.push_back(digest);
   }
-  auto& image = images_[id];
+  Image rest = *found;
+  for (const auto& tag : gone) std::erase(rest.tags, tag), std::erase(rest.repo_digests, tag);
+  CO_TRYV(co_await store(rest));
+  if (!images_.contains(id)) co_return out;  // removed by another meanwhile
+  auto& image = images_[id] = std::move(rest);
   for (const auto& tag : gone) {
-    std::erase(image.tags, tag), std::erase(image.repo_digests, tag);
     out.untagged.push_back(tag);
     told("untag", id, id);
   }
-  if (!image.tags.empty() || (by_tag && !image.repo_digests.empty()) || !user.empty()) {
-    CO_TRYV(co_await store(image));
+  // A stopped container keeps its layers, not the image's name and record.
+  if (!image.tags.empty() || (by_tag && !image.repo_digests.empty()) ||
+      (!user.empty() && (running || !force)))
     co_return out;
-  }
   std::string next = image.parent;
   CO_TRYV(co_await erase(id));
   out.deleted.push_back(id);

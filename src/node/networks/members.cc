@@ -27,6 +27,8 @@ std::set<IpAddress> Networks::taken(const Network& n) const {
     if (auto ip = parse_ip(text.substr(0, text.find('/')))) out.insert(*ip);
   };
   for (const auto& pool : n.pools) {
+    if (const auto subnet = parse_subnet(pool.subnet); subnet && !subnet->base.six && subnet->prefix < 31)
+      out.insert({subnet->first(), subnet->last()});  // the network itself, and all of it
     note(pool.gateway);
     for (const auto& [name, address] : pool.auxiliary) note(address);
   }
@@ -48,13 +50,13 @@ Result<IpAddress> Networks::choose_address(const Network& n, bool six, const std
     if (n.driver == "bridge" && used.contains(*ip)) return fail(Code::kForbidden, "Address already in use");
     return *ip;
   }
-  auto& last = last_address_[{n.id, six}];
-  const auto ip = free_ip(*subnet, parse_subnet(pool->ip_range).value_or(*subnet), used, last);
+  // The lowest that is free, as in Docker: a container that is started again has the one it had.
+  const auto ip = free_ip(*subnet, parse_subnet(pool->ip_range).value_or(*subnet), used, {});
   if (!ip)
     return fail(Code::kForbidden, std::string("no available IPv") + (six ? "6" : "4") +
                                       " addresses on this network's address pools: " + n.name + " (" + n.id +
                                       ")");
-  return last = *ip;
+  return *ip;
 }
 
 static Networks::Member member_of(const Container& c, const Endpoint& e, const Network& n) {
@@ -140,14 +142,15 @@ Task<Result<>> Networks::plug_in(const Container& c, const std::string& network_
   members_[n.id][c.id] = member_of(c, e, n);  // reserves the address before the first wait
   networks_of_[c.id].push_back(n.id);
 
-  const std::string ns = namespace_path(c.id), suffix = c.id.substr(0, 7) + std::to_string(index);
+  const std::string ns = namespace_path(c.id);
   const BridgeOptions options = options_of(n);
   Result<> done;
   if (n.ingress) {
-    done = co_await kernel_.attach_mesh(ns, "t-" + suffix, interface_name(n, e, index), e.ip_address);
+    done = co_await kernel_.attach_mesh(ns, "t-" + host_end(c, index).substr(4), interface_name(n, e, index),
+                                        e.ip_address);
   } else {
     AttachPlan plan;
-    plan.ns_path = ns, plan.name = interface_name(n, e, index), plan.host_name = "veth" + suffix,
+    plan.ns_path = ns, plan.name = interface_name(n, e, index), plan.host_name = host_end(c, index),
     plan.mac = e.mac_address, plan.sysctls = options_of(e).sysctls;
     if (!e.ip_address.empty()) plan.addresses.push_back(e.ip_address + "/" + std::to_string(e.ip_prefix_len));
     if (!e.ip6_address.empty())
@@ -207,6 +210,30 @@ void Networks::readopt(const Container& c, const std::string& network_name, cons
   if (!found || (e.ip_address.empty() && e.ip6_address.empty())) return;
   members_[(*found)->id][c.id] = member_of(c, e, **found);
   networks_of_[c.id].push_back((*found)->id);
+}
+
+Task<Result<bool>> Networks::restore(const Container& c, const std::string& network_name, Endpoint& e) {
+  auto found = find(network_name);
+  if (!found || (*found)->driver != "bridge" || e.index < 0 || kernel_.interface_exists(host_end(c, e.index)))
+    co_return false;
+  members_[(*found)->id].erase(c.id);  // which has its address
+  std::erase(networks_of_[c.id], (*found)->id);
+  Endpoint again = e;
+  again.ipam = {e.ip_address, e.ip6_address};
+  CO_TRYV(co_await plug_in(c, network_name, again, e.index, {}, e.ip_address));
+  again.ipam = e.ipam;
+  e = std::move(again);
+  co_return true;
+}
+
+Task<void> Networks::unplug_others(const std::set<std::string>& ids, const std::set<std::string>& known) {
+  std::set<std::string> starts;  // of our containers: another engine's interfaces are called alike
+  for (const auto& id : ids) starts.insert("veth" + id.substr(0, 7));
+  const auto ends = kernel_.interfaces("veth");
+  if (!ends) co_return;
+  for (const auto& name : *ends)
+    if (name.size() > 11 && starts.contains(name.substr(0, 11)) && !known.contains(name))
+      (void)co_await kernel_.remove_interface(name);
 }
 
 std::vector<std::string> Networks::gateway_order(const Container& c) const {

@@ -217,6 +217,7 @@ Result<IpamPool> Networks::choose_subnet(IpamPool pool, bool six) const {
                                       ": it must be inside " + pool.subnet);
   }
   std::set<IpAddress> reserved;
+  if (!subnet.base.six && subnet.prefix < 31) reserved = {subnet.first(), subnet.last()};
   for (const auto& [name, address] : pool.auxiliary) {
     const auto ip = parse_ip(address);
     if (!ip || !subnet.contains(*ip))
@@ -311,10 +312,17 @@ Task<Result<>> Networks::remove(const std::string& name) {
     co_return fail(Code::kForbidden, "error while removing network: network " + n.name +
                                          " has active endpoints (name:\"" + m.begin()->second.container_name +
                                          "\" id:\"" + m.begin()->second.endpoint_id.substr(0, 12) + "\")");
-  CO_TRYV(co_await db_.erase("network", n.id));
+  // The row goes last: a crash leaves a network whose bridge setup() makes again, never a bridge without one.
   networks_.erase(n.id);
+  Result<> gone;
+  if (n.driver == "bridge") gone = co_await kernel_.remove_bridge(n.bridge);
+  if (gone) gone = co_await db_.erase("network", n.id);
+  if (!gone) {
+    networks_[n.id] = n;
+    (void)co_await ensure_kernel(n);
+    co_return gone;
+  }
   members_.erase(n.id);
-  if (n.driver == "bridge") CO_TRYV(co_await kernel_.remove_bridge(n.bridge));
   events_.publish("network", "destroy", n.id, {{"name", n.name}, {"type", n.driver}});
   co_return Result<>{};
 }

@@ -82,6 +82,16 @@ class Networks {
   void renamed(Container& c, const std::string& old);
   /// Takes back what a running container already has, at daemon start.
   void readopt(const Container& c, const std::string& network_name, const Endpoint& endpoint);
+  /// The host's end of a container's interface on a bridge.
+  static std::string host_end(const Container& c, int index) {
+    return "veth" + c.id.substr(0, 7) + std::to_string(index);
+  }
+  /// At daemon start: plugs a running container in again where the record says that it is and the kernel that
+  /// it is not. True: it did.
+  Task<Result<bool>> restore(const Container& c, const std::string& network_name, Endpoint& endpoint);
+  /// At daemon start: unplugs containers of `ids` where no record says that they are. `known`: host_end() of
+  /// those where one does.
+  Task<void> unplug_others(const std::set<std::string>& ids, const std::set<std::string>& known);
   /// A container's networks in the order in which they may give the default route: the mesh's, then by
   /// priority, the primary one, by name.
   std::vector<std::string> gateway_order(const Container& c) const;
@@ -157,11 +167,10 @@ class Networks {
   Database& db_;
   Events& events_;
   NetworkPaths paths_;
-  AsyncMutex egress_;                                               // its bridge is being made
-  std::map<std::string, Network> networks_;                         // by id
-  std::map<std::string, std::map<std::string, Member>> members_;    // network id -> container id
-  std::map<std::string, std::vector<std::string>> own_dns_;         // container id -> its --dns
-  std::map<std::pair<std::string, bool>, IpAddress> last_address_;  // network id, of IPv6
+  AsyncMutex egress_;                                             // its bridge is being made
+  std::map<std::string, Network> networks_;                       // by id
+  std::map<std::string, std::map<std::string, Member>> members_;  // network id -> container id
+  std::map<std::string, std::vector<std::string>> own_dns_;       // container id -> its --dns
   std::map<std::pair<std::string, uint16_t>, bool>
       mesh_ports_;  // held; false: somebody else was there before
   std::set<std::tuple<std::string, std::string, uint16_t>> ports_;  // protocol, host ip, port

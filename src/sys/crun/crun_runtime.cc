@@ -212,10 +212,13 @@ Task<Result<>> CrunRuntime::update(Update update) {
   co_return lift_limits(update.cgroup, update.no_pids_limit, update.no_cpu_quota);
 }
 
-Task<Result<>> CrunRuntime::remove(const std::string& id) {
+Task<Result<>> CrunRuntime::remove(const std::string& id, const std::string& cgroup) {
   clear_exit(id);
   const std::string state = paths_.state + "/" + id;
-  if (!exists(state)) co_return Result<>{};
+  if (!exists(state)) {  // crun forgets a container that could not be made, but not its groups
+    remove_empty_groups(cgroup);
+    co_return Result<>{};
+  }
   auto work = [state] { return remove_ended(state); };
   if (co_await blocking(loop_, work)) co_return Result<>{};
   co_return co_await verb({"delete", "--force", id});

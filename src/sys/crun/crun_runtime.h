@@ -5,6 +5,7 @@
 #include <map>
 
 #include "ports/runtime.h"
+#include "sys/crun/groups.h"
 #include "sys/crun/runtime_file.h"
 #include "sys/crun/slim_library.h"
 #include "sys/crun/streams.h"
@@ -33,8 +34,9 @@ class CrunRuntime final : public Runtime {
   Result<> signal(int pid, int signal) override;
   Task<Result<>> pause(const std::string& id) override;
   Task<Result<>> resume(const std::string& id) override;
+  bool frozen(const std::string& cgroup) override { return group_is_frozen(cgroup); }
   Task<Result<>> update(Update update) override;
-  Task<Result<>> remove(const std::string& id) override;
+  Task<Result<>> remove(const std::string& id, const std::string& cgroup) override;
   Task<void> settle_creations() override;
   Task<Result<std::unique_ptr<RunningExec>>> exec(ExecStart spec) override;
   Result<Usage> usage(const std::string& cgroup) override;

@@ -46,6 +46,20 @@ static bool gone(const std::string& folder) {
   return ::rmdir(folder.c_str()) == 0 || errno == ENOENT || errno == ENOTDIR;
 }
 
+bool group_is_frozen(const std::string& cgroup, const std::string& groups) {
+  const auto says = [](const std::string& file) {
+    return std::string(trim(read_file(file, 64).value_or("")));
+  };
+  const std::string state = says(groups + "/freezer" + cgroup + "/freezer.state");
+  return state == "FROZEN" || state == "FREEZING" || says(groups + cgroup + "/cgroup.freeze") == "1";
+}
+
+void remove_empty_groups(const std::string& cgroup, const std::string& groups) {
+  if (cgroup.size() < 2 || cgroup[0] != '/' || cgroup.find("/..") != std::string::npos) return;
+  (void)gone(groups + cgroup);
+  for (const auto& name : list_dir(groups)) (void)gone(groups + "/" + name + cgroup);
+}
+
 // The status goes last: cut short by the daemon's death, the next one goes on with it.
 static bool remove_state(const std::string& state) {
   for (const auto& name : list_dir(state))

@@ -14,6 +14,12 @@ void open_groups_for_change();
 Result<> lift_limits(const std::string& cgroup, bool pids, bool cpu_quota,
                      const std::string& groups = "/sys/fs/cgroup");
 
+/// Whether the group `cgroup` is frozen, or is being frozen.
+bool group_is_frozen(const std::string& cgroup, const std::string& groups = "/sys/fs/cgroup");
+
+/// Removes the group `cgroup` from all hierarchies where nothing lives in it.
+void remove_empty_groups(const std::string& cgroup, const std::string& groups = "/sys/fs/cgroup");
+
 /// What `crun delete` does for a container whose processes have all ended. `state`: the folder that crun
 /// keeps of it. False: something of it lives, or another runtime wrote that folder; then what is left is the
 /// runtime's to remove.

@@ -80,4 +80,31 @@ TEST_CASE("what is not crun's, or not certainly ended, is left to the runtime") 
   CHECK(kept());
 }
 
+TEST_CASE("groups of a container that was not made go where nothing lives in them") {
+  Folders f;
+  REQUIRE(make_dirs(f.groups + "/pids/panal/abc/nested"));
+  remove_empty_groups("/panal/abc", f.groups);
+  CHECK(!exists(f.groups + "/memory/panal/abc"));
+  CHECK(exists(f.groups + "/pids/panal/abc/nested"));
+  CHECK(exists(f.groups + "/pids/panal/other"));
+  remove_empty_groups("/../groups/pids/panal/other", f.groups);
+  CHECK(exists(f.groups + "/pids/panal/other"));
+}
+
+TEST_CASE("the kernel tells whether a group stands still") {
+  Folders f;
+  CHECK(!group_is_frozen("/panal/abc", f.groups));
+  for (const auto& [state, frozen] :
+       {std::pair{"THAWED\n", false}, {"FREEZING\n", true}, {"FROZEN\n", true}}) {
+    REQUIRE(make_dirs(f.groups + "/freezer/panal/abc"));
+    REQUIRE(write_file(f.groups + "/freezer/panal/abc/freezer.state", state));
+    CHECK(group_is_frozen("/panal/abc", f.groups) == frozen);
+  }
+  REQUIRE(make_dirs(f.groups + "/panal/new"));
+  REQUIRE(write_file(f.groups + "/panal/new/cgroup.freeze", "0\n"));
+  CHECK(!group_is_frozen("/panal/new", f.groups));
+  REQUIRE(write_file(f.groups + "/panal/new/cgroup.freeze", "1\n"));
+  CHECK(group_is_frozen("/panal/new", f.groups));
+}
+
 }  // namespace panal

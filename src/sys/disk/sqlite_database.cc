@@ -1,14 +1,23 @@
 #include "sys/disk/sqlite_database.h"
 
+#include <fcntl.h>
 #include <sqlite3.h>
+#include <unistd.h>
+
+#include "base/fd.h"
 
 namespace panal {
 
 namespace {
 
+// On a full disk people remove things, and each removal must be written down first.
+constexpr off_t kReserveBytes = 1 << 20;
+
 class SqliteDatabase final : public Database {
  public:
-  explicit SqliteDatabase(sqlite3* db) : db_(db) {}
+  SqliteDatabase(sqlite3* db, const std::string& path) : db_(db), reserve_(path + ".reserve") {
+    keep_reserve();
+  }
   ~SqliteDatabase() override {
     sqlite3_finalize(put_);
     sqlite3_finalize(erase_);
@@ -34,9 +43,9 @@ class SqliteDatabase final : public Database {
     sqlite3_bind_text(statement, 1, kind.data(), static_cast<int>(kind.size()), SQLITE_STATIC);
     sqlite3_bind_text(statement, 2, id.data(), static_cast<int>(id.size()), SQLITE_STATIC);
     if (json) sqlite3_bind_text(statement, 3, json->data(), static_cast<int>(json->size()), SQLITE_STATIC);
-    const int code = sqlite3_step(statement);
+    code_ = sqlite3_step(statement);
     Result<> result;
-    if (code != SQLITE_DONE) result = error("write");
+    if (code_ != SQLITE_DONE) result = error("write");
     sqlite3_reset(statement);
     sqlite3_clear_bindings(statement);
     return result;
@@ -48,7 +57,12 @@ class SqliteDatabase final : public Database {
     co_return step(put_, kind, id, &json);
   }
   Task<Result<>> erase(std::string kind, std::string id) override {
-    co_return step(erase_, kind, id, nullptr);
+    auto erased = step(erase_, kind, id, nullptr);
+    if (!erased && code_ == SQLITE_FULL && ::unlink(reserve_.c_str()) == 0)
+      erased = step(erase_, kind, id, nullptr);
+    else if (erased && !exists(reserve_))
+      keep_reserve();
+    co_return erased;
   }
 
   Result<std::vector<std::pair<std::string, std::string>>> all(const std::string& kind) override {
@@ -73,7 +87,14 @@ class SqliteDatabase final : public Database {
   }
 
  private:
+  void keep_reserve() {
+    const Fd fd(::open(reserve_.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+    if (fd && ::posix_fallocate(fd.get(), 0, kReserveBytes) != 0) ::unlink(reserve_.c_str());
+  }
+
   sqlite3* db_;
+  const std::string reserve_;  // a file of no content
+  int code_ = SQLITE_OK;       // of the last write
   sqlite3_stmt *put_ = nullptr, *erase_ = nullptr;
 };
 
@@ -87,11 +108,11 @@ Result<std::unique_ptr<Database>> open_database(const std::string& path) {
     sqlite3_close(db);
     return fail(Code::kInternal, "open local database " + path + ": " + message);
   }
-  auto database = std::make_unique<SqliteDatabase>(db);
+  auto database = std::make_unique<SqliteDatabase>(db, path);
   sqlite3_busy_timeout(db, 5000);
   const char* setup =
-      "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA cache_size=-256; PRAGMA "
-      "locking_mode=EXCLUSIVE;"
+      "PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=WAL; "  // in this order no -shm file is needed
+      "PRAGMA synchronous=NORMAL; PRAGMA cache_size=-256;"
       "CREATE TABLE IF NOT EXISTS rows(kind TEXT NOT NULL, id TEXT NOT NULL, json TEXT NOT NULL, PRIMARY "
       "KEY(kind,id));";
   if (sqlite3_exec(db, setup, nullptr, nullptr, nullptr) != SQLITE_OK)

@@ -215,6 +215,9 @@ Task<void> DiskLayers::drop_ingest(std::string dir) {
 // folder is not mounted any more.
 static constexpr const char* kNotForced = "/work/work/incompat/volatile";
 
+static constexpr std::string_view kVolatile = ",volatile";
+static constexpr size_t kMostOptions = 4096;
+
 static Result<> mount_overlay(const std::string& dir, std::string options, bool lasts, const IdMap& ids) {
   for (const char* part : {"/diff", "/work", "/merged"}) TRYV(make_dirs(dir + part, 0755));
   const std::string merged = dir + "/merged";
@@ -227,7 +230,7 @@ static Result<> mount_overlay(const std::string& dir, std::string options, bool 
   const AsUser mapped(ids.root_uid(), ids.root_gid());
   const auto mounted = [&] { return ::mount("overlay", merged.c_str(), "overlay", 0, options.c_str()) == 0; };
   if (!lasts) {
-    const std::string as_ever = std::exchange(options, options + ",volatile");
+    const std::string as_ever = std::exchange(options, options + std::string(kVolatile));
     if (mounted()) return {};
     options = as_ever;  // Linux 5.10 knows that word
   }
@@ -253,11 +256,21 @@ Task<Result<>> DiskLayers::mount_over(std::string dir, std::string lower) {
 
 Task<Result<>> DiskLayers::mount_layers(std::string dir, std::string lower, Lasts lasts, Ids ids) {
   const std::string own = ids == Ids::kMapped ? mapped(dir) : dir;
-  const std::string options = "lowerdir=" + lower + ",upperdir=" + own + "/diff,workdir=" + own + "/work";
-  if (options.size() + std::string_view(",volatile").size() >= 4096)
-    co_return fail(Code::kInvalid, "max depth exceeded: the image has too many layers");
-  auto work = [dir, options, lasts, map = map_of(ids)] {
-    return mount_overlay(dir, options, lasts == Lasts::kBeyondCrash, map);
+  const std::string upper = ",upperdir=" + own + "/diff,workdir=" + own + "/work";
+  auto work = [dir, lower, upper, lasts, map = map_of(ids)]() -> Result<> {
+    const std::string options = "lowerdir=" + lower + upper;
+    if (options.size() + kVolatile.size() < kMostOptions)
+      return mount_overlay(dir, options, lasts == Lasts::kBeyondCrash, map);
+    std::vector<Fd> open;  // the page that the kernel takes has room for short names of many layers
+    std::string shorter;
+    for (const auto& path : split(lower, ':')) {
+      open.emplace_back(::open(path.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+      if (!open.back()) return fail(sys_error(errno, "open", path));
+      shorter += (shorter.empty() ? "" : ":") + ("/proc/self/fd/" + std::to_string(open.back().get()));
+    }
+    if (shorter.size() + upper.size() + kVolatile.size() + 9 >= kMostOptions)
+      return fail(Code::kInvalid, "max depth exceeded: the image has too many layers");
+    return mount_overlay(dir, "lowerdir=" + shorter + upper, lasts == Lasts::kBeyondCrash, map);
   };
   co_return co_await blocking(loop_, work);
 }

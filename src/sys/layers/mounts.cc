@@ -7,6 +7,7 @@
 #include "base/in_root.h"
 #include "base/text.h"
 #include "sys/layers/disk_layers.h"
+#include "sys/loop/async_fd.h"
 
 namespace panal {
 
@@ -73,10 +74,28 @@ std::string without_password(std::string data) {
 
 }  // namespace
 
+// The kernel's network file systems take numbers only ("addr=..."); mount(8)'s helpers, which look names up,
+// are not asked. Text as Docker's.
+static Result<> resolve_address(const std::string& type, std::string& data) {
+  if (!type.starts_with("nfs") && type != "cifs") return {};
+  std::string out;
+  for (auto word : split(data, ',')) {
+    if (word.starts_with("addr=")) {
+      auto found = addresses_of(word.substr(5));
+      if (!found) return fail(wrap("error resolving passed in network volume address", found.error()));
+      word = "addr=" + found->front();
+    }
+    out += (out.empty() ? "" : ",") + word;
+  }
+  data = std::move(out);
+  return {};
+}
+
 Task<Result<>> DiskLayers::mount_device(std::string device, std::string type, std::string options,
                                         std::string target) {
   const auto work = [&]() -> Result<> {
-    const MountWords words = parse_options(options);
+    MountWords words = parse_options(options);
+    TRYV(resolve_address(type, words.data));
     (void)unmount(target);  // one left over from an earlier life of the daemon
     if (::mount(device.c_str(), target.c_str(), type.c_str(), words.flags, words.data.c_str()) != 0)
       return fail(

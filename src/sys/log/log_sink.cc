@@ -72,20 +72,6 @@ Result<Fd> connect_udp(const std::string& host, const std::string& port) {
   return fd;
 }
 
-Result<std::vector<std::string>> addresses_of(const std::string& host) {
-  addrinfo wish{}, *found = nullptr;
-  wish.ai_socktype = SOCK_STREAM;
-  if (const int error = ::getaddrinfo(host.c_str(), nullptr, &wish, &found); error != 0)
-    return fail(Code::kUnavailable, "lookup " + host + ": " + ::gai_strerror(error));
-  std::vector<std::string> out;
-  char text[NI_MAXHOST];
-  for (const addrinfo* a = found; a; a = a->ai_next)
-    if (::getnameinfo(a->ai_addr, a->ai_addrlen, text, sizeof text, nullptr, 0, NI_NUMERICHOST) == 0)
-      out.emplace_back(text);
-  ::freeaddrinfo(found);
-  return out;
-}
-
 Task<Result<Fd>> connect_by_name(AsioLoop& loop, std::string host, uint16_t port) {
   const auto work = [&host] { return addresses_of(host); };
   CO_TRY(const auto addresses, co_await blocking(loop, work, Lane::kRemote));

@@ -1,7 +1,6 @@
 #include "sys/loop/async_fd.h"
 
 #include <arpa/inet.h>
-#include <fcntl.h>
 #include <grp.h>
 #include <netdb.h>
 #include <netinet/in.h>
@@ -263,6 +262,20 @@ Task<Result<Fd>> accept_fd(AsyncFd& listener, std::string* peer) {
     const auto ready = co_await listener.readable();
     if (ready == AsyncFd::Ready::kClosed) co_return fail(Code::kCancelled, "accept: closed");
   }
+}
+
+Result<std::vector<std::string>> addresses_of(const std::string& host) {
+  addrinfo wish{}, *found = nullptr;
+  wish.ai_socktype = SOCK_STREAM;
+  if (const int error = ::getaddrinfo(host.c_str(), nullptr, &wish, &found); error != 0)
+    return fail(Code::kUnavailable, "lookup " + host + ": " + ::gai_strerror(error));
+  std::vector<std::string> out;
+  char text[NI_MAXHOST];
+  for (const addrinfo* a = found; a; a = a->ai_next)
+    if (::getnameinfo(a->ai_addr, a->ai_addrlen, text, sizeof text, nullptr, 0, NI_NUMERICHOST) == 0)
+      out.emplace_back(text);
+  ::freeaddrinfo(found);
+  return out;
 }
 
 Task<Result<Fd>> connect_tcp(AsioLoop& loop, std::string host, uint16_t port, Duration timeout) {

@@ -51,6 +51,8 @@ class FdStream final : public Stream {
 Result<Fd> listen_unix(const std::string& path, int mode, const std::string& group);
 Result<Fd> listen_tcp(const std::string& host, uint16_t port);
 Task<Result<Fd>> accept_fd(AsyncFd& listener, std::string* peer);
+/// The numbers of a name or number; blocks.
+Result<std::vector<std::string>> addresses_of(const std::string& host);
 Task<Result<Fd>> connect_tcp(AsioLoop& loop, std::string host, uint16_t port, Duration timeout);
 /// `type`: SOCK_STREAM and the like. With SOCK_NONBLOCK a listener whose queue is full is kUnavailable;
 /// without it is waited for, without end.

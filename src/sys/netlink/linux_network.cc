@@ -58,6 +58,8 @@ Task<Result<>> LinuxNetwork::attach(AttachPlan plan) {
     {
       TRY(auto at_bridge, InNamespace::enter(plan.bridge_ns));
       TRY(auto rtnl, Rtnl::open());
+      if (rtnl.index(plan.bridge) == 0)  // the kernel would take a 0 for "none"
+        return fail(Code::kInternal, "there is no bridge " + plan.bridge);
       TRYV(rtnl.remove(plan.host_name));
       TRYV(rtnl.add_veth(plan.host_name, plan.name, container.get(), plan.mac, plan.mtu, plan.bridge));
       if (plan.isolated) TRYV(rtnl.set_isolated(plan.host_name));

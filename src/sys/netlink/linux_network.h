@@ -31,6 +31,8 @@ class LinuxNetwork final : public KernelNetwork {
   Result<> hold_port(const PublishedPort& port) override { return held_.hold(port); }
   void release_port(const PublishedPort& port) override { held_.release(port); }
   bool interface_exists(const std::string& name) override;
+  Result<std::vector<std::string>> interfaces(const std::string& prefix) override;
+  Task<Result<>> remove_interface(std::string name) override;
   Result<std::vector<std::string>> host_routes() override;
   bool has_ipv6() override;
   std::vector<std::string> warnings() override { return warnings_; }

@@ -191,14 +191,11 @@ Result<> Rtnl::add_bridge(const std::string& name, uint32_t group, int mtu) {
 
 Result<> Rtnl::add_veth(const std::string& name, const std::string& peer, int peer_ns,
                         const std::string& peer_mac, int mtu, const std::string& master) {
-  const int above = master.empty() ? 0 : index(master);
-  if (!master.empty() && above == 0)  // the kernel would take a 0 for "no bridge"
-    return fail(Code::kInternal, "create veth " + name + ": there is no bridge " + master);
   Message m(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL);
   m.body<ifinfomsg>()->ifi_flags = IFF_UP;
   mnl_attr_put_strz(m.header, IFLA_IFNAME, name.c_str());
   mnl_attr_put_u32(m.header, IFLA_MTU, static_cast<uint32_t>(mtu));
-  if (above) mnl_attr_put_u32(m.header, IFLA_MASTER, static_cast<uint32_t>(above));
+  if (!master.empty()) mnl_attr_put_u32(m.header, IFLA_MASTER, static_cast<uint32_t>(index(master)));
   nlattr* info = mnl_attr_nest_start(m.header, IFLA_LINKINFO);
   mnl_attr_put_strz(m.header, IFLA_INFO_KIND, "veth");
   nlattr* data = mnl_attr_nest_start(m.header, IFLA_INFO_DATA);

@@ -243,6 +243,19 @@ Task<Result<>> LinuxNetwork::ensure_bridge(BridgePlan plan) {
   co_return co_await change_elements(elements_of(plan), {});
 }
 
+Result<std::vector<std::string>> LinuxNetwork::interfaces(const std::string& prefix) {
+  TRY(auto rtnl, Rtnl::open());
+  return rtnl.links(prefix);
+}
+
+Task<Result<>> LinuxNetwork::remove_interface(std::string name) {
+  auto work = [name]() -> Result<> {
+    TRY(auto rtnl, Rtnl::open());
+    return rtnl.remove(name);
+  };
+  co_return co_await blocking(loop_, work);
+}
+
 Task<Result<>> LinuxNetwork::remove_bridge(std::string name) {
   std::vector<ElementName> gone;  // setup has seen to all bridges: what is not known is not there
   for (const auto& [element, data] :

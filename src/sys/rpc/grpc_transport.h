@@ -32,6 +32,8 @@ class GrpcTransport final : public Transport {
   Result<> listen(const std::string& address, uint16_t port) override;
   void stop_listening() override;
   void stop();
+  /// After stop(): waits for the last of its tasks.
+  auto join() { return scope_.join(); }
 
  private:
   Task<void> accept_loop(std::shared_ptr<AsyncFd> listener);

@@ -1,4 +1,4 @@
-#include "node/containers/volumes.h"
+#include "node/volumes/volumes.h"
 
 #include <unistd.h>
 
@@ -168,7 +168,10 @@ Task<Result<>> Volumes::remove(std::string name, bool force) {
     dir = dir_ + "/" + kLeaving + name + ":" + std::to_string(n);
   if (::rename((dir_ + "/" + name).c_str(), dir.c_str()) != 0 && errno != ENOENT)
     co_return fail(sys_error(errno, "rename", dir_ + "/" + name));
-  CO_TRYV(co_await db_.erase("volume", name));
+  if (auto erased = co_await db_.erase("volume", name); !erased) {
+    ::rename(dir.c_str(), (dir_ + "/" + name).c_str());
+    co_return erased;
+  }
   if (volumes_.erase(name) == 0) co_return Result<>{};  // by another removal meanwhile
   auto work = [dir] { return remove_tree(dir); };
   auto removed = co_await blocking(loop_, work, Lane::kLong);

@@ -1,4 +1,4 @@
-#include "node/containers/names.h"
+#include "node/containers/create/names.h"
 
 namespace panal {
 
