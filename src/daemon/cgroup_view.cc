@@ -25,6 +25,15 @@ static bool is_cgroup2(const char* path) {
 
 bool cgroup_is_v2() { return is_cgroup2("/sys/fs/cgroup"); }
 
+// The one scheduler that weighs devices by groups; Debian's kernels load it only when it is asked for.
+static bool has_bfq() {
+  for (const auto& disk : list_dir("/sys/block"))
+    if (read_file("/sys/block/" + disk + "/queue/scheduler", 4096).value_or("").find("bfq") !=
+        std::string::npos)
+      return true;
+  return false;
+}
+
 HostLimits host_limits(int cpus) {
   const auto first_of = [](std::initializer_list<const char*> paths) {
     for (const char* path : paths)
@@ -38,6 +47,8 @@ HostLimits host_limits(int cpus) {
   const std::string group = cgroup_is_v2() ? "/sys/fs/cgroup/panal" : "/sys/fs/cgroup/blkio/panal";
   (void)make_dirs(group, 0755);
   limits.blkio_weight = cgroup_is_v2() || exists(group + "/blkio.weight");
+  limits.blkio_weight_device = cgroup_is_v2() ? has_bfq() : limits.blkio_weight;
+  limits.cpu_realtime = !cgroup_is_v2() && exists("/sys/fs/cgroup/cpu/cpu.rt_runtime_us");
   utsname kernel{};
   int major = 0, minor = 0;
   if (::uname(&kernel) == 0 && std::sscanf(kernel.release, "%d.%d", &major, &minor) == 2)

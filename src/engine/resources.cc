@@ -67,6 +67,8 @@ Result<> check_resources(const HostConfig& h, const HostLimits& machine) {
                 "CPU cfs period can not be less than 1ms (i.e. 1000) or larger than 1s (i.e. 1000000)");
   if (h.cpu_quota > 0 && h.cpu_quota < 1000)
     return fail(Code::kInvalid, "CPU cfs quota can not be less than 1ms (i.e. 1000)");
+  if ((h.cpu_rt_period != 0 || h.cpu_rt_runtime != 0) && !machine.cpu_realtime)
+    return fail(Code::kInvalid, "kernel does not support CPU real-time scheduler");
   if (h.cpu_rt_period < 0 || h.cpu_rt_runtime < 0 ||
       (h.cpu_rt_period > 0 && h.cpu_rt_runtime > h.cpu_rt_period))
     return fail(Code::kInvalid, "cpu real-time runtime cannot be higher than cpu real-time period");
@@ -102,7 +104,7 @@ std::vector<std::string> fit_resources(HostConfig& h, const HostLimits& machine,
         "Your kernel does not support Block I/O weight or the cgroup is not mounted. Weight discarded.");
     h.blkio.weight = 0;
   }
-  if (!machine.blkio_weight && !h.blkio.weights.empty()) {
+  if (!machine.blkio_weight_device && !h.blkio.weights.empty()) {
     warnings.push_back(
         "Your kernel does not support Block I/O weight_device or the cgroup is not mounted. Weight-device "
         "discarded.");

@@ -12,7 +12,7 @@ namespace panal {
 struct HostLimits {
   int cpus = 0;
   std::string cpuset_cpus, cpuset_mems;  // "0-3"
-  bool blkio_weight = true;
+  bool blkio_weight = true, blkio_weight_device = true, cpu_realtime = true;
   bool apparmor = false;             // the kernel has it
   bool apparmor_default = false;     // and the daemon can load its own profile
   bool recursive_read_only = false;  // mounts can be made so with all below them (Linux 5.12)

@@ -115,6 +115,16 @@ TEST_CASE("what the kernel cannot do is dropped with Docker's warnings") {
   CHECK(!v2.oom_kill_disable);
   CHECK(!v2.memory_swappiness);
   CHECK(v2.blkio.weight == 0);
+  HostConfig devices;
+  devices.blkio.weights.push_back({});
+  machine.blkio_weight_device = false;
+  CHECK(fit_resources(devices, machine, true).size() == 1);
+  CHECK(devices.blkio.weights.empty());
+  devices.cpu_rt_runtime = 1000;
+  CHECK(check_resources(devices, kMachine));
+  machine.cpu_realtime = false;
+  CHECK(check_resources(devices, machine).error().message ==
+        "kernel does not support CPU real-time scheduler");
   HostConfig plain;
   CHECK(fit_resources(plain, machine, true).empty());
 }

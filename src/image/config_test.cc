@@ -35,7 +35,8 @@ TEST_CASE("archives: docker save, OCI layouts, links, and what is missing") {
   const auto file = [&](const std::string& path, const std::string& text) {
     const std::string real = dir + "/" + std::to_string(std::hash<std::string>()(path));
     REQUIRE(write_file(real, text).has_value());
-    return ArchiveFile{path, "", real, digest('e'), static_cast<int64_t>(text.size())};
+    const std::string named = path.starts_with("blobs/sha256/") ? "sha256:" + path.substr(13) : digest('e');
+    return ArchiveFile{path, "", real, named, static_cast<int64_t>(text.size())};
   };
   const auto saved = images_in_archive(
       {file("manifest.json",
@@ -59,6 +60,14 @@ TEST_CASE("archives: docker save, OCI layouts, links, and what is missing") {
   REQUIRE_MESSAGE(oci.has_value(), oci.error().message);
   CHECK(oci->at(0).tags == std::vector<std::string>{"docker.io/library/a:1"});
   CHECK(oci->at(0).layers.size() == 1);
+  ArchiveFile forged =
+      file("blobs/sha256/" + std::string(64, '1'), make_manifest(digest('2'), 2, {{digest('3'), 1}}));
+  forged.digest = digest('9');
+  const auto refused = images_in_archive(
+      {file("index.json", "{\"manifests\":[{\"digest\":\"" + digest('1') + "\"}]}"), std::move(forged)});
+  REQUIRE(!refused);
+  CHECK(refused.error().message ==
+        "invalid archive: the content of " + digest('1') + " is that of " + digest('9'));
   std::filesystem::remove_all(dir);
 }
 

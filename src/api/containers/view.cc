@@ -111,6 +111,16 @@ static Json state_json(const Container& c) {
   return out;
 }
 
+// What clients read also where nobody has asked for it.
+static Json host_json(const HostConfig& host) {
+  Json out = to_json(host);
+  JsonObject& o = out.get_object();
+  for (const char* key : {"PidsLimit", "MemorySwappiness"}) o.emplace(key, nullptr);
+  for (const char* key : {"CpuCount", "CpuPercent", "IOMaximumIOps", "IOMaximumBandwidth"}) o.emplace(key, 0);
+  o.emplace("ConsoleSize", JsonArray{0, 0}), o.emplace("Cgroup", "");
+  return out;
+}
+
 Json container_inspect(ApiParts& p, const LiveContainer& live) {
   const Container& c = live.c;
   const std::string dir = p.containers.dir(c);
@@ -118,7 +128,7 @@ Json container_inspect(ApiParts& p, const LiveContainer& live) {
   for (const auto& m : c.mounts)
     if (shown(c, m)) mounts.push_back(mount_json(m));
   for (const auto& [id, exec] : live.execs)
-    if (exec->running) execs.push_back(Json(id));
+    if (exec->running || !exec->started) execs.push_back(Json(id));
   for (const auto& a : c.args) args.push_back(Json(a));
   JsonObject out;
   out["Id"] = c.id, out["Created"] = rfc3339(c.created), out["Path"] = c.path, out["Args"] = args,
@@ -130,7 +140,7 @@ Json container_inspect(ApiParts& p, const LiveContainer& live) {
   out["Name"] = "/" + c.name, out["RestartCount"] = c.restart_count, out["Driver"] = "overlay2",
   out["Platform"] = "linux", out["MountLabel"] = "", out["ProcessLabel"] = "";
   out["AppArmorProfile"] = p.containers.apparmor_of(c),
-  out["ExecIDs"] = execs.empty() ? Json(nullptr) : Json(execs), out["HostConfig"] = to_json(c.host);
+  out["ExecIDs"] = execs.empty() ? Json(nullptr) : Json(execs), out["HostConfig"] = host_json(c.host);
   out["GraphDriver"] = JsonObject{{"Name", "overlay2"},
                                   {"Data", JsonObject{{"MergedDir", p.containers.rootfs(c) + "/merged"},
                                                       {"UpperDir", p.containers.rootfs(c) + "/diff"},
@@ -141,9 +151,10 @@ Json container_inspect(ApiParts& p, const LiveContainer& live) {
   if (c.config.volumes.empty()) config.get_object()["Volumes"] = nullptr;
   config.get_object()["OnBuild"] = nullptr;
   out["Config"] = config;
+  const bool up = is_up(c.state.phase);
   JsonObject network{{"Bridge", ""},
-                     {"SandboxID", c.id},
-                     {"SandboxKey", p.networks.namespace_path(c.id)},
+                     {"SandboxID", up ? c.id : ""},
+                     {"SandboxKey", up ? p.networks.namespace_path(c.id) : ""},
                      {"Ports", ports_map(c)},
                      {"HairpinMode", false},
                      {"LinkLocalIPv6Address", ""},

@@ -161,7 +161,9 @@ Task<void> Containers::health_loop(LivePtr live, uint64_t life) {
     if (live->c.state.phase != Phase::kRunning) continue;
     ExecConfig config;
     if (h.test[0] == "CMD-SHELL")
-      config.cmd = {"/bin/sh", "-c", h.test.size() > 1 ? h.test[1] : ""};
+      config.cmd =
+          live->c.config.shell.empty() ? std::vector<std::string>{"/bin/sh", "-c"} : live->c.config.shell,
+      config.cmd.push_back(h.test.size() > 1 ? h.test[1] : "");
     else
       config.cmd.assign(h.test.begin() + 1, h.test.end());
     HealthResult result;

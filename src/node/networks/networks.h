@@ -173,7 +173,7 @@ class Networks {
   std::map<std::string, std::vector<std::string>> own_dns_;       // container id -> its --dns
   std::map<std::pair<std::string, uint16_t>, bool>
       mesh_ports_;  // held; false: somebody else was there before
-  std::set<std::tuple<std::string, std::string, uint16_t>> ports_;  // protocol, host ip, port
+  std::set<std::tuple<std::string, uint16_t, std::string>> ports_;  // protocol, port, host ip
   std::map<std::string, std::vector<std::string>> networks_of_;     // container id -> network ids, for DNS
 };
 

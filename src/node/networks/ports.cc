@@ -28,11 +28,13 @@ Networks::PortTarget Networks::port_target(const Container& c) const {
 }
 
 bool Networks::reserved(const PublishedPort& p) const {
-  return std::ranges::any_of(ports_, [&](const auto& held) {
-    const auto& [protocol, ip, port] = held;
-    return protocol == p.protocol && port == p.host_port && is_six(ip) == is_six(p.host_ip) &&
-           (any_host(ip) || any_host(p.host_ip) || ip == p.host_ip);
-  });
+  for (auto it = ports_.lower_bound({p.protocol, p.host_port, ""}); it != ports_.end(); ++it) {
+    const auto& [protocol, port, ip] = *it;
+    if (protocol != p.protocol || port != p.host_port) break;
+    if (is_six(ip) == is_six(p.host_ip) && (any_host(ip) || any_host(p.host_ip) || ip == p.host_ip))
+      return true;
+  }
+  return false;
 }
 
 Result<> Networks::take_port(const PublishedPort& p) {
@@ -40,14 +42,14 @@ Result<> Networks::take_port(const PublishedPort& p) {
   if (auto held = kernel_.hold_port(p); !held)
     return fail(Code::kInternal, "failed to bind host port for " + at(p) + ":" + p.to + ":" +
                                      std::to_string(p.port) + "/" + p.protocol + ": " + held.error().message);
-  ports_.insert({p.protocol, p.host_ip, p.host_port});
+  ports_.insert({p.protocol, p.host_port, p.host_ip});
   return {};
 }
 
 void Networks::give_back(const PublishedPort& p) {
   if (p.routed) return;
   kernel_.release_port(p);
-  ports_.erase({p.protocol, p.host_ip, p.host_port});
+  ports_.erase({p.protocol, p.host_port, p.host_ip});
 }
 
 // Where no address is named a port is the same on IPv4 and IPv6. A container without IPv6 is reached there by
@@ -156,7 +158,7 @@ Task<void> Networks::unpublish(std::vector<PublishedPort> ports) {
 void Networks::readopt_ports(const std::vector<PublishedPort>& ports) {
   for (const auto& p : ports) {
     if (p.routed) continue;
-    ports_.insert({p.protocol, p.host_ip, p.host_port});
+    ports_.insert({p.protocol, p.host_port, p.host_ip});
     if (auto held = kernel_.hold_port(p); !held)
       log::warn(
           "msg=\"a program of the host took a published port while no engine held it; its clients reach the "
