@@ -15,19 +15,21 @@ class AddressTest(NetworkCase):
         return self.host.inspect(name, "network")["IPAM"]["Config"][0]
 
     def given(self, count, network="mine"):
-        return [self.docker("run", "--rm", "--network", network, "alpine", "sh", "-c", "ip -4 -o addr show eth0 | sed 's/.*inet //;s,/.*,,'").check().line for _ in range(count)]
+        """The addresses of so many containers that run at once."""
+        made = [self.docker("run", "-d", "--network", network, "alpine", "sleep", "1000").check().line for _ in range(count)]
+        return [self.host.inspect(name)["NetworkSettings"]["Networks"][network]["IPAddress"] for name in made]
 
     def test_reserved_addresses_are_given_to_nobody(self):
         config = self.create("--subnet", "10.70.0.0/29", "--aux-address", "printer=10.70.0.1", "--aux-address", "router=10.70.0.3")
         self.assertEqual(config["AuxiliaryAddresses"], {"printer": "10.70.0.1", "router": "10.70.0.3"})
         self.assertEqual(config["Gateway"], "10.70.0.2")
-        self.assertEqual(set(self.given(5)), {"10.70.0.4", "10.70.0.5", "10.70.0.6"})
+        self.assertEqual(set(self.given(3)), {"10.70.0.4", "10.70.0.5", "10.70.0.6"})
         self.assertFails(self.docker("run", "--rm", "--network", "mine", "--ip", "10.70.0.3", "alpine", "true"), "Address already in use", code=125)
         self.assertFails(self.docker("network", "create", "--subnet", "10.71.0.0/24", "--aux-address", "x=10.72.0.1", "wrong"), "10.72.0.1")
 
     def test_range(self):
         self.create("--subnet", "10.70.0.0/24", "--ip-range", "10.70.0.128/30")
-        self.assertEqual(set(self.given(5)), {f"10.70.0.{i}" for i in (128, 129, 130, 131)})
+        self.assertEqual(set(self.given(4)), {f"10.70.0.{i}" for i in (128, 129, 130, 131)})
         self.docker("run", "-d", "--network", "mine", "--ip", "10.70.0.9", "alpine", "sleep", "1000").check()
 
     def test_a_full_subnet(self):

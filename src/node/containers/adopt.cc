@@ -55,7 +55,7 @@ Task<void> Containers::adopt() {
                           (c.host.restart_policy.name == "unless-stopped" && !c.stopped_by_user));
       if (again)
         schedule_restart(live);
-      else if (c.host.auto_remove)
+      else if (c.host.auto_remove && c.state.phase == Phase::kExited)
         (void)co_await remove_locked(live, true);
     } else if (c.state.phase == Phase::kRemoving) {
       (void)co_await remove_locked(live, c.volumes_go);
