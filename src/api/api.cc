@@ -169,11 +169,14 @@ bool Filters::exact(const std::string& key, const std::string& value) const {
   return !has(key) || std::ranges::find(get(key), value) != get(key).end();
 }
 bool Filters::matches(const std::string& key, const std::string& value) const {
-  return any(key, [&value](const std::string& pattern) {
-    RE2::Options options(RE2::Quiet);
-    options.set_max_mem(1 << 20);
-    const RE2 compiled(pattern, options);
-    return compiled.ok() && RE2::PartialMatch(value, compiled);
+  return any(key, [&](const std::string& pattern) {
+    auto& compiled = patterns_[pattern];  // once for a list, not for each of what it holds
+    if (!compiled) {
+      RE2::Options options(RE2::Quiet);
+      options.set_max_mem(1 << 20);
+      compiled = std::make_shared<RE2>(pattern, options);
+    }
+    return compiled->ok() && RE2::PartialMatch(value, *compiled);
   });
 }
 bool Filters::any(const std::string& key, const std::function<bool(const std::string&)>& test) const {

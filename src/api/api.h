@@ -13,6 +13,10 @@
 #include "ports/file_watch.h"
 #include "ports/stream.h"
 
+namespace re2 {
+class RE2;
+}
+
 namespace panal {
 
 class SwarmNode;
@@ -143,6 +147,7 @@ class Filters {
 
  private:
   std::map<std::string, std::vector<std::string>> values_;
+  mutable std::map<std::string, std::shared_ptr<re2::RE2>> patterns_;  // those that matches() has met
 };
 
 }  // namespace panal

@@ -1,7 +1,5 @@
 #include "node/cluster/task_executor.h"
 
-#include <sys/stat.h>
-
 #include <algorithm>
 
 #include "base/fd.h"

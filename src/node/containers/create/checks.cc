@@ -6,7 +6,6 @@
 #include "network/address.h"
 #include "network/subnet.h"
 #include "node/containers/containers.h"
-#include "node/containers/create/names.h"
 
 namespace panal {
 

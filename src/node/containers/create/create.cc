@@ -4,11 +4,8 @@
 #include "base/fd.h"
 #include "base/path.h"
 #include "base/text.h"
-#include "engine/links.h"
 #include "image/reference.h"
 #include "model/container_json.h"
-#include "network/address.h"
-#include "network/subnet.h"
 #include "node/containers/containers.h"
 #include "node/containers/create/names.h"
 
