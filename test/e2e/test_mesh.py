@@ -247,6 +247,22 @@ class UnderLoadTest(_Mesh):
             self.docker("service", "update", "--env-add", "N=1", "web").check()
             self.assertNothingLost(load, 2)
 
+    def test_programs_that_are_slow_to_listen(self):
+        """Without a health check, too, nobody is sent to a task that does not take connections yet."""
+        slow = "mkdir /www; hostname > /www/index.html; sleep 1.5; exec httpd -f -p 3000 -h /www"
+        self.create("web", "-p", "8080:3000", image="alpine", command=["sh", "-c", slow])
+        self.cluster.wait_tasks("web", 1)
+        self.cluster.get_when_up(1, 8080)
+        with Load(self.cluster, 8080, slow_every=0) as load:
+            self.docker("service", "scale", "-d", "web=3").check()
+            until(lambda: load.failures or len({body for _, _, body in load.answered}) == 3, "all three are asked")
+            self.assertNothingLost(load, 3)
+
+    def test_a_program_that_never_listens(self):
+        """It counts as running all the same, a little later."""
+        self.create("web", "-p", "8080:3000", image="alpine", command=["sleep", "1000"])
+        self.cluster.wait_tasks("web", 1)
+
     def test_through_the_vip(self):
         self.docker("network", "create", "-d", "overlay", "hive").check()
         self.create("web", "--replicas", "3", "--network", "hive", "--update-monitor", "1s")

@@ -342,27 +342,6 @@ Task<Result<>> TaskExecutor::start(std::string id) {
   co_return co_await program_vips();
 }
 
-Task<Result<Executor::Exit>> TaskExecutor::wait(std::string id, std::function<void(bool, int)> on_health) {
-  CO_TRY(const LivePtr live, parts_.containers.find(id));
-  const uint64_t life = live->exits;
-  while (live->exits == life && live->c.state.phase != Phase::kExited && !live->removed) {
-    if (interrupted_) co_return fail(Code::kCancelled, "the worker ends");
-    const std::string& health = live->c.state.health;
-    if (health == "unhealthy") {  // Swarm replaces a task that fails its check
-      (void)co_await parts_.containers.stop(live, std::nullopt, "");
-      co_return Exit{live->c.state.exit_code, "task: unhealthy container"};
-    }
-    if (live->c.state.phase == Phase::kRunning)
-      on_health(health.empty() || health == "healthy", live->c.state.pid);
-    (void)co_await live->changed.wait(parts_.loop);
-  }
-  std::string error =
-      live->c.state.oom_killed && live->c.state.exit_code != 0
-          ? "task: non-zero exit (" + std::to_string(live->c.state.exit_code) + "): out of memory"
-          : "";
-  co_return Exit{live->c.state.exit_code, error};
-}
-
 void TaskExecutor::give_up(const std::string& task_id) {
   if (auto it = fetching_.find(task_id); it != fetching_.end()) it->second->halt();
 }

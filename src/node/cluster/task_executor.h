@@ -51,6 +51,7 @@ class TaskExecutor final : public Executor {
   Task<Result<>> program_network(NetworkTable table);
   Task<Result<>> program_vips();
   Task<Result<>> program_mesh(const Assignments& a);
+  std::set<uint16_t> awaited_ports(const Container& c) const;
   bool holds_network(const std::string& network_id) const;
   Task<Result<>> ensure_overlay(const ClusterNetwork& network);
   std::optional<std::vector<std::string>> names(const std::string& network_id, const std::string& name) const;
