@@ -132,6 +132,11 @@ class ServiceLoop {
     return t.spec_version == service_.spec_version && fits_node(t) && !dead(t) && alive_wish(t);
   }
 
+  bool broke(const ClusterTask& t) const {
+    return t.status.state == TaskState::kFailed || t.status.state == TaskState::kRejected ||
+           (t.status.state == TaskState::kComplete && service_.spec.task.restart.condition == "any");
+  }
+
   void replicated() {
     // Slots beyond the wish go first, those without a running task before others.
     std::vector<Slot*> live;
@@ -207,19 +212,17 @@ class ServiceLoop {
 
   // A slot whose new task is not yet running long enough, or whose last old one is on its way out.
   bool being_updated(const Slot& s) const {
-    bool touched = false, done = false, leaving = false, stands = false, vacant = true;
+    bool touched = false, done = false, leaving = false, stands = false, vacant = true, failed = false;
     for (const auto* t : s.tasks) {
       vacant &= dead(*t) || !alive_wish(*t);
       if (t->spec_version == service_.spec_version) {
-        touched = true;
+        touched = true, failed |= broke(*t);
         done |= good(*t) && running_well(*t) && elapsed(draft_.now, t->status.time, Duration(config_.delay));
       } else if (!dead(*t)) {
         (t->serving && alive_wish(*t) ? stands : leaving) = true;
       }
     }
     leaving &= !stands;
-    const bool failed =
-        touched && std::ranges::none_of(s.tasks, [this](const ClusterTask* t) { return good(*t); });
     if (failed && config_.failure_action == "continue") return leaving;  // it is what it is: the others go on
     return leaving || vacant || (touched && !done);
   }
@@ -401,10 +404,7 @@ class ServiceLoop {
       bool bad = false, ok = false;
       for (const auto* t : slot.tasks) {
         if (t->spec_version != service_.spec_version) continue;
-        const bool broke =
-            t->status.state == TaskState::kFailed || t->status.state == TaskState::kRejected ||
-            (t->status.state == TaskState::kComplete && service_.spec.task.restart.condition == "any");
-        if (broke && t->status.time - t->meta.created < Duration(config_.monitor) + 60s) bad = true;
+        if (broke(*t) && t->status.time - t->meta.created < Duration(config_.monitor) + 60s) bad = true;
         if (good(*t) && running_well(*t) && elapsed(draft_.now, t->status.time, Duration(config_.monitor)))
           ok = true;
       }
