@@ -18,6 +18,7 @@ struct LogLimits {
   int64_t max_size_bytes = 20'000'000;  // of one file; 0: no limit
   int max_files = 5;                    // with the one being written
   bool compress = false;                // files that are no longer written
+  bool operator==(const LogLimits&) const = default;
 };
 
 struct LogPlan {

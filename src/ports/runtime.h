@@ -23,10 +23,13 @@ struct MonitorStart {
   int64_t log_max_bytes =
       0;  // of the log file; then the monitor begins a new one (node/logs/log_files.h); 0: no limit
 };
-/// A container's monitor that waits for the word to make it. Destroyed before that, nothing of it stays.
+/// A container's monitor that waits for the word to make it. Destroyed before that it ends, and remove()
+/// waits until nothing of it is left.
 class Monitor {
  public:
   virtual ~Monitor() = default;
+  /// False: it has ended before its time.
+  virtual bool waits() const = 0;
 };
 struct RuntimeCreate {
   std::string config_json;  // OCI runtime configuration
@@ -97,7 +100,8 @@ class Runtime {
   /// Something is about to be started: what takes the kernel a while begins now. Costs nothing when nothing
   /// comes of it.
   virtual void expect_start() = 0;
-  /// Starts the container's monitor, which makes itself ready while its root and network are made.
+  /// Starts the container's monitor, which makes itself ready while its root and network are made, or
+  /// earlier.
   virtual Result<std::unique_ptr<Monitor>> begin(MonitorStart spec) = 0;
   /// Creates the container (its init waits); returns the pid of its init.
   virtual Task<Result<int>> create(std::unique_ptr<Monitor> monitor, RuntimeCreate spec) = 0;

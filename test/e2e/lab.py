@@ -18,6 +18,7 @@ import fcntl
 import http.client
 import json
 import os
+import re
 import secrets
 import shutil
 import signal
@@ -270,6 +271,11 @@ class Host:
         done = subprocess.run(full, input=input, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=timeout * SLOW,
                               stdin=subprocess.DEVNULL if input is None else None)
         return Result(list(command), done.returncode, done.stdout, done.stderr)
+
+    def spare_monitors(self):
+        """Ids of containers that are not made yet, whose monitor waits: of ones just created, and of the engine's spare one."""
+        found = [re.search(r" create .*\b([0-9a-f]{64})$", line.strip()) for line in self.run_in("ps", "-ww", "-eo", "args").lines]
+        return sorted(match[1] for match in found if match)
 
     # --- what a user can see of a container
     def inspect(self, name, kind="container"):

@@ -5,6 +5,7 @@ import os
 import shutil
 import sqlite3
 import threading
+import time
 import unittest
 
 import lab
@@ -64,9 +65,9 @@ class RemainsTest(OwnHostCase):
 
         def left():
             return [name for where in (folder, self.host.exec_root + "/execs") for _, _, names in os.walk(where) for name in names if "conmon-term" in name]
+        self.host.run_in("mount", "--bind", never, "/usr/bin/crun").check()
         self.docker("create", "-t", "--name", "box", "alpine", "sleep", "1000").check()
         folder = os.path.join(self.host.data_root, "containers", self.host.inspect("box")["Id"])
-        self.host.run_in("mount", "--bind", never, "/usr/bin/crun").check()
         self.host.stream("start", "box")
         until(sockets, "the monitor waits for its terminal")
         self.assertEqual([path for path in sockets() if path.startswith("/")], [], "it is in no folder of the machine's")
@@ -160,7 +161,8 @@ class UnfinishedStartTest(OwnHostCase):
         rules = self.host.run_in("nft", "list", "ruleset").out
         stream = self.host.stream("run", "-d", "--name", "box", "-p", "8085:80", "-p", "8086:80/udp", "alpine", "sleep", "4321")
         until(lambda: os.path.exists(self.host.folder + "/begun"), "the runtime is at work")
-        self.assertIn("8085", self.host.run_in("nft", "list", "ruleset").out)
+        until(lambda: "8085" in self.host.run_in("nft", "list", "ruleset").out, "its ports are published")
+        time.sleep(0.3)  # and its configuration is there
         self.host.kill9()
         stream.finish()
         timer = threading.Timer(0.5, os.unlink, [self.host.folder + "/hold"])  # the next engine is there before it is done
@@ -173,8 +175,9 @@ class UnfinishedStartTest(OwnHostCase):
         self.docker("start", "box").check()
         self.assertEqual(self.docker("port", "box").check().lines[0], "80/tcp -> 0.0.0.0:8085")
         self.assertEqual(len(self.host.run_in("pgrep", "-f", "^sleep 4321").out.split()), 1)
+        box = self.host.inspect("box")["Id"]
         self.docker("rm", "-f", "box").check()
-        self.assertEqual(self.host.run_in("pgrep", "-f", "^sleep 4321|conmon|crun").out, "")
+        self.assertEqual(self.host.run_in("pgrep", "-f", "^sleep 4321|" + box).out, "")
 
 
 @unittest.skipIf(lab.IS_DOCKERD, "Panal's own tables and folders")

@@ -52,7 +52,7 @@ class RunningTest(SurvivalCase):
         stream.read_until("ready\n")
 
         def resident_kilobytes():
-            pid = self.host.run_in("pgrep", "-x", "conmon").check().line
+            pid = self.host.run_in("pgrep", "-f", "^/usr/bin/conmon .*" + self.host.inspect("box")["Id"]).check().line
             return int(re.search(r"VmRSS:\s+(\d+)", self.host.run_in("cat", f"/proc/{pid}/status").check().out)[1])
 
         until(lambda: resident_kilobytes() < 1500, "the monitor gives back what it does not need")

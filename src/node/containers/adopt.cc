@@ -134,7 +134,7 @@ Task<void> Containers::collect() {
   }
   for (const auto& id : list_dir(paths_.data)) {
     const std::string folder = paths_.data + "/" + id;
-    if (id.size() != 64 || containers_.contains(id) || scraps_.contains(id)) continue;
+    if (id.size() != 64 || containers_.contains(id) || scraps_.contains(id) || early_.knows(id)) continue;
     (void)co_await remove_files(folder);
   }
   co_await images_.collect();

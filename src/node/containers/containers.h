@@ -7,7 +7,6 @@
 // containers running meanwhile.
 #pragma once
 #include <functional>
-#include <memory>
 
 #include "engine/apparmor.h"
 #include "engine/defaults.h"
@@ -16,6 +15,7 @@
 #include "engine/resources.h"
 #include "engine/security.h"
 #include "node/containers/create/checks.h"
+#include "node/containers/early.h"
 #include "node/containers/live_container.h"
 #include "node/containers/settings.h"
 #include "node/networks/networks.h"
@@ -111,7 +111,7 @@ class Containers {
   Runtime& runtime() { return runtime_; }
   void event(const Container& c, std::string action, std::map<std::string, std::string> extra = {});
   std::function<void(const Container&)> on_change;  // after each change of a container's state
-  void shutdown() { stopping_ = true; }
+  void shutdown();
   /// Stops what runs, each within its own grace and `most_seconds` (negative: its own only).
   Task<void> stop_all(int most_seconds);
   /// Kills what builds run: nobody takes their result any more.
@@ -133,7 +133,6 @@ class Containers {
   Task<Result<>> start_locked(LivePtr live);
   Task<Result<>> start_steps(LivePtr live);
   Task<void> attach_waiting(LivePtr live);
-  Task<Result<std::unique_ptr<Monitor>>> begin_monitor(const Container& c);
   Task<Result<>> set_up_network(LivePtr live);
   Task<Result<>> settle_network(LivePtr live);
   Task<Result<>> publish(Container& c, std::vector<PortWish> wishes);
@@ -191,7 +190,7 @@ class Containers {
   Task<void> out_of_memory(std::string id);
   void log_turned(const std::string& id);
   Task<void> pack_logs(LivePtr live);
-  Task<Result<>> check_log_sink(const Container& c, const LogPlan& plan);
+  Task<Result<>> check_log_sink(const Container& c);
   void start_forwarding(LivePtr live);
   Task<void> forward_log(LivePtr live, std::string driver);
   bool joins_network(const Container& c) const;
@@ -225,6 +224,7 @@ class Containers {
   std::map<std::string, std::string> names_;  // name -> id
   std::map<std::string, std::weak_ptr<LiveContainer>> execs_;
   std::set<std::string> scraps_;  // removed ones whose files still go
+  EarlyMonitors early_;
   bool stopping_ = false,
        ends_with_daemon_ = false,  // nobody asks for their end: restart policies hold at the next start
       damaged_ = false;            // damaged: a row was not understood, so nothing may be called garbage

@@ -23,6 +23,11 @@ Task<void> Containers::stop_all(int most_seconds) {
   co_await stops.join();
 }
 
+void Containers::shutdown() {
+  stopping_ = true;
+  early_.shutdown();
+}
+
 Task<void> Containers::end_builds() {
   std::vector<LivePtr> running;
   for (const auto& [id, live] : containers_)

@@ -65,6 +65,7 @@ Result<> Containers::set_up_ipc(const Container& c, OciInputs& in) {
 
 Task<Remains> Containers::tear_down(LivePtr live) {
   Container& c = live->c;
+  (void)early_.give_up(c.id);
   const auto runtime_gone = co_await runtime_.remove(c.id, cgroup(c));
   if (!runtime_gone)
     log::warn("msg=\"remove from runtime\" container={} error=\"{}\"", c.id, runtime_gone.error().message);
@@ -77,24 +78,15 @@ Task<Remains> Containers::tear_down(LivePtr live) {
   co_return runtime_gone&& unmounted ? Remains::kFiles : Remains::kAll;
 }
 
-Task<Result<std::unique_ptr<Monitor>>> Containers::begin_monitor(const Container& c) {
-  CO_TRY(const LogPlan logging, log_plan(c.host.log_config));
-  CO_TRYV(co_await check_log_sink(c, logging));
-  MonitorStart start;
-  start.id = c.id, start.bundle = dir(c), start.tty = c.config.tty, start.open_stdin = c.config.open_stdin,
-  start.stdin_once = c.config.stdin_once, start.mapped_users = c.state.root_uid != 0;
-  if (logging.kept) {
-    CO_TRYV(prepare_log(log_path(c), logging.limits));
-    start.log_path = log_path(c), start.log_max_bytes = logging.limits.max_size_bytes;
-  }
-  co_return runtime_.begin(std::move(start));
-}
-
 Task<void> Containers::attach_waiting(LivePtr live) {
   for (auto& w : std::exchange(live->waiting, {})) {
     if (auto a = co_await runtime_.attach(dir(live->c), w->want_stdin)) w->attachment = std::move(*a);
     w->ready = true;
   }
+}
+
+static void give_name_files(const std::string& dir, OciInputs& in) {
+  in.hosts_file = dir + "/hosts", in.hostname_file = dir + "/hostname", in.resolv_file = dir + "/resolv.conf";
 }
 
 Task<Result<>> Containers::start_steps(LivePtr live) {
@@ -107,7 +99,8 @@ Task<Result<>> Containers::start_steps(LivePtr live) {
   c.state.root_gid = mapped ? paths_.ids.root_gid() : 0;
   CO_TRYV(check_links(c));
   CO_TRY(auto layers, layer_numbers(c.layers));
-  CO_TRY(auto monitor, co_await begin_monitor(c));
+  CO_TRYV(co_await check_log_sink(c));
+  CO_TRY(auto monitor, early_.take(c.id, kind_of(c, mapped)));
   CO_TRYV(co_await layers_.mount_rootfs(
       rootfs(c), std::move(layers),
       c.host.auto_remove ? Layers::Lasts::kUntilCrash : Layers::Lasts::kBeyondCrash, ids_of(c)));
@@ -129,9 +122,7 @@ Task<Result<>> Containers::start_steps(LivePtr live) {
   } else {
     in.ns_path = network_namespace(c);
   }
-  if (!c.config.network_disabled)
-    in.hosts_file = dir(c) + "/hosts", in.hostname_file = dir(c) + "/hostname",
-    in.resolv_file = dir(c) + "/resolv.conf";
+  if (!c.config.network_disabled) give_name_files(dir(c), in);
   in.held_capabilities = runtime_.capabilities(), in.cgroup_v2 = paths_.cgroup_v2,
   in.init_path = paths_.init_path, in.cgroup = cgroup(c);
   CO_TRY(in.devices, gather_devices(c.host));
@@ -219,6 +210,7 @@ Task<Result<>> Containers::start_locked(LivePtr live) {
   c.state.health = checked ? "starting" : "", c.state.health_failures = 0, c.state.health_log.clear();
   event(c, "start");
   changed(live);
+  early_.started(kind_of(c, has_mapped_users(c)));
   refresh_linking(c);
   start_forwarding(live);
   if (checked) scope_.spawn(health_loop(live, live->exits));

@@ -42,7 +42,8 @@ std::function<std::string(const LogLine&)> entry_writer(const Container& c, cons
 
 }  // namespace
 
-Task<Result<>> Containers::check_log_sink(const Container& c, const LogPlan& plan) {
+Task<Result<>> Containers::check_log_sink(const Container& c) {
+  CO_TRY(const LogPlan plan, log_plan(c.host.log_config));
   if (plan.forward.empty()) co_return Result<>{};
   auto opened = co_await paths_.log.open_sink(address_of(c, plan.forward));
   if (opened) co_return Result<>{};

@@ -52,7 +52,7 @@ static constexpr const char* kTemporary = "TMPDIR=.";
 
 // What a container's conmon and an exec's have in common. The runtime's own arguments may follow.
 Spawn CrunRuntime::conmon(const std::string& container, const std::string& dir, const StreamFix& fix,
-                          const Fd& sync, const Fd& start) {
+                          const Fd& sync) {
   Spawn what;
   what.cwd = dir;
   const std::string program = program_.give(what, 6);
@@ -72,93 +72,15 @@ Spawn CrunRuntime::conmon(const std::string& container, const std::string& dir, 
   add_runtime_script(what.argv, fix, program);
   for (const std::string& word : {"--root=" + paths_.state, std::string("--cgroup-manager=cgroupfs")})
     what.argv.insert(what.argv.end(), {"--runtime-arg", word});
-  what.env = {"_OCI_SYNCPIPE=3", "_OCI_STARTPIPE=4", kLocale, kTemporary};
+  what.env = {"_OCI_SYNCPIPE=3", kLocale, kTemporary};
   slim_.give(what);
-  what.fds.insert(what.fds.end(), {{sync.get(), 3}, {start.get(), 4}});
+  what.fds.emplace_back(sync.get(), 3);
   return what;
 }
 
 void CrunRuntime::expect_start() {
   if (std::exchange(expecting_, true)) return;
   loop_.offload(open_groups_for_change, [this] { expecting_ = false; });
-}
-
-namespace {
-
-struct WaitingConmon final : Monitor {
-  std::string id, bundle;
-  Fd sync, start;
-  int child = 0;
-  ~WaitingConmon() override {
-    if (child == 0) return;
-    ::kill(child, SIGKILL);
-    ::waitpid(child, nullptr, 0);
-  }
-};
-
-}  // namespace
-
-// conmon waits for a byte on its start pipe. A daemon that dies before sets it free, too: it then finds no
-// configuration and ends.
-Result<std::unique_ptr<Monitor>> CrunRuntime::begin(MonitorStart spec) {
-  expect_start();
-  for (const char* stale : {"/config.json", "/attach", "/ctl", "/winsz", "/oom"})
-    ::unlink((spec.bundle + stale).c_str());
-  for (const auto& name : list_dir(spec.bundle))
-    if (name.starts_with("conmon-term.")) ::unlink((spec.bundle + "/" + name).c_str());
-  clear_exit(spec.id);
-  TRY(auto sync, make_pipe());
-  TRY(auto start, make_pipe());
-  Spawn what = conmon(spec.id, spec.bundle, fix_streams(spec), sync.second, start.first);
-  what.argv.insert(
-      what.argv.end(),
-      {"-u", spec.id, "-n", spec.id, "-P", spec.bundle + "/conmon.pid", "--exit-dir", paths_.exits, "-l",
-       spec.log_path.empty() ? "none" : "k8s-file:" + spec.log_path, "--no-sync-log"});
-  if (spec.log_max_bytes > 0)
-    what.argv.insert(what.argv.end(), {"--log-size-max", std::to_string(spec.log_max_bytes)});
-  if (spec.tty) what.argv.push_back("-t");
-  if (spec.open_stdin) what.argv.push_back("-i");
-  if (spec.tty || (spec.open_stdin && !spec.stdin_once)) what.argv.push_back("--leave-stdin-open");
-  auto out = std::make_unique<WaitingConmon>();
-  out->id = spec.id, out->bundle = spec.bundle, out->sync = std::move(sync.first),
-  out->start = std::move(start.second);
-  TRY(out->child, spawn(what));
-  return out;
-}
-
-// crun compiles a seccomp profile anew for each container, which takes a third of a start. What it made for
-// the first container with a profile is handed to the next ones by an annotation (crun(1),
-// run.oci.seccomp_bpf_data); a runtime that does not know that compiles.
-static constexpr size_t kMostFilters = 64, kBiggestFilter = 256 << 10;
-
-Task<Result<int>> CrunRuntime::create(std::unique_ptr<Monitor> monitor, RuntimeCreate spec) {
-  auto& conmon = static_cast<WaitingConmon&>(*monitor);
-  if (const auto known = filters_.find(spec.seccomp); known != filters_.end())
-    spec.annotations.emplace("run.oci.seccomp_bpf_data", known->second);
-  if (!spec.annotations.empty())
-    spec.config_json.insert(spec.config_json.rfind('}'), ",\"annotations\":" + to_text(spec.annotations));
-  CO_TRYV(write_file(conmon.bundle + "/config.json", spec.config_json, 0600));
-  CO_TRYV(write_all(conmon.start.get(), "x"));
-  conmon.start.reset();
-  const int child = std::exchange(conmon.child, 0);
-  LineReader reader(loop_, std::move(conmon.sync));
-  const TimerId deadline = loop_.call_after(60s, [&reader] { reader.close(); });
-  auto line = co_await reader.line();
-  loop_.cancel(deadline);
-  (void)co_await wait_status(loop_, child, 10s);
-  if (!line) co_return fail(Code::kTimeout, "the container monitor gave no answer: " + line.error().message);
-  CO_TRY(const auto answer, parse_conmon_line(*line));
-  if (answer.data <= 0)
-    co_return std::unexpected(
-        runtime_error(answer.message.empty() ? "the runtime gave no reason" : answer.message, spec.program));
-  watch(conmon.id, conmon.bundle, static_cast<int>(answer.data));
-  if (!spec.seccomp.empty() && !filters_.contains(spec.seccomp))
-    if (const auto made = read_file(paths_.state + "/" + conmon.id + "/seccomp.bpf", kBiggestFilter);
-        made && !made->empty() && made->size() % 8 == 0) {
-      if (filters_.size() >= kMostFilters) filters_.clear();
-      filters_[spec.seccomp] = base64(*made);
-    }
-  co_return static_cast<int>(answer.data);
 }
 
 // The init waits on exec.fifo; opening it for writing, writing one byte and unlinking it is all that `crun
@@ -214,6 +136,7 @@ Task<Result<>> CrunRuntime::update(Update update) {
 
 Task<Result<>> CrunRuntime::remove(const std::string& id, const std::string& cgroup) {
   clear_exit(id);
+  co_await none_given_up(id);
   const std::string state = paths_.state + "/" + id;
   if (!exists(state)) {  // crun forgets a container that could not be made, but not its groups
     remove_empty_groups(cgroup);
@@ -256,7 +179,9 @@ Task<Result<std::unique_ptr<RunningExec>>> CrunRuntime::exec(ExecStart spec) {
   CO_TRY(auto sync, make_pipe());
   CO_TRY(auto start, make_pipe());
   CO_TRY(auto attach, make_pipe());
-  Spawn what = conmon(spec.container_id, spec.dir, fix_streams(spec), sync.second, start.first);
+  Spawn what = conmon(spec.container_id, spec.dir, fix_streams(spec), sync.second);
+  what.env.push_back("_OCI_STARTPIPE=4");
+  what.fds.emplace_back(start.first.get(), 4);
   what.argv.insert(what.argv.end(),
                    {"-u", spec.exec_id, "-e", "--exec-process-spec", spec.dir + "/process.json", "--exit-dir",
                     spec.dir + "/exit", "-l", "none", "--runtime-arg", "--log=" + spec.dir + "/log"});

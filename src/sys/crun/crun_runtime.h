@@ -3,6 +3,7 @@
 // source, tried in tests.
 #pragma once
 #include <map>
+#include <set>
 
 #include "ports/runtime.h"
 #include "sys/crun/groups.h"
@@ -62,8 +63,12 @@ class CrunRuntime final : public Runtime {
   Task<void> exit_loop();
   Task<void> watch_end(std::string id, std::string bundle, int pid, int memory, uint64_t life);
   Task<Result<>> verb(std::vector<std::string> words);
-  Spawn conmon(const std::string& container, const std::string& dir, const StreamFix& fix, const Fd& sync,
-               const Fd& start);
+  Spawn conmon(const std::string& container, const std::string& dir, const StreamFix& fix, const Fd& sync);
+  class WaitingConmon;
+  struct Launch;
+  Task<void> launch(std::shared_ptr<Launch> it, Spawn what, std::vector<Fd> theirs);
+  Task<void> see_off(std::shared_ptr<Launch> it);
+  Task<void> none_given_up(std::string id);
 
   AsioLoop& loop_;
   CrunPaths paths_;
@@ -81,6 +86,8 @@ class CrunRuntime final : public Runtime {
   std::unique_ptr<AsyncFd> inotify_;
   std::map<std::string, uint64_t> lives_;  // container id -> number of the life whose end is not recorded yet
   uint64_t next_life_ = 1;
+  std::set<std::string> given_up_;  // containers whose monitor ends without having made them
+  Event seen_off_;
   std::map<std::string, std::string> filters_;  // seccomp profile -> its program for the kernel, base64
   std::vector<std::string> capabilities_;
   std::string version_;

@@ -57,6 +57,12 @@ static void fill_defaults(HostConfig& host) {
   if (host.memory > 0 && host.memory_swap == 0) host.memory_swap = host.memory * 2;
 }
 
+static void fill_hostname(Container& c) {
+  if (c.config.hostname.empty() && (c.host.network_mode != "host" || c.config.network_disabled))
+    c.config.hostname = c.id.substr(0, 12);
+  c.hostname = c.config.hostname;
+}
+
 Result<> Containers::choose_networks(Container& c, std::map<std::string, Endpoint> endpoints,
                                      MadeFor made_for) const {
   const std::string mode = c.host.network_mode == "default" ? "bridge" : c.host.network_mode;
@@ -90,6 +96,7 @@ Result<> Containers::choose_networks(Container& c, std::map<std::string, Endpoin
 
 Task<void> Containers::unmake(const Container& c) {
   names_.erase(c.name);
+  if (early_.give_up(c.id)) (void)co_await runtime_.remove(c.id, cgroup(c));  // which waits for its end
   (void)remove_tree(dir(c));
   std::vector<std::string> made;
   for (const auto& [name, v] : volumes_.all())
@@ -123,11 +130,10 @@ Task<Result<CreateResult>> Containers::create(std::string name, ContainerConfig 
   CO_TRY(const Image* found, images_.find(config.image));
   const Image image = *found;
   CreateResult result;
-  result.id = entropy_.hex_id();
   auto live = std::make_shared<LiveContainer>();
   Container& c = live->c;
   result.warnings = fit_resources(host, paths_.machine, paths_.cgroup_v2);
-  c.id = result.id, c.image_id = image.id, c.image_ref = config.image, c.created = loop_.wall_now(),
+  c.image_id = image.id, c.image_ref = config.image, c.created = loop_.wall_now(),
   c.managed_by_swarm = made_for == MadeFor::kSwarm, c.of_build = made_for == MadeFor::kBuild;
   CO_TRYV(merge_image(config, image));
   if (name.empty()) name = random_name(entropy_, [this](const std::string& n) { return names_.contains(n); });
@@ -138,9 +144,6 @@ Task<Result<CreateResult>> Containers::create(std::string name, ContainerConfig 
   if (config.cmd) words.insert(words.end(), config.cmd->begin(), config.cmd->end());
   c.path = words.at(0), c.args.assign(words.begin() + 1, words.end());
   if (host.network_mode.empty()) host.network_mode = "default";
-  const bool host_network = host.network_mode == "host" && !config.network_disabled;
-  if (config.hostname.empty() && !host_network) config.hostname = c.id.substr(0, 12);
-  c.hostname = config.hostname;
   fill_defaults(host);
   if (host.init.value_or(false) && !exists(paths_.init_path))
     co_return fail(Code::kInvalid, "--init needs " + paths_.init_path + ": install the package tini");
@@ -148,6 +151,9 @@ Task<Result<CreateResult>> Containers::create(std::string name, ContainerConfig 
   c.config = std::move(config), c.host = std::move(host);
   CO_TRYV(choose_networks(c, std::move(endpoints), made_for));
   CO_TRYV(taken());  // a wait may have passed
+  const MonitorKind kind = kind_of(c, has_mapped_users(c));
+  result.id = c.id = early_.new_id(kind);
+  fill_hostname(c);
   names_[c.name] = c.id;
   auto finish = [&]() -> Task<Result<>> {
     if (c.host.pid_mode.starts_with("container:"))
@@ -157,6 +163,7 @@ Task<Result<CreateResult>> Containers::create(std::string name, ContainerConfig 
     CO_TRYV(co_await resolve_mounts(c));
     live->layers = std::make_unique<Images::Pin>(images_, all_layers(c));
     CO_TRYV(make_dirs(dir(c), 0710));
+    early_.created(c.id, kind);
     co_return co_await store(c);
   };
   if (auto done = co_await finish(); !done) {

@@ -1,0 +1,185 @@
+// A container's monitor from its launch to the made container. Both conmon and the runtime that it starts
+// load before anybody knows the configuration: config.json leads to a pipe until then, on which the runtime
+// waits. If the daemon gives the container up, or dies, the runtime reads an empty configuration: it fails
+// before it has made anything, and conmon ends with it.
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/ioctl.h>
+
+#include <algorithm>
+
+#include "base/json.h"
+#include "base/log.h"
+#include "base/text.h"
+#include "sys/crun/attachment.h"
+#include "sys/crun/crun_runtime.h"
+
+namespace panal {
+
+struct CrunRuntime::Launch {
+  std::string id, bundle;
+  Fd sync;    // conmon's answers; their end is conmon's
+  Fd config;  // for the configuration
+  Fd left;    // the pipe's other end
+  Result<int> child = 0;
+  bool done = false;
+  Event ready;
+};
+
+class CrunRuntime::WaitingConmon final : public Monitor {
+ public:
+  WaitingConmon(CrunRuntime& runtime, std::shared_ptr<Launch> launch)
+      : runtime_(runtime), launch_(std::move(launch)) {}
+  ~WaitingConmon() override {
+    if (launch_) runtime_.scope_.spawn(runtime_.see_off(std::move(launch_)));
+  }
+  bool waits() const override {
+    pollfd sync{launch_->sync.get(), POLLIN, 0};
+    return !launch_->done || (launch_->child && ::poll(&sync, 1, 0) == 0);
+  }
+  const std::shared_ptr<Launch>& launch() const { return launch_; }
+  void is_answered() { launch_.reset(); }
+
+ private:
+  CrunRuntime& runtime_;
+  std::shared_ptr<Launch> launch_;
+};
+
+static constexpr int kConfigPipe = 7;  // in conmon and the runtime
+
+Result<std::unique_ptr<Monitor>> CrunRuntime::begin(MonitorStart spec) {
+  expect_start();
+  TRY(auto sync, make_pipe());
+  TRY(auto config, make_pipe());
+  Spawn what = conmon(spec.id, spec.bundle, fix_streams(spec), sync.second);
+  what.fds.emplace_back(config.first.get(), kConfigPipe);
+  what.argv.insert(
+      what.argv.end(),
+      {"-u", spec.id, "-n", spec.id, "-P", spec.bundle + "/conmon.pid", "--exit-dir", paths_.exits, "-l",
+       spec.log_path.empty() ? "none" : "k8s-file:" + spec.log_path, "--no-sync-log"});
+  if (spec.log_max_bytes > 0)
+    what.argv.insert(what.argv.end(), {"--log-size-max", std::to_string(spec.log_max_bytes)});
+  if (spec.tty) what.argv.push_back("-t");
+  if (spec.open_stdin) what.argv.push_back("-i");
+  if (spec.tty || (spec.open_stdin && !spec.stdin_once)) what.argv.push_back("--leave-stdin-open");
+  auto it = std::make_shared<Launch>();
+  it->id = spec.id, it->bundle = spec.bundle, it->sync = std::move(sync.first),
+  it->config = std::move(config.second), it->left = std::move(config.first);
+  std::vector<Fd> theirs;  // it is spawned later, when others may have closed theirs
+  for (auto& [ours, number] : what.fds) {
+    theirs.emplace_back(::fcntl(ours, F_DUPFD_CLOEXEC, 3));
+    if (!theirs.back()) return fail(sys_error(errno, "exec", what.argv[0]));
+    ours = theirs.back().get();
+  }
+  scope_.spawn(launch(it, std::move(what), std::move(theirs)));
+  return std::make_unique<WaitingConmon>(*this, std::move(it));
+}
+
+// On a thread: until the program is loaded the kernel keeps whoever starts it waiting.
+Task<void> CrunRuntime::launch(std::shared_ptr<Launch> it, Spawn what, std::vector<Fd> theirs) {
+  co_await none_given_up(it->id);
+  for (const char* stale : {"/config.json", "/attach", "/ctl", "/winsz", "/oom"})
+    ::unlink((it->bundle + stale).c_str());
+  for (const auto& name : list_dir(it->bundle))
+    if (name.starts_with("conmon-term.")) ::unlink((it->bundle + "/" + name).c_str());
+  clear_exit(it->id);
+  const std::string pipe = "/proc/self/fd/" + std::to_string(kConfigPipe), file = it->bundle + "/config.json";
+  if (::symlink(pipe.c_str(), file.c_str()) != 0)
+    it->child = fail(sys_error(errno, "symlink", file));
+  else
+    it->child = co_await blocking(loop_, [&what] { return spawn(what); });
+  theirs.clear();
+  it->done = true;
+  it->ready.notify(loop_);
+  if (it->child) (void)co_await wait_status(loop_, *it->child);  // conmon leaves its first process soon
+}
+
+// conmon, and with it the runtime that it has started.
+static void end_by_force(const std::string& id, const std::string& bundle) {
+  const auto pid = parse_int(trim(read_file(bundle + "/conmon.pid", 64).value_or("")));
+  if (!pid || *pid <= 1) return;
+  const auto words = read_file("/proc/" + std::to_string(*pid) + "/cmdline", 65536);
+  if (!words || !words->contains(id)) return;
+  log::warn("msg=\"a container monitor that nobody needs does not end by itself\" container={}", id);
+  ::kill(static_cast<pid_t>(*pid), SIGKILL);
+}
+
+// Without a configuration it ends by itself.
+Task<void> CrunRuntime::see_off(std::shared_ptr<Launch> it) {
+  given_up_.insert(it->id);
+  it->config.reset();
+  while (!it->done) co_await it->ready.wait(loop_);
+  if (it->child) {
+    LineReader reader(loop_, std::move(it->sync));
+    const TimerId deadline = loop_.call_after(10s, [&reader] { reader.close(); });
+    auto line = co_await reader.line();
+    while (line && !line->empty()) line = co_await reader.line();
+    loop_.cancel(deadline);
+    if (!line) end_by_force(it->id, it->bundle);
+  }
+  given_up_.erase(it->id);
+  seen_off_.notify(loop_);
+}
+
+Task<void> CrunRuntime::none_given_up(std::string id) {
+  while (given_up_.contains(id)) co_await seen_off_.wait(loop_);
+}
+
+// A runtime that has opened config.json already reads the pipe, one that comes later the file, and so does
+// whoever opens it a second time. The pipe takes all of it at once: nobody may ever read there.
+static Result<> give_config(const std::string& bundle, Fd pipe, const std::string& text) {
+  const std::string file = bundle + "/config.json", fresh = file + ".new";
+  TRYV(write_file(fresh, text, 0600));
+  if (::rename(fresh.c_str(), file.c_str()) != 0) return fail(sys_error(errno, "rename", fresh));
+  if (::fcntl(pipe.get(), F_GETPIPE_SZ) < static_cast<int>(text.size()) &&
+      ::fcntl(pipe.get(), F_SETPIPE_SZ, static_cast<int>(text.size())) < 0)
+    return fail(sys_error(errno, "make room for", file));
+  return write_all(pipe.get(), text);
+}
+
+// conmon keeps its end for as long as it lives: what nobody has read would stay in the kernel's memory.
+static void empty(const Fd& pipe) {
+  int bytes = 0;
+  if (::ioctl(pipe.get(), FIONREAD, &bytes) != 0) return;
+  std::string into(static_cast<size_t>(std::max(bytes, 0)), 0);
+  if (!into.empty()) (void)!::read(pipe.get(), into.data(), into.size());
+}
+
+// crun compiles a seccomp profile anew for each container, which takes a third of a start. What it made for
+// the first container with a profile is handed to the next ones by an annotation (crun(1),
+// run.oci.seccomp_bpf_data); a runtime that does not know that compiles.
+static constexpr size_t kMostFilters = 64, kBiggestFilter = 256 << 10;
+
+Task<Result<int>> CrunRuntime::create(std::unique_ptr<Monitor> monitor, RuntimeCreate spec) {
+  auto& conmon = static_cast<WaitingConmon&>(*monitor);
+  const auto it = conmon.launch();
+  if (const auto known = filters_.find(spec.seccomp); known != filters_.end())
+    spec.annotations.emplace("run.oci.seccomp_bpf_data", known->second);
+  if (!spec.annotations.empty())
+    spec.config_json.insert(spec.config_json.rfind('}'), ",\"annotations\":" + to_text(spec.annotations));
+  while (!it->done) co_await it->ready.wait(loop_);
+  if (!it->child) co_return std::unexpected(it->child.error());
+  CO_TRYV(give_config(it->bundle, std::move(it->config), spec.config_json));
+  conmon.is_answered();
+  LineReader reader(loop_, std::move(it->sync));
+  const TimerId deadline = loop_.call_after(60s, [&reader] { reader.close(); });
+  auto line = co_await reader.line();
+  loop_.cancel(deadline);
+  empty(it->left);
+  if (!line) co_return fail(Code::kTimeout, "the container monitor gave no answer: " + line.error().message);
+  CO_TRY(const auto answer, parse_conmon_line(*line));
+  if (answer.data <= 0)
+    co_return std::unexpected(
+        runtime_error(answer.message.empty() ? "the runtime gave no reason" : answer.message, spec.program));
+  watch(it->id, it->bundle, static_cast<int>(answer.data));
+  if (!spec.seccomp.empty() && !filters_.contains(spec.seccomp))
+    if (const auto made = read_file(paths_.state + "/" + it->id + "/seccomp.bpf", kBiggestFilter);
+        made && !made->empty() && made->size() % 8 == 0) {
+      if (filters_.size() >= kMostFilters) filters_.clear();
+      filters_[spec.seccomp] = base64(*made);
+    }
+  co_return static_cast<int>(answer.data);
+}
+
+}  // namespace panal
