@@ -127,7 +127,13 @@ class Runtime {
   /// Waits for creations that a daemon's death left to themselves: afterwards remove() finds all of what they
   /// made.
   virtual Task<void> settle_creations() = 0;
-  virtual Task<Result<std::unique_ptr<RunningExec>>> exec(ExecStart spec) = 0;
+  /// As begin(), for an exec: of all but its process and program.
+  virtual Result<std::unique_ptr<Monitor>> begin_exec(const ExecStart& spec) = 0;
+  /// The rest, in `spec`, must be what the monitor began with.
+  virtual Task<Result<std::unique_ptr<RunningExec>>> exec(std::unique_ptr<Monitor> monitor,
+                                                          ExecStart spec) = 0;
+  /// Waits for the end of a monitor that was destroyed before its time; of a container or exec.
+  virtual Task<void> gone(std::string id) = 0;
   /// Of a control group, "/panal/ID".
   virtual Result<Usage> usage(const std::string& cgroup) = 0;
   virtual std::set<int> processes(const std::string& cgroup) = 0;

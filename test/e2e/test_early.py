@@ -112,5 +112,68 @@ class EarlyTest(OwnHostCase):
             self.assertEqual(self.host.api("POST", f"/containers/{id}/wait").json["StatusCode"], 0)
 
 
+@unittest.skipIf(lab.IS_DOCKERD, "Panal's own monitors")
+class EarlyExecTest(OwnHostCase):
+    """The spare one for the next exec in a container."""
+    images = ("alpine",)
+
+    def setUp(self):
+        super().setUp()
+        self.docker("run", "-d", "--name", "box", "alpine", "sleep", "1000").check()
+        self.docker("exec", "box", "true").check()
+        self.spare()
+
+    def spares(self):
+        return self.host.run_in("pgrep", "-f", "--", "--process /proc/self/fd").out.split()
+
+    def spare(self):
+        return until(self.spares, "a monitor waits for the next exec")
+
+    def test_other_kinds_than_the_last(self):
+        for _ in range(2):
+            self.assertEqual(self.docker("exec", "box", "sh", "-c", "tty; id -u; cat").out, "not a tty\n0\n")
+            self.assertEqual(self.docker("exec", "-u", "1000", "box", "id", "-u").check().line, "1000")
+            self.assertEqual(self.docker("exec", "-t", "box", "tty").check().out, "/dev/pts/0\r\n")
+            self.assertEqual(self.docker("exec", "-i", "box", "cat", input="given\n").check().out, "given\n")
+            self.docker("exec", "-d", "box", "sh", "-c", "echo $A > /detached").check()
+            self.assertEqual(self.docker("exec", "-e", "A=b", "-w", "/tmp", "box", "sh", "-c", "echo $A; pwd; exit 7").code, 7)
+            self.assertNotEqual(self.docker("exec", "box", "/no/such/program").code, 0)
+            time.sleep(0.1)  # a spare one like the last comes
+
+    def test_in_another_life_of_the_container(self):
+        for words in (("restart", "-t", "0", "box"), ("kill", "box")):
+            self.docker(*words).check()
+            self.docker("start", "box").check()
+            self.assertEqual(self.docker("exec", "box", "sh", "-c", "echo $(cat /proc/1/cmdline)").check().line, "sleep1000")
+            self.spare()
+
+    def test_ended_by_somebody(self):
+        self.host.run_in("pkill", "-9", "-f", "--", "--process /proc/self/fd")
+        until(lambda: not self.spares(), "it is dead")
+        for number in range(3):
+            self.assertEqual(self.docker("exec", "box", "echo", str(number)).check().line, str(number))
+
+    def test_nothing_of_it_stays(self):
+        self.docker("rm", "-f", "box").check()
+        until(lambda: not self.spares(), "it ends with the container")
+        until(lambda: os.listdir(self.host.exec_root + "/execs") == [], "its folder goes, too")
+
+    def test_the_engine_dies(self):
+        self.host.kill9()
+        until(lambda: not self.spares(), "it ends with the engine")
+        self.host.start()
+        self.assertEqual(self.docker("exec", "box", "echo", "still").check().line, "still")
+
+    def test_started_late(self):
+        """Made for a session, overtaken by another exec, and wanted at last; longer than what a pipe takes by itself."""
+        words = [f"V{number}=" + "x" * 4000 for number in range(40)]
+        body = {"AttachStdout": True, "Env": words, "Cmd": ["sh", "-c", "echo $V39 | wc -c > /late"]}
+        late = self.host.api("POST", "/containers/box/exec", body).json["Id"]
+        self.assertEqual(self.docker("exec", "box", "echo", "other").check().line, "other")
+        self.spare()
+        self.assertEqual(self.host.api("POST", f"/exec/{late}/start", {"Detach": True}).status, 200)
+        until(lambda: self.docker("exec", "box", "cat", "/late").out == "4001\n", "it has run")
+
+
 if __name__ == "__main__":
     unittest.main()

@@ -23,7 +23,7 @@ Containers::Containers(Loop& loop, Entropy& entropy, Runtime& runtime, Layers& l
       networks_(networks),
       volumes_(volumes),
       paths_(std::move(paths)),
-      early_(loop, entropy, runtime, paths_.data) {
+      early_(loop, entropy, runtime, paths_.data, paths_.execs) {
   runtime_.on_exit([this](std::string id, int code) { scope_.spawn(ended(std::move(id), code)); });
   runtime_.on_oom([this](std::string id) { scope_.spawn(out_of_memory(std::move(id))); });
   runtime_.on_log_turn([this](std::string id) { log_turned(id); });

@@ -93,14 +93,83 @@ void EarlyMonitors::drop_spare() {
 }
 
 Task<void> EarlyMonitors::clear_away(std::string id) {
-  (void)co_await runtime_.remove(id, "");  // which waits for the monitor's end
+  co_await runtime_.gone(id);
   (void)remove_tree(dir(id));
+}
+
+std::string EarlyMonitors::new_exec_id(const std::string& container, bool tty, bool open_stdin, bool attach) {
+  if (!spare_exec_ || spare_exec_->has_session) return entropy_.hex_id();
+  const ExecStart& s = spare_exec_->start;
+  if (s.container_id != container || s.tty != tty || s.open_stdin != open_stdin || s.attach != attach)
+    return entropy_.hex_id();
+  spare_exec_->has_session = true;
+  return s.exec_id;
+}
+
+// Whose user is root decides about the streams that it gets.
+static bool alike(const ExecStart& a, const ExecStart& b) {
+  return a.exec_id == b.exec_id && a.tty == b.tty && a.open_stdin == b.open_stdin && a.attach == b.attach &&
+         (a.uid == 0) == (b.uid == 0) && a.root_uid == b.root_uid && a.root_gid == b.root_gid;
+}
+
+Task<Result<std::unique_ptr<Monitor>>> EarlyMonitors::take_exec(ExecStart start) {
+  if (spare_exec_ && spare_exec_->start.exec_id == start.exec_id) {
+    if (alike(spare_exec_->start, start) && spare_exec_->monitor->waits()) {
+      loop_.cancel(spare_exec_->end);
+      co_return std::move(std::exchange(spare_exec_, std::nullopt)->monitor);
+    }
+    drop_spare_exec();
+  }
+  while (clearing_.contains(start.exec_id)) co_await cleared_.wait(loop_);
+  co_return runtime_.begin_exec(start);
+}
+
+void EarlyMonitors::exec_started(const ExecStart& like) {
+  if (stopping_) return;
+  if (exec_soon_) loop_.cancel(*exec_soon_);
+  exec_soon_ = loop_.call_after(kSpareAfter, [this, like] {
+    exec_soon_.reset();
+    make_spare_exec(like);
+  });
+}
+
+void EarlyMonitors::make_spare_exec(ExecStart like) {
+  drop_spare_exec();
+  like.exec_id = entropy_.hex_id(), like.dir = exec_dir(like.exec_id);
+  auto monitor = runtime_.begin_exec(like);
+  if (!monitor) {
+    (void)remove_tree(like.dir);
+    return;
+  }
+  const TimerId end = loop_.call_after(kSpareFor, [this] { drop_spare_exec(); });
+  spare_exec_.emplace(SpareExec{std::move(like), std::move(*monitor), end});
+}
+
+void EarlyMonitors::drop_spare_exec() {
+  if (!spare_exec_) return;
+  loop_.cancel(spare_exec_->end);
+  const std::string id = std::exchange(spare_exec_, std::nullopt)->start.exec_id;
+  clearing_.insert(id);
+  scope_.spawn(clear_exec_away(id));
+}
+
+Task<void> EarlyMonitors::clear_exec_away(std::string id) {
+  co_await runtime_.gone(id);
+  (void)remove_tree(exec_dir(id));
+  clearing_.erase(id);
+  cleared_.notify(loop_);
+}
+
+void EarlyMonitors::container_ended(const std::string& container) {
+  if (spare_exec_ && spare_exec_->start.container_id == container) drop_spare_exec();
 }
 
 void EarlyMonitors::shutdown() {
   stopping_ = true;
-  if (soon_) loop_.cancel(*std::exchange(soon_, std::nullopt));
+  for (auto* timer : {&soon_, &exec_soon_})
+    if (*timer) loop_.cancel(*std::exchange(*timer, std::nullopt));
   drop_spare();
+  drop_spare_exec();
   while (!waiting_.empty()) (void)give_up(waiting_.begin()->first);
 }
 

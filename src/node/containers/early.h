@@ -1,7 +1,7 @@
 // Monitors that load before they are needed. conmon and the runtime take longer to be loaded than for all
 // they do for a container, so the monitor of a created container begins at once, for the start that follows
 // as a rule; and after a start a spare one begins for the next container, whose id is then known before it is
-// created.
+// created. A user's exec is followed by a spare one, too, for the next like it in the same container.
 //
 // Owned by Containers. A monitor that nobody takes ends after kEarlyFor or kSpareFor, with the daemon, and
 // when the daemon dies; a spare's folder is removed, after a crash as garbage. At most kMost wait.
@@ -9,6 +9,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 
 #include "engine/log_options.h"
 #include "ports/entropy.h"
@@ -32,9 +33,13 @@ class EarlyMonitors {
   static constexpr size_t kMost = 16;
   static constexpr Duration kEarlyFor = 2s, kSpareFor = 60s, kSpareAfter = 20ms;
 
-  /// `folder`: the containers' folders are in it.
-  EarlyMonitors(Loop& loop, Entropy& entropy, Runtime& runtime, std::string folder)
-      : loop_(loop), entropy_(entropy), runtime_(runtime), folder_(std::move(folder)) {}
+  /// `folder`: the containers' folders are in it; `execs`: those of execs.
+  EarlyMonitors(Loop& loop, Entropy& entropy, Runtime& runtime, std::string folder, std::string execs)
+      : loop_(loop),
+        entropy_(entropy),
+        runtime_(runtime),
+        folder_(std::move(folder)),
+        execs_(std::move(execs)) {}
 
   /// For a new container: the spare's, if that is of its kind, or any.
   std::string new_id(const MonitorKind& kind);
@@ -48,6 +53,16 @@ class EarlyMonitors {
   bool knows(const std::string& id) const { return waiting_.contains(id); }
   /// A container of this kind was started: others like it may follow.
   void started(const MonitorKind& kind);
+
+  /// For a new exec: the spare's id, if that may be of its kind, or any.
+  std::string new_exec_id(const std::string& container, bool tty, bool open_stdin, bool attach);
+  /// The one that waits for this exec, or a new one.
+  Task<Result<std::unique_ptr<Monitor>>> take_exec(ExecStart start);
+  /// A user's exec was started: others like it may follow.
+  void exec_started(const ExecStart& like);
+  /// No exec is possible there any more.
+  void container_ended(const std::string& container);
+  std::string exec_dir(const std::string& id) const { return execs_ + "/" + id.substr(0, 24); }
   void shutdown();
 
  private:
@@ -61,17 +76,29 @@ class EarlyMonitors {
   };
   std::string dir(const std::string& id) const { return folder_ + "/" + id; }
   Result<std::unique_ptr<Monitor>> begin(const std::string& id, const MonitorKind& kind);
+  struct SpareExec {
+    ExecStart start;
+    std::unique_ptr<Monitor> monitor;
+    TimerId end;
+    bool has_session = false;
+  };
   void make_spare(const MonitorKind& kind);
+  void make_spare_exec(ExecStart like);
+  void drop_spare_exec();
+  Task<void> clear_exec_away(std::string id);
   void drop_spare();
   Task<void> clear_away(std::string id);
 
   Loop& loop_;
   Entropy& entropy_;
   Runtime& runtime_;
-  std::string folder_;
+  std::string folder_, execs_;
   std::map<std::string, Waiting> waiting_;  // by container
   std::optional<Spare> spare_;              // its monitor is among them
-  std::optional<TimerId> soon_;             // makes one
+  std::optional<SpareExec> spare_exec_;
+  std::optional<TimerId> soon_, exec_soon_;  // make them
+  std::set<std::string> clearing_;           // execs whose spare monitor ends
+  Event cleared_;
   bool stopping_ = false;
   Scope scope_;
 };

@@ -26,8 +26,8 @@ Task<Result<std::string>> Containers::exec_create(LivePtr live, ExecConfig confi
     co_return fail(Code::kConflict, "too many exec instances in this container");
   runtime_.expect_start();
   auto exec = std::make_shared<ExecSession>();
-  exec->id = entropy_.hex_id(), exec->container_id = live->c.id, exec->idle_since = loop_.now(),
-  exec->config = std::move(config);
+  exec->id = early_.new_exec_id(live->c.id, config.tty, in, in || out || err),
+  exec->container_id = live->c.id, exec->idle_since = loop_.now(), exec->config = std::move(config);
   exec->attach_stdin = in, exec->attach_stdout = out, exec->attach_stderr = err;
   live->execs[exec->id] = exec;
   execs_[exec->id] = live;
@@ -68,21 +68,22 @@ Task<Result<std::shared_ptr<RunningExec>>> Containers::exec_process(LivePtr live
          resolve_user(user_text, live->c.host.group_add, passwd.value_or(""), group.value_or("")));
   ExecStart start;
   start.container_id = live->c.id, start.exec_id = exec->id, start.container_bundle = dir(live->c);
-  start.dir = paths_.execs + "/" + exec->id.substr(0, 24);
+  start.dir = early_.exec_dir(exec->id);
   start.program = exec->config.cmd[0], start.tty = exec->config.tty,
   start.open_stdin = exec->attach_stdin && !detach, start.attach = !detach, start.uid = user.uid,
   start.root_uid = live->c.state.root_uid, start.root_gid = live->c.state.root_gid;
+  const ExecStart like = start;
+  CO_TRY(auto monitor, co_await early_.take_exec(like));
   CO_TRY(const std::string apparmor, co_await apparmor_profile(live->c));
   start.process_json = oci_process(live->c, exec->config, user, runtime_.capabilities(), exec->rows,
                                    exec->columns, link_env(live->c), apparmor);
-  auto running = co_await runtime_.exec(std::move(start));
+  auto running = co_await runtime_.exec(std::move(monitor), std::move(start));
   if (!running) {
     const std::string& text = running.error().message;
     exec->exit_code =
         text.find("not found") != std::string::npos || text.find("no such file") != std::string::npos ? 127
                                                                                                       : 126;
-    const std::string folder = paths_.execs + "/" + exec->id.substr(0, 24);
-    (void)remove_tree(folder);
+    (void)remove_tree(like.dir);
     std::string reason = text;  // the same words, without what belongs to a container's creation
     const std::string head =
         "failed to create task for container: failed to create shim task: OCI runtime create failed: ";
@@ -93,6 +94,7 @@ Task<Result<std::shared_ptr<RunningExec>>> Containers::exec_process(LivePtr live
   exec->process = std::move(*running);
   exec->pid = exec->process->pid(), exec->running = true;
   event(live->c, "exec_start: " + panal::join(exec->config.cmd, " "), {{"execID", exec->id}});
+  if (!exec->of_health) early_.exec_started(like);
   const auto process = exec->process;  // it may have ended before this returns
   scope_.spawn(watch_exec(live, exec));
   co_return process;
@@ -105,8 +107,7 @@ Task<void> Containers::watch_exec(LivePtr live, std::shared_ptr<ExecSession> exe
   exec->running = false, exec->pid = 0, exec->idle_since = loop_.now();
   exec->process.reset();  // whoever still reads its output holds it
   exec->ended.notify(loop_);
-  const std::string folder = paths_.execs + "/" + exec->id.substr(0, 24);
-  (void)remove_tree(folder);
+  (void)remove_tree(early_.exec_dir(exec->id));
   if (!live->removed)
     event(live->c, "exec_die", {{"execID", exec->id}, {"exitCode", std::to_string(*exec->exit_code)}});
 }
@@ -115,6 +116,7 @@ Task<Result<std::pair<int, std::string>>> Containers::exec_run(LivePtr live, Exe
                                                                Duration timeout) {
   CO_TRY(const std::string id, co_await exec_create(live, std::move(config), false, true, true));
   CO_TRY(auto exec, find_exec(id));
+  exec->of_health = true;
   auto started = co_await exec_start(exec, false);
   if (!started) {
     live->execs.erase(id), execs_.erase(id);

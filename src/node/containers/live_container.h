@@ -17,6 +17,7 @@ struct ExecSession {
   std::string id, container_id;
   ExecConfig config;
   bool attach_stdin = false, attach_stdout = true, attach_stderr = true, started = false, running = false;
+  bool of_health = false;   // a health check's
   std::string detach_keys;  // as the client wrote them
   std::optional<int> exit_code;
   int pid = 0, rows = 0, columns = 0;

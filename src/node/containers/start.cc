@@ -66,6 +66,7 @@ Result<> Containers::set_up_ipc(const Container& c, OciInputs& in) {
 Task<Remains> Containers::tear_down(LivePtr live) {
   Container& c = live->c;
   (void)early_.give_up(c.id);
+  early_.container_ended(c.id);
   const auto runtime_gone = co_await runtime_.remove(c.id, cgroup(c));
   if (!runtime_gone)
     log::warn("msg=\"remove from runtime\" container={} error=\"{}\"", c.id, runtime_gone.error().message);

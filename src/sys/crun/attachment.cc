@@ -1,5 +1,6 @@
 #include "sys/crun/attachment.h"
 
+#include <fcntl.h>
 #include <sys/socket.h>
 
 #include <array>
@@ -16,6 +17,11 @@ Task<Result<Fd>> connect_attach(AsioLoop& loop, std::string path) {
     if (fd || fd.error().code != Code::kUnavailable || loop.now() > end) co_return fd;
     co_await loop.sleep(5ms);
   }
+}
+
+void resize_terminal(const std::string& dir, int rows, int columns) {
+  Fd fd(::open((dir + "/ctl").c_str(), O_WRONLY | O_NONBLOCK | O_CLOEXEC));
+  if (fd) (void)write_all(fd.get(), "1 " + std::to_string(rows) + " " + std::to_string(columns) + "\n");
 }
 
 Task<Result<Attachment::Piece>> ConmonAttachment::read() {

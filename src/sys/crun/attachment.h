@@ -22,6 +22,9 @@ class ConmonAttachment final : public Attachment {
 /// To a conmon's attach socket. One that takes nobody is waited for, some seconds.
 Task<Result<Fd>> connect_attach(AsioLoop& loop, std::string path);
 
+/// Of the terminal of a container or exec, by its monitor's folder.
+void resize_terminal(const std::string& dir, int rows, int columns);
+
 /// Reads newline-terminated JSON lines from a conmon pipe.
 class LineReader {
  public:

@@ -39,7 +39,9 @@ class CrunRuntime final : public Runtime {
   Task<Result<>> update(Update update) override;
   Task<Result<>> remove(const std::string& id, const std::string& cgroup) override;
   Task<void> settle_creations() override;
-  Task<Result<std::unique_ptr<RunningExec>>> exec(ExecStart spec) override;
+  Result<std::unique_ptr<Monitor>> begin_exec(const ExecStart& spec) override;
+  Task<Result<std::unique_ptr<RunningExec>>> exec(std::unique_ptr<Monitor> monitor, ExecStart spec) override;
+  Task<void> gone(std::string id) override;
   Result<Usage> usage(const std::string& cgroup) override;
   std::set<int> processes(const std::string& cgroup) override;
   Task<Result<std::string>> ps(std::vector<std::string> words) override;
@@ -63,12 +65,13 @@ class CrunRuntime final : public Runtime {
   Task<void> exit_loop();
   Task<void> watch_end(std::string id, std::string bundle, int pid, int memory, uint64_t life);
   Task<Result<>> verb(std::vector<std::string> words);
-  Spawn conmon(const std::string& container, const std::string& dir, const StreamFix& fix, const Fd& sync);
+  Spawn conmon(const std::string& container, const std::string& dir, const StreamFix& fix);
   class WaitingConmon;
   struct Launch;
   Task<void> launch(std::shared_ptr<Launch> it, Spawn what, std::vector<Fd> theirs);
+  Result<int> prepare_bundle(const std::string& id, const std::string& bundle);
   Task<void> see_off(std::shared_ptr<Launch> it);
-  Task<void> none_given_up(std::string id);
+  Result<std::unique_ptr<Monitor>> launch_monitor(std::shared_ptr<Launch> it, Spawn what);
 
   AsioLoop& loop_;
   CrunPaths paths_;
