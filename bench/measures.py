@@ -73,8 +73,8 @@ def commands(engines, rounds):
                 engine.docker(*arguments)  # warm: page cache, first use of a network
         return Row(what, "ms", *interleave(engines, rounds, lambda engine: timed(engine.must, *arguments)), goal)
 
-    rows = [row("docker run --rm alpine true, bridge", Goal("under 50 ms", 0.050), "run", "--rm", "alpine", "true"),
-            row("docker run --rm --network none alpine true", Goal("under 40 ms", 0.040), "run", "--rm", "--network", "none", "alpine", "true")]
+    rows = [row("docker run --rm alpine true, bridge", Goal("under 50 ms where Docker takes 211", 0.050, 50 / 211), "run", "--rm", "alpine", "true"),
+            row("docker run --rm --network none alpine true", Goal("under 40 ms where Docker takes 156", 0.040, 40 / 156), "run", "--rm", "--network", "none", "alpine", "true")]
     for engine in engines:
         engine.must("run", "-d", "--name", "target", "alpine", "sleep", "900")
     rows.append(row("docker exec ... true", Goal("under half of Docker's", of_docker=0.5), "exec", "target", "true"))

@@ -20,7 +20,8 @@ class Cell:
 
 @dataclass
 class Goal:
-    """Panal's value against a limit of its own or against Docker's (limit None: then times Docker's)."""
+    """Panal's value against a limit of its own or against Docker's (limit None: then times Docker's). With both, the limit was set
+    on a machine where it was so much of Docker's."""
     text: str
     limit: float = None
     of_docker: float = None
@@ -56,6 +57,9 @@ class Row:
         if self.goal is None:
             return ""
         met = self.goal.is_met(self.docker.value, self.panal.value)
+        if met is False and self.goal.limit and self.goal.of_docker and self.docker.value:
+            by_ratio = "met" if self.panal.value <= self.docker.value * self.goal.of_docker else "missed, too"
+            return f"{self.goal.text}: MISSED; that is {self.goal.of_docker:.2f} of Docker's: {by_ratio}"
         return self.goal.text + ("" if met is None else ", met" if met else ", MISSED")
 
     def cells(self):

@@ -216,13 +216,14 @@ class ServiceLoop {
     for (const auto* t : s.tasks) {
       vacant &= dead(*t) || !alive_wish(*t);
       if (t->spec_version == service_.spec_version) {
-        touched = true, failed |= broke(*t);
+        touched = true, failed |= broke(*t) || t->attempt > 0;
         done |= good(*t) && running_well(*t) && elapsed(draft_.now, t->status.time, Duration(config_.delay));
       } else if (!dead(*t)) {
         (t->serving && alive_wish(*t) ? stands : leaving) = true;
       }
     }
     leaving &= !stands;
+    failed |= touched && std::ranges::none_of(s.tasks, [this](const ClusterTask* t) { return good(*t); });
     if (failed && config_.failure_action == "continue") return leaving;  // it is what it is: the others go on
     return leaving || vacant || (touched && !done);
   }
@@ -287,10 +288,10 @@ class ServiceLoop {
           s);  // its place is taken already: it goes on, by the restart policy if its new task failed
       if (held || (!begun && under_way >= width)) return;
       if (!begun) ++under_way;
-      if (config_.order == "start-first")
-        restart(s);
-      else
+      if (config_.order != "start-first")
         retire(*stands);
+      else if (!restart(s) && !begun)
+        --under_way;  // its restart policy is done with it
       return;
     }
     // An old task on its way out: the next one starts when it has stopped.
@@ -302,31 +303,29 @@ class ServiceLoop {
     restart(s);
   }
 
-  void restart(Slot& s) {
+  bool restart(Slot& s) {  // whether there is a new task
     const ClusterTask* last = s.tasks.empty() ? nullptr : s.tasks.back();
     if (!last || last->spec_version != service_.spec_version) {
-      if (last && !dead(*last) && !alive_wish(*last)) return;
-      create(s, draft_.now);
-      return;
+      if (last && !dead(*last) && !alive_wish(*last)) return false;
+      return create(s, draft_.now);
     }
-    if (!dead(*last)) return;  // asked to stop and still at it
+    if (!dead(*last)) return false;  // asked to stop and still at it
     if (node_down(*last) || last->status.state == TaskState::kShutdown ||
         last->status.state == TaskState::kOrphaned || last->status.state == TaskState::kRemove) {
-      create(s, draft_.now);
-      return;
+      return create(s, draft_.now);
     }
     const TaskRestartPolicy& policy = service_.spec.task.restart;
     const bool failed = last->status.state != TaskState::kComplete;
-    if (policy.condition == "none" || (policy.condition == "on-failure" && !failed)) return;
+    if (policy.condition == "none" || (policy.condition == "on-failure" && !failed)) return false;
     // A life longer than the window starts the count again.
     const bool long_life =
         policy.window > 0 && last->status.time - last->meta.created > Duration(policy.window);
     const uint64_t attempt = long_life ? 0 : last->attempt;
-    if (policy.max_attempts > 0 && attempt >= policy.max_attempts) return;
-    create(s, last->status.time + Duration(policy.delay), attempt + 1);
+    if (policy.max_attempts > 0 && attempt >= policy.max_attempts) return false;
+    return create(s, last->status.time + Duration(policy.delay), attempt + 1);
   }
 
-  void create(Slot& s, WallTime not_before, uint64_t attempt = 0) {
+  bool create(Slot& s, WallTime not_before, uint64_t attempt = 0) {
     ClusterTask t;
     t.meta.id = draft_.new_id(), t.meta.created = draft_.now;
     t.service_id = service_.meta.id, t.service_name = service_.spec.name,
@@ -336,6 +335,7 @@ class ServiceLoop {
     t.status.state = TaskState::kNew, t.status.time = draft_.now, t.status.message = "created";
     draft_.put(t);
     s.tasks.push_back(draft_.task(t.meta.id));
+    return true;
   }
 
   // Out of the tables first; told to stop once every node knows.

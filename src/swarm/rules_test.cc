@@ -80,24 +80,30 @@ TEST_CASE("a user's write is told from the system's: only the first makes what a
   CHECK(c.store.service("one")->meta.asked > before.version);
 }
 
-TEST_CASE("failure action continue goes on past slots that fail again and again") {
-  Cluster c;
-  c.node("a");
-  ServiceSpec s = c.spec("web", 6);
-  s.update = UpdateConfig{.parallelism = 1, .failure_action = "continue"};
-  s.task.restart.delay = 1;
-  const auto id = c.service(s);
-  c.settle();
-  c.breaks = [](const ClusterTask& t) { return t.spec.container.image == "image:1+"; };
-  s.task.container.image = "image:1+";
-  c.update(id, s);
-  std::set<uint64_t> tried;
-  for (int i = 0; i < 60 && tried.size() < 6; ++i) {
-    (void)c.decide(), (void)c.act();
-    for (const auto& [id, task] : c.store.tasks)
-      if (task.spec.container.image == "image:1+") tried.insert(task.slot);
-  }
-  CHECK(tried == std::set<uint64_t>{1, 2, 3, 4, 5, 6});
+TEST_CASE("failure action continue goes on past slots that fail, again and again or for good") {
+  for (const std::string condition : {"any", "none"})
+    for (const int64_t history : {1, 5}) {
+      CAPTURE(condition);
+      CAPTURE(history);
+      Cluster c;
+      c.store.cluster.task_history = history;
+      c.node("a");
+      ServiceSpec s = c.spec("web", 6);
+      s.update = UpdateConfig{.parallelism = 1, .failure_action = "continue"};
+      s.task.restart.delay = 1, s.task.restart.condition = condition;
+      const auto id = c.service(s);
+      c.settle();
+      c.breaks = [](const ClusterTask& t) { return t.spec.container.image == "image:1+"; };
+      s.task.container.image = "image:1+";
+      c.update(id, s);
+      std::set<uint64_t> tried;
+      for (int i = 0; i < 400 && tried.size() < 6; ++i) {
+        (void)c.decide(), (void)c.act();
+        for (const auto& [id, task] : c.store.tasks)
+          if (task.spec.container.image == "image:1+") tried.insert(task.slot);
+      }
+      CHECK(tried == std::set<uint64_t>{1, 2, 3, 4, 5, 6});
+    }
 }
 
 }  // namespace panal

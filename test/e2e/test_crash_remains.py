@@ -78,7 +78,8 @@ class RemainsTest(OwnHostCase):
         self.host.start()
         self.docker("start", "box").check()
         self.docker("exec", "-t", "box", "true").check()
-        self.assertEqual(left(), [])
+        self.docker("exec", "box", "true").check()  # the monitor that waits for the next exec has no terminal either, then
+        until(lambda: left() == [], "no socket stays")
 
     def test_folders_of_volumes(self):
         self.docker("volume", "create", "whole").check()

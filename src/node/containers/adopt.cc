@@ -123,7 +123,8 @@ Task<void> Containers::collect() {
   co_await volumes_.collect();
   for (const auto& name : orphans) (void)co_await volumes_.remove(name, true);
   for (const auto& id : list_dir(paths_.execs))
-    if (std::ranges::none_of(execs_, [&](const auto& e) { return e.first.starts_with(id); }))
+    if (!early_.knows_exec(id) &&
+        std::ranges::none_of(execs_, [&](const auto& e) { return e.first.starts_with(id); }))
       (void)remove_tree(paths_.execs + "/" + id);
   for (const auto& id : list_dir(paths_.mapped_roots)) {
     const auto it = containers_.find(id);

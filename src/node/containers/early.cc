@@ -50,8 +50,9 @@ Result<std::unique_ptr<Monitor>> EarlyMonitors::take(const std::string& id, cons
   if (it == waiting_.end()) return begin(id, kind);
   auto monitor = std::move(it->second.monitor);
   (void)give_up(id);
-  if (!monitor->waits()) return begin(id, kind);  // somebody has ended it
-  return monitor;
+  if (monitor->waits()) return monitor;
+  monitor.reset();  // somebody has ended it
+  return begin(id, kind);
 }
 
 bool EarlyMonitors::give_up(const std::string& id) {
@@ -127,6 +128,7 @@ Task<Result<std::unique_ptr<Monitor>>> EarlyMonitors::take_exec(ExecStart start)
 void EarlyMonitors::exec_started(const ExecStart& like) {
   if (stopping_) return;
   if (exec_soon_) loop_.cancel(*exec_soon_);
+  soon_in_ = like.container_id;
   exec_soon_ = loop_.call_after(kSpareAfter, [this, like] {
     exec_soon_.reset();
     make_spare_exec(like);
@@ -162,6 +164,7 @@ Task<void> EarlyMonitors::clear_exec_away(std::string id) {
 
 void EarlyMonitors::container_ended(const std::string& container) {
   if (spare_exec_ && spare_exec_->start.container_id == container) drop_spare_exec();
+  if (exec_soon_ && soon_in_ == container) loop_.cancel(*std::exchange(exec_soon_, std::nullopt));
 }
 
 void EarlyMonitors::shutdown() {

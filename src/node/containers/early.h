@@ -58,6 +58,10 @@ class EarlyMonitors {
   std::string new_exec_id(const std::string& container, bool tty, bool open_stdin, bool attach);
   /// The one that waits for this exec, or a new one.
   Task<Result<std::unique_ptr<Monitor>>> take_exec(ExecStart start);
+  /// By the beginning of its id.
+  bool knows_exec(const std::string& id) const {
+    return spare_exec_ && spare_exec_->start.exec_id.starts_with(id);
+  }
   /// A user's exec was started: others like it may follow.
   void exec_started(const ExecStart& like);
   /// No exec is possible there any more.
@@ -97,6 +101,7 @@ class EarlyMonitors {
   std::optional<Spare> spare_;              // its monitor is among them
   std::optional<SpareExec> spare_exec_;
   std::optional<TimerId> soon_, exec_soon_;  // make them
+  std::string soon_in_;                      // the container of the exec to come
   std::set<std::string> clearing_;           // execs whose spare monitor ends
   Event cleared_;
   bool stopping_ = false;

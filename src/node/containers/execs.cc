@@ -73,16 +73,22 @@ Task<Result<std::shared_ptr<RunningExec>>> Containers::exec_process(LivePtr live
   start.open_stdin = exec->attach_stdin && !detach, start.attach = !detach, start.uid = user.uid,
   start.root_uid = live->c.state.root_uid, start.root_gid = live->c.state.root_gid;
   const ExecStart like = start;
-  CO_TRY(auto monitor, co_await early_.take_exec(like));
   CO_TRY(const std::string apparmor, co_await apparmor_profile(live->c));
+  auto monitor = co_await early_.take_exec(like);
+  if (!monitor) {
+    (void)remove_tree(like.dir);
+    co_return std::unexpected(monitor.error());
+  }
+  const uint64_t life = live->exits;
   start.process_json = oci_process(live->c, exec->config, user, runtime_.capabilities(), exec->rows,
                                    exec->columns, link_env(live->c), apparmor);
-  auto running = co_await runtime_.exec(std::move(monitor), std::move(start));
+  auto running = co_await runtime_.exec(std::move(*monitor), std::move(start));
   if (!running) {
     const std::string& text = running.error().message;
     exec->exit_code =
         text.find("not found") != std::string::npos || text.find("no such file") != std::string::npos ? 127
                                                                                                       : 126;
+    co_await runtime_.gone(exec->id);
     (void)remove_tree(like.dir);
     std::string reason = text;  // the same words, without what belongs to a container's creation
     const std::string head =
@@ -94,7 +100,8 @@ Task<Result<std::shared_ptr<RunningExec>>> Containers::exec_process(LivePtr live
   exec->process = std::move(*running);
   exec->pid = exec->process->pid(), exec->running = true;
   event(live->c, "exec_start: " + panal::join(exec->config.cmd, " "), {{"execID", exec->id}});
-  if (!exec->of_health) early_.exec_started(like);
+  if (!exec->of_health && live->exits == life && live->c.state.phase == Phase::kRunning)
+    early_.exec_started(like);
   const auto process = exec->process;  // it may have ended before this returns
   scope_.spawn(watch_exec(live, exec));
   co_return process;

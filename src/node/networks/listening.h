@@ -10,7 +10,7 @@ namespace panal {
 /// Ports on which somebody listens, of a /proc/PID/net/tcp or tcp6 (proc_net_tcp.rst), at whatever address.
 std::set<uint16_t> listening_ports(std::string_view table);
 
-/// In the network namespace of a process; false when that is gone.
+/// On all of these, in the network namespace of a process; false when that is gone.
 bool listens_on(int pid, const std::set<uint16_t>& ports);
 
 }  // namespace panal

@@ -89,7 +89,7 @@ class CrunRuntime final : public Runtime {
   std::unique_ptr<AsyncFd> inotify_;
   std::map<std::string, uint64_t> lives_;  // container id -> number of the life whose end is not recorded yet
   uint64_t next_life_ = 1;
-  std::set<std::string> given_up_;  // containers whose monitor ends without having made them
+  std::multiset<std::string> given_up_;  // containers and execs whose monitor ends without having made them
   Event seen_off_;
   std::map<std::string, std::string> filters_;  // seccomp profile -> its program for the kernel, base64
   std::vector<std::string> capabilities_;

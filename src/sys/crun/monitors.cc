@@ -23,7 +23,7 @@ struct CrunRuntime::Launch {
   Fd config;  // for the configuration
   Fd left;    // the pipe's other end
   Fd attach;  // an exec's: tells that it can be attached to
-  bool of_exec = false;
+  bool of_exec = false, unwanted = false;
   Result<int> child = 0;
   bool done = false;
   Event ready;
@@ -86,8 +86,11 @@ Result<std::unique_ptr<Monitor>> CrunRuntime::begin(MonitorStart spec) {
 
 // On a thread: until the program is loaded the kernel keeps whoever starts it waiting.
 Task<void> CrunRuntime::launch(std::shared_ptr<Launch> it, Spawn what, std::vector<Fd> theirs) {
-  co_await gone(it->id);
-  if (!it->of_exec) it->child = prepare_bundle(it->id, it->bundle);
+  while (given_up_.contains(it->id) && !it->unwanted) co_await seen_off_.wait(loop_);  // an earlier one
+  if (it->unwanted)
+    it->child = fail(Code::kCancelled, "nobody needs this monitor");
+  else if (!it->of_exec)
+    it->child = prepare_bundle(it->id, it->bundle);
   if (it->child) it->child = co_await blocking(loop_, [&what] { return spawn(what); });
   theirs.clear();
   it->done = true;
@@ -119,7 +122,9 @@ static void end_by_force(const std::string& id, const std::string& bundle) {
 // Without a configuration it ends by itself.
 Task<void> CrunRuntime::see_off(std::shared_ptr<Launch> it) {
   given_up_.insert(it->id);
+  it->unwanted = true;
   it->config.reset();
+  seen_off_.notify(loop_);
   while (!it->done) co_await it->ready.wait(loop_);
   if (it->child) {
     LineReader reader(loop_, std::move(it->sync));
@@ -129,7 +134,7 @@ Task<void> CrunRuntime::see_off(std::shared_ptr<Launch> it) {
     loop_.cancel(deadline);
     if (!line) end_by_force(it->id, it->bundle);
   }
-  given_up_.erase(it->id);
+  given_up_.erase(given_up_.find(it->id));
   seen_off_.notify(loop_);
 }
 
@@ -138,20 +143,21 @@ Task<void> CrunRuntime::gone(std::string id) {
 }
 
 // The pipe takes all of it at once: nobody may ever read there.
-static Result<> fill(Fd pipe, const std::string& text) {
-  if (::fcntl(pipe.get(), F_GETPIPE_SZ) < static_cast<int>(text.size()) &&
-      ::fcntl(pipe.get(), F_SETPIPE_SZ, static_cast<int>(text.size())) < 0)
-    return fail(sys_error(errno, "hand over a configuration of " + std::to_string(text.size()) + " bytes"));
-  return write_all(pipe.get(), text);
+static Result<> make_room(const Fd& pipe, size_t bytes) {
+  if (::fcntl(pipe.get(), F_GETPIPE_SZ) < static_cast<int>(bytes) &&
+      ::fcntl(pipe.get(), F_SETPIPE_SZ, static_cast<int>(bytes)) < 0)
+    return fail(sys_error(errno, "hand over a configuration of " + std::to_string(bytes) + " bytes"));
+  return {};
 }
 
 // A runtime that has opened config.json already reads the pipe, one that comes later the file, and so does
 // whoever opens it a second time.
 static Result<> give_config(const std::string& bundle, Fd pipe, const std::string& text) {
   const std::string file = bundle + "/config.json", fresh = file + ".new";
+  TRYV(make_room(pipe, text.size()));
   TRYV(write_file(fresh, text, 0600));
   if (::rename(fresh.c_str(), file.c_str()) != 0) return fail(sys_error(errno, "rename", fresh));
-  return fill(std::move(pipe), text);
+  return write_all(pipe.get(), text);
 }
 
 // conmon keeps its end for as long as it lives: what nobody has read would stay in the kernel's memory.
@@ -257,7 +263,9 @@ Task<Result<std::unique_ptr<RunningExec>>> CrunRuntime::exec(std::unique_ptr<Mon
       if (auto fd = co_await connect_attach(loop_, spec.dir + "/attach"))
         attachment = std::make_unique<ConmonAttachment>(loop_, std::move(*fd), spec.open_stdin);
   }
-  CO_TRYV(fill(std::move(it->config), spec.process_json));
+  CO_TRYV(make_room(it->config, spec.process_json.size()));
+  CO_TRYV(write_all(it->config.get(), spec.process_json));
+  it->config.reset();
   conmon.is_answered();
   auto result = std::make_unique<ConmonExec>(loop_, std::move(it->sync), spec.dir);
   result->attachment_ = std::move(attachment);

@@ -96,7 +96,8 @@ Result<> Containers::choose_networks(Container& c, std::map<std::string, Endpoin
 
 Task<void> Containers::unmake(const Container& c) {
   names_.erase(c.name);
-  if (early_.give_up(c.id)) (void)co_await runtime_.remove(c.id, cgroup(c));  // which waits for its end
+  (void)early_.give_up(c.id);
+  co_await runtime_.gone(c.id);
   (void)remove_tree(dir(c));
   std::vector<std::string> made;
   for (const auto& [name, v] : volumes_.all())
