@@ -37,7 +37,8 @@ class CleanupTest(EngineCase):
         rules = [line for line in self.host.run_in("nft", "list", "ruleset").out.splitlines() if "counter" not in line]
         folders = sorted(path for root in (self.host.data_root, self.host.exec_root) for path in self.folders(root))
         namespaces = sorted(line.split()[0] for line in self.host.run_in("lsns", "-rno", "NS").out.splitlines())
-        processes, folders = ([text for text in found if not any(spare in text for spare in self.host.spare_monitors())] for found in (processes, folders))
+        spares = self.host.spare_monitors()
+        processes, folders = ([text for text in found if not any(spare in text for spare in spares)] for found in (processes, folders))
         return {"mounts": mounts, "cgroups": groups, "processes": processes, "links": sorted(net.links(self.host)), "rules": rules, "folders": folders, "namespaces": len(namespaces)}
 
     def folders(self, root):

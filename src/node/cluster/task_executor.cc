@@ -286,7 +286,7 @@ Task<Result<std::string>> TaskExecutor::make_container(ClusterTask t) {
                                    {"com.docker.swarm.task", ""},
                                    {"com.docker.swarm.task.name", name},
                                    {"com.docker.swarm.node.id", node_id_},
-                                   {"com.docker.swarm.service.id", t.service_id},
+                                   {kServiceLabel, t.service_id},
                                    {"com.docker.swarm.service.name", t.service_name}})
     config.labels[key] = value;
   host.readonly_rootfs = spec.read_only, host.init = spec.init, host.sysctls = spec.sysctls,

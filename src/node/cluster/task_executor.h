@@ -6,6 +6,8 @@
 
 namespace panal {
 
+inline constexpr const char* kServiceLabel = "com.docker.swarm.service.id";  // of each task's container
+
 class TaskExecutor final : public Executor {
  public:
   struct Parts {

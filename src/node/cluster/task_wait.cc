@@ -17,7 +17,7 @@ std::set<uint16_t> TaskExecutor::awaited_ports(const Container& c) const {
   for (const auto& [port, bindings] : c.host.port_bindings)
     if (port.ends_with("/tcp"))
       out.insert(static_cast<uint16_t>(parse_int(port.substr(0, port.size() - 4)).value_or(0)));
-  const auto label = c.config.labels.find("com.docker.swarm.service.id");
+  const auto label = c.config.labels.find(kServiceLabel);
   if (label == c.config.labels.end()) return out;
   for (const auto& service : now_.mesh_services)
     if (service.meta.id == label->second)

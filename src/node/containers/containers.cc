@@ -306,7 +306,7 @@ Task<Result<>> Containers::remove_locked(LivePtr live, bool volumes, Remains rem
   if (beside) scope_.spawn(scrap(c.id));
   for (const auto& [id, exec] : live->execs) {
     execs_.erase(id);
-    (void)remove_tree(paths_.execs + "/" + id.substr(0, 24));
+    (void)remove_tree(early_.exec_dir(id));
   }
   if (volumes)
     for (const auto& m : c.mounts) {

@@ -102,7 +102,7 @@ class Containers {
   std::string cgroup(const Container& c) const;
   /// As inspect tells it; "": none.
   std::string apparmor_of(const Container& c) const { return apparmor_profile_of(c.host, paths_.machine); }
-  std::string log_path(const Container& c) const { return dir(c) + "/container.log"; }
+  std::string log_path(const Container& c) const { return log_in(dir(c)); }
   std::string rootfs(const Container& c) const { return dir(c) + "/rootfs"; }
   std::string shm(const Container& c) const { return dir(c) + "/shm"; }
   /// Which container stands against removal of an image or volume; empty: none.

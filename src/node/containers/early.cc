@@ -1,7 +1,6 @@
 #include "node/containers/early.h"
 
 #include "base/fd.h"
-#include "node/logs/log_files.h"
 
 namespace panal {
 
@@ -20,7 +19,7 @@ Result<std::unique_ptr<Monitor>> EarlyMonitors::begin(const std::string& id, con
   start.id = id, start.bundle = dir(id), start.tty = kind.tty, start.open_stdin = kind.open_stdin,
   start.stdin_once = kind.stdin_once, start.mapped_users = kind.mapped_users;
   if (kind.kept) {
-    start.log_path = dir(id) + "/container.log", start.log_max_bytes = kind.kept->max_size_bytes;
+    start.log_path = log_in(dir(id)), start.log_max_bytes = kind.kept->max_size_bytes;
     TRYV(prepare_log(start.log_path, *kind.kept));
   }
   return runtime_.begin(std::move(start));

@@ -11,7 +11,7 @@
 #include <optional>
 #include <set>
 
-#include "engine/log_options.h"
+#include "node/logs/log_files.h"
 #include "ports/entropy.h"
 #include "ports/loop.h"
 #include "ports/runtime.h"

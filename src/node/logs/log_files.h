@@ -23,6 +23,9 @@
 
 namespace panal {
 
+/// The one being written, in a container's folder.
+inline std::string log_in(const std::string& folder) { return folder + "/container.log"; }
+
 struct LogSegment {
   uint64_t number = 0;
   std::string path;

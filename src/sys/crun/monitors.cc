@@ -1,7 +1,7 @@
-// A container's monitor from its launch to the made container. Both conmon and the runtime that it starts
-// load before anybody knows the configuration: config.json leads to a pipe until then, on which the runtime
-// waits. If the daemon gives the container up, or dies, the runtime reads an empty configuration: it fails
-// before it has made anything, and conmon ends with it.
+// A container's or exec's monitor from its launch to the made container or the running process. Both conmon
+// and the runtime that it starts load before anybody knows the configuration: config.json, or an exec's
+// process, is a pipe until then, on which the runtime waits. If the daemon gives it up, or dies, the runtime
+// reads an empty configuration: it fails before it has made anything, and conmon ends with it.
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
