@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <filesystem>
 
 #include "base/fd.h"
@@ -294,9 +295,14 @@ void Lab::kill_containers(const LabNode& n) {
           (pass == 1 && text->find("/panal/") != std::string::npos && ours(*text)))
         ::kill(std::atoi(name.c_str()), SIGKILL);
     }
-  ::usleep(20'000);
-  for (const auto& controller : std::filesystem::directory_iterator("/sys/fs/cgroup", error))
-    for (const auto& id : ids) ::rmdir((controller.path().string() + "/panal/" + id).c_str());
+  bool busy = true;  // a group is, until the last process in it is gone
+  for (int tries = 0; busy && tries < 100; ++tries) {
+    ::usleep(20'000);
+    busy = false;
+    for (const auto& controller : std::filesystem::directory_iterator("/sys/fs/cgroup", error))
+      for (const auto& id : ids)
+        busy |= ::rmdir((controller.path().string() + "/panal/" + id).c_str()) != 0 && errno == EBUSY;
+  }
 }
 
 Result<> Lab::down() {
