@@ -395,6 +395,7 @@ def service_once(engine):
         wait_for(lambda: sum(task["Status"]["State"] == "running" for task in tasks(engine, "twenty")) == REPLICAS, "all replicas run", 120)
         created = time.monotonic() - begin
     finally:
+        time.sleep(2)  # a signal to a program that has not asked for it yet waits for the grace period's end
         begin = time.monotonic()
         engine.docker("service", "rm", "twenty")
         wait_for(lambda: not engine.call("GET", "/containers/json?all=1"), "the service's containers are gone", 120)

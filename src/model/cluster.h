@@ -207,8 +207,7 @@ inline bool terminal(TaskState s) { return s > TaskState::kRunning; }
 struct TaskStatus {
   TaskState state = TaskState::kNew;
   WallTime time;
-  std::string message, error;
-  std::string container_id;
+  std::string message, error, container_id;
   int pid = 0;
   std::optional<int> exit_code;
   bool healthy = false;           // no health check, or it passed
@@ -225,9 +224,8 @@ struct ClusterTask {
   PANAL_RECORD(ClusterTask);
   Meta meta;
   std::string service_id, service_name, node_id, registry_auth;
-  uint64_t slot = 0;  // 1..n; 0 for global
+  uint64_t slot = 0, spec_version = 0;  // slots: 1..n; 0 for global
   TaskSpec spec;
-  uint64_t spec_version = 0;
   TaskStatus status;
   TaskState desired = TaskState::kRunning;
   std::vector<TaskNetwork> networks;
@@ -235,6 +233,8 @@ struct ClusterTask {
   WallTime not_before;   // restart delay
   uint64_t attempt = 0;  // restarts of its slot before it, within the policy's window
   bool serving = true;   // false: out of the endpoint tables, on its way to stop
+  WallTime came_up;      // when the leader first heard that it runs well, or has ended without
+  WallTime turn;         // the same of the first task before it that the restart policy replaced
 };
 
 /// The place of a plain container on an attachable network: a task without a service, on the node that asked

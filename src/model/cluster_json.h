@@ -229,10 +229,7 @@ template <class A>
 void fields(A& a, TaskStatus& s) {
   a("State", s.state), time_field(a, "Time", s.time), a("Message", s.message), a.opt("Error", s.error),
       a.opt("ContainerID", s.container_id), a.opt("PID", s.pid);
-  if constexpr (A::kReading)
-    a("ExitCode", s.exit_code);
-  else if (s.exit_code)
-    a("ExitCode", s.exit_code);
+  if (A::kReading || s.exit_code) a("ExitCode", s.exit_code);
   a("Healthy", s.healthy), a.opt("Ports", s.ports);
 }
 template <class A>
@@ -243,9 +240,10 @@ template <class A>
 void fields(A& a, ClusterTask& t) {
   a("Meta", t.meta), a("ServiceID", t.service_id), a("ServiceName", t.service_name), a("NodeID", t.node_id),
       a.opt("RegistryAuth", t.registry_auth), a("Slot", t.slot), a("Spec", t.spec),
-      a("SpecVersion", t.spec_version);
-  a("Status", t.status), a("Desired", t.desired), a.opt("Networks", t.networks), a.opt("Ports", t.ports),
-      time_field(a, "NotBefore", t.not_before), a.opt("Attempt", t.attempt), a("Serving", t.serving);
+      a("SpecVersion", t.spec_version), a("Status", t.status), a("Desired", t.desired),
+      a.opt("Networks", t.networks), a.opt("Ports", t.ports), time_field(a, "NotBefore", t.not_before),
+      a.opt("Attempt", t.attempt), a("Serving", t.serving), time_field(a, "CameUp", t.came_up),
+      time_field(a, "Turn", t.turn);
 }
 template <class A>
 void fields(A& a, ClusterNetwork& n) {

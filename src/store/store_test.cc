@@ -61,7 +61,7 @@ ClusterTask full_task() {
   t.node_id = "node1", t.slot = 3, t.spec = full_spec().task, t.spec_version = 4;
   t.status = {TaskState::kFailed, kTime, "m", "e\n\"\\\x01", "cid", 77, 0, true};
   t.desired = TaskState::kShutdown, t.networks = {{"net", "10.0.1.3/24", {"alias"}}},
-  t.ports = full_spec().ports, t.not_before = kTime, t.serving = false;
+  t.ports = full_spec().ports, t.not_before = kTime, t.serving = false, t.came_up = kTime, t.turn = kTime;
   return t;
 }
 ClusterNetwork full_network() {

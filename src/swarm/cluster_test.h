@@ -9,6 +9,7 @@
 #include "swarm/allocator.h"
 #include "swarm/orchestrator.h"
 #include "swarm/scheduler.h"
+#include "swarm/update.h"
 
 namespace panal::test {
 
@@ -134,8 +135,7 @@ class Cluster {
           terminal(t.status.state))
         continue;
       ClusterTask next = t;
-      for (int i = 0; i < stride && advance(next); ++i) {
-      }
+      for (int i = 0; i < stride && advance(next); ++i) note_status(next, next.status, now);
       if (!(next.status == t.status)) c.put(Kind::kTask, next);
     }
     tables_at = store.index;
@@ -186,7 +186,6 @@ class Cluster {
     TaskState& s = t.status.state;
     if (terminal(s) || (s == TaskState::kRunning && t.desired <= TaskState::kRunning && !breaks(t)))
       return false;
-    t.status.time = now;
     if (t.desired > TaskState::kRunning) {
       s = TaskState::kShutdown, t.status.healthy = false;
       return true;

@@ -1,64 +1,15 @@
 #include "swarm/orchestrator.h"
 
-#include "swarm/allocator.h"
 #include "swarm/scheduler.h"
+#include "swarm/update.h"
 
 namespace panal {
-
-bool rolling_back(const Service& s) { return s.update && s.update->state.starts_with("rollback"); }
-
-UpdateConfig update_config(const Service& s) {
-  const auto& chosen = rolling_back(s) ? s.spec.rollback : s.spec.update;
-  UpdateConfig c = chosen.value_or(UpdateConfig{});
-  if (c.monitor == 0) c.monitor = 5'000'000'000;
-  return c;
-}
-
-// Are the tasks of the one spec also those of the other?
-static bool same_tasks(const TaskSpec& a, const std::vector<PortConfig>& a_ports, const TaskSpec& b,
-                       const std::vector<PortConfig>& b_ports) {
-  const auto host = [](const std::vector<PortConfig>& ports) {
-    std::vector<PortConfig> out;
-    std::ranges::copy_if(ports, std::back_inserter(out),
-                         [](const PortConfig& p) { return p.mode == "host"; });
-    return out;
-  };
-  const auto ingress = [](const std::vector<PortConfig>& ports) {
-    return std::ranges::any_of(ports, [](const PortConfig& p) { return p.mode == "ingress"; });
-  };
-  return a == b && ingress(a_ports) == ingress(b_ports) && host(a_ports) == host(b_ports);
-}
-
-void change_spec(Service& s, ServiceSpec next, bool back, WallTime now) {
-  const bool replace = !same_tasks(s.spec.task, s.spec.ports, next.task, next.ports);
-  s.previous = std::exchange(s.spec, std::move(next));
-  if (back)
-    std::swap(s.registry_auth, s.previous_auth);
-  else
-    s.previous_auth = s.registry_auth;
-  if (replace) {
-    ++s.spec_version;
-    s.update = UpdateStatus{back ? "rollback_started" : "updating",
-                            back ? "manually requested rollback" : "update in progress",
-                            now,
-                            {}};
-  } else if (s.update && s.update->completed ==
-                             WallTime{}) {  // what is under way goes on, what was paused is taken up again
-    if (rolling_back(s))
-      s.update->state = "rollback_started";
-    else
-      s.update->state = "updating", s.update->message = "update in progress";
-  } else {
-    s.update = std::nullopt;
-  }
-}
 
 namespace {
 
 using Tasks = std::vector<const ClusterTask*>;
 
 bool alive_wish(const ClusterTask& t) { return t.desired <= TaskState::kRunning; }
-bool running_well(const ClusterTask& t) { return t.status.state == TaskState::kRunning && t.status.healthy; }
 
 struct Slot {
   uint64_t number = 0;
@@ -77,8 +28,8 @@ class ServiceLoop {
       global();
     else
       replicated();
-    for (auto& [key, slot] : slots_) keep_history(slot);
     update();
+    for (auto& [key, slot] : slots_) keep_history(slot);
   }
 
  private:
@@ -135,6 +86,13 @@ class ServiceLoop {
   bool broke(const ClusterTask& t) const {
     return t.status.state == TaskState::kFailed || t.status.state == TaskState::kRejected ||
            (t.status.state == TaskState::kComplete && service_.spec.task.restart.condition == "any");
+  }
+
+  // Its slot has had its turn in an update, well or not, and that so long ago.
+  bool had_turn(const ClusterTask& t, Duration since) const {
+    if (good(t) && running_well(t)) return elapsed(draft_.now, t.status.time, since);
+    const bool tried = broke(t) || t.status.state == TaskState::kComplete || t.attempt > 0;
+    return tried && !failed_ && elapsed(draft_.now, t.turn, since);
   }
 
   void replicated() {
@@ -200,7 +158,7 @@ class ServiceLoop {
   }
 
   void keep_slots(const std::vector<Slot*>& live) {
-    slot_count_ = live.size();
+    slot_count_ = live.size(), failed_ = too_many_failed();
     // What of the update is under way decides how many more slots may begin.
     size_t under_way = 0;
     for (const Slot* s : live) under_way += being_updated(*s);
@@ -212,20 +170,17 @@ class ServiceLoop {
 
   // A slot whose new task is not yet running long enough, or whose last old one is on its way out.
   bool being_updated(const Slot& s) const {
-    bool touched = false, done = false, leaving = false, stands = false, vacant = true, failed = false;
+    bool touched = false, done = false, leaving = false, stands = false, vacant = true;
     for (const auto* t : s.tasks) {
       vacant &= dead(*t) || !alive_wish(*t);
       if (t->spec_version == service_.spec_version) {
-        touched = true, failed |= broke(*t) || t->attempt > 0;
-        done |= good(*t) && running_well(*t) && elapsed(draft_.now, t->status.time, Duration(config_.delay));
+        touched = true, done |= had_turn(*t, Duration(config_.delay));
       } else if (!dead(*t)) {
         (t->serving && alive_wish(*t) ? stands : leaving) = true;
       }
     }
     leaving &= !stands;
-    failed |= touched && std::ranges::none_of(s.tasks, [this](const ClusterTask* t) { return good(*t); });
-    if (failed && config_.failure_action == "continue") return leaving;  // it is what it is: the others go on
-    return leaving || vacant || (touched && !done);
+    return leaving || (!done && (touched || vacant));
   }
 
   void keep_slot(Slot& s, size_t& under_way, uint64_t width, bool held) {
@@ -284,8 +239,8 @@ class ServiceLoop {
     if (stands) {
       for (const auto* t : stale)
         if (t != stands) retire(*t);
-      const bool begun = being_updated(
-          s);  // its place is taken already: it goes on, by the restart policy if its new task failed
+      // Its place is taken already: it goes on, by the restart policy if its new task failed.
+      const bool begun = std::ranges::count(s.tasks, service_.spec_version, &ClusterTask::spec_version) > 0;
       if (held || (!begun && under_way >= width)) return;
       if (!begun) ++under_way;
       if (config_.order != "start-first")
@@ -318,20 +273,19 @@ class ServiceLoop {
     const bool failed = last->status.state != TaskState::kComplete;
     if (policy.condition == "none" || (policy.condition == "on-failure" && !failed)) return false;
     // A life longer than the window starts the count again.
-    const bool long_life =
-        policy.window > 0 && last->status.time - last->meta.created > Duration(policy.window);
+    const bool long_life = policy.window > 0 && lived_longer(*last, policy.window);
     const uint64_t attempt = long_life ? 0 : last->attempt;
     if (policy.max_attempts > 0 && attempt >= policy.max_attempts) return false;
-    return create(s, last->status.time + Duration(policy.delay), attempt + 1);
+    return create(s, last->status.time + Duration(policy.delay), attempt + 1, last->turn);
   }
 
-  bool create(Slot& s, WallTime not_before, uint64_t attempt = 0) {
+  bool create(Slot& s, WallTime not_before, uint64_t attempt = 0, WallTime turn = {}) {
     ClusterTask t;
     t.meta.id = draft_.new_id(), t.meta.created = draft_.now;
     t.service_id = service_.meta.id, t.service_name = service_.spec.name,
     t.registry_auth = service_.registry_auth, t.slot = s.number, t.node_id = s.node_id;
     t.spec = service_.spec.task, t.spec_version = service_.spec_version, t.not_before = not_before;
-    t.attempt = attempt;
+    t.attempt = attempt, t.turn = turn;
     t.status.state = TaskState::kNew, t.status.time = draft_.now, t.status.message = "created";
     draft_.put(t);
     s.tasks.push_back(draft_.task(t.meta.id));
@@ -379,7 +333,9 @@ class ServiceLoop {
     for (const auto* t : s.tasks)
       if (!alive_wish(*t) && dead(*t)) over.push_back(t);
     const size_t live = s.tasks.size() - over.size();
-    const size_t keep = limit > live ? limit - live : 0;
+    // The last failure of an update under way is what decides about it.
+    const size_t least = service_.update && service_.update->completed == WallTime{} ? 1 : 0;
+    const size_t keep = std::max(limit > live ? limit - live : 0, least);
     for (size_t i = 0; i + keep < over.size(); ++i) {
       const std::string id = over[i]->meta.id;
       std::erase(s.tasks, over[i]);
@@ -394,24 +350,28 @@ class ServiceLoop {
     draft_.put(std::move(s));
   }
 
+  size_t slots_with(const auto& what) const {
+    return static_cast<size_t>(std::ranges::count_if(slots_, [&](const auto& item) {
+      return std::ranges::any_of(item.second.tasks, [&](const ClusterTask* t) {
+        return t->spec_version == service_.spec_version && what(*t);
+      });
+    }));
+  }
+
+  bool too_many_failed() const {
+    if (config_.failure_action == "continue") return false;
+    const size_t failed =
+        slots_with([this](const ClusterTask& t) { return broke(t) && !lived_longer(t, config_.monitor); });
+    return slot_count_ > 0 && failed > 0 &&
+           static_cast<double>(failed) > config_.max_failure_ratio * static_cast<double>(slot_count_);
+  }
+
   void update() {
     if (!service_.update) return;
     const std::string state = service_.update->state;
     if (state != "updating" && state != "rollback_started") return;
     const bool back = state == "rollback_started";
-    size_t failed = 0, settled = 0;
-    for (const auto& [key, slot] : slots_) {
-      bool bad = false, ok = false;
-      for (const auto* t : slot.tasks) {
-        if (t->spec_version != service_.spec_version) continue;
-        if (broke(*t) && t->status.time - t->meta.created < Duration(config_.monitor) + 60s) bad = true;
-        if (good(*t) && running_well(*t) && elapsed(draft_.now, t->status.time, Duration(config_.monitor)))
-          ok = true;
-      }
-      failed += bad, settled += ok;
-    }
-    const double ratio = slot_count_ ? static_cast<double>(failed) / static_cast<double>(slot_count_) : 0;
-    if (failed > 0 && ratio > config_.max_failure_ratio && config_.failure_action != "continue") {
+    if (failed_) {
       const std::string id = last_failed();
       if (config_.failure_action == "rollback" && !back && service_.previous) {
         Service s = service_;
@@ -434,6 +394,8 @@ class ServiceLoop {
     for (const auto& [key, slot] : slots_)
       for (const auto* t : slot.tasks)
         stale |= t->spec_version != service_.spec_version && alive_wish(*t) && !dead(*t);
+    const size_t settled =
+        slots_with([this](const ClusterTask& t) { return had_turn(t, Duration(config_.monitor)); });
     if (settled >= slot_count_ && !stale)
       set_update(back ? "rollback_completed" : "completed", back ? "rollback completed" : "update completed",
                  true);
@@ -455,38 +417,8 @@ class ServiceLoop {
   const UpdateConfig config_;
   std::map<std::string, Slot> slots_;
   size_t slot_count_ = 0;
+  bool failed_ = false;  // more slots than may
 };
-
-// Tasks of services that are gone leave like others: out of the tables, stopped, then forgotten.
-void remove_orphans(Draft& draft, const Situation& situation) {
-  std::vector<std::string> ids;
-  draft.each_task([&](const ClusterTask& t) {
-    if (!draft.service(t.service_id)) ids.push_back(t.meta.id);
-  });
-  for (const auto& id : ids) {
-    ClusterTask t = *draft.task(id);
-    const Node* n = draft.node(t.node_id);
-    // An attachment lasts as long as its container, of which its node tells, or as its node.
-    const bool gone =
-        is_attachment(t)
-            ? !n || (terminal(t.status.state) &&
-                     elapsed(draft.now, t.status.time, t.status.state == TaskState::kRejected ? 30s : 0s))
-            : terminal(t.status.state) || t.status.state < TaskState::kAssigned || t.node_id.empty() || !n;
-    if (gone) {
-      draft.erase_task(id);
-    } else if (is_attachment(t)) {
-      continue;
-    } else if (t.serving && t.status.state == TaskState::kRunning && n->state == NodeState::kReady) {
-      t.serving = false;
-      draft.put(std::move(t));
-    } else if (t.desired != TaskState::kRemove &&
-               (t.status.state < TaskState::kRunning || n->state != NodeState::kReady ||
-                situation.out_of_tables(t))) {
-      t.serving = false, t.desired = TaskState::kRemove;
-      draft.put(std::move(t));
-    }
-  }
-}
 
 }  // namespace
 
@@ -494,34 +426,6 @@ void orchestrate(Draft& draft, const Situation& situation) {
   std::vector<std::string> ids;
   draft.each_service([&](const Service& s) { ids.push_back(s.meta.id); });
   for (const auto& id : ids) ServiceLoop(draft, situation, *draft.service(id)).run();
-  remove_orphans(draft, situation);
-}
-
-Command reconcile(const Store& store, WallTime now, Entropy& entropy, const Situation& situation) {
-  Draft draft(store, now, entropy);
-  orchestrate(draft, situation);
-  allocate(draft);
-  schedule(draft);
-  return draft.command();
-}
-
-std::optional<WallTime> next_deadline(const Store& store, WallTime now) {
-  std::optional<WallTime> next;
-  const auto consider = [&](WallTime t) {
-    if (t > now && (!next || t < *next)) next = t;
-  };
-  for (const auto& [id, t] : store.tasks) {
-    if (is_attachment(t) && t.status.state == TaskState::kRejected) consider(t.status.time + 30s);
-    if (t.not_before > now && t.desired <= TaskState::kRunning) consider(t.not_before);
-    if (!t.serving && t.desired <= TaskState::kRunning) consider(t.meta.updated + 5s);
-    const Service* s = store.service(t.service_id);
-    if (s && t.status.state == TaskState::kRunning) {
-      const UpdateConfig c = update_config(*s);
-      consider(t.status.time + Duration(c.monitor));
-      if (c.delay > 0) consider(t.status.time + Duration(c.delay));
-    }
-  }
-  return next;
 }
 
 }  // namespace panal

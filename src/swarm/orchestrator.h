@@ -20,17 +20,10 @@ struct Situation {
 
 void orchestrate(Draft& draft, const Situation& situation);
 
-/// orchestrate, allocate, schedule: one full pass of the manager's loops.
+/// orchestrate, allocate, schedule, and what gone services left.
 Command reconcile(const Store& store, WallTime now, Entropy& entropy, const Situation& situation);
 
 /// When time alone changes what reconcile would do (delays, monitors, windows): the next such moment.
 std::optional<WallTime> next_deadline(const Store& store, WallTime now);
-
-/// The update settings in force, defaults filled in.
-UpdateConfig update_config(const Service& service);
-/// A user's new spec: decides whether tasks must be replaced and what becomes of an update under way. `back`:
-/// asked for as a rollback.
-void change_spec(Service& service, ServiceSpec next, bool back, WallTime now);
-bool rolling_back(const Service& service);
 
 }  // namespace panal

@@ -80,30 +80,57 @@ TEST_CASE("a user's write is told from the system's: only the first makes what a
   CHECK(c.store.service("one")->meta.asked > before.version);
 }
 
+// An update to an image that breaks, of `replicas` slots.
+static std::string broken_update(Cluster& c, uint64_t replicas, const UpdateConfig& config,
+                                 const TaskRestartPolicy& restart) {
+  c.node("a");
+  ServiceSpec s = c.spec("web", replicas);
+  s.update = config, s.task.restart = restart;
+  const auto id = c.service(s);
+  c.settle();
+  c.breaks = [](const ClusterTask& t) { return t.spec.container.image == "image:1+"; };
+  s.task.container.image = "image:1+";
+  c.update(id, s);
+  return id;
+}
+
 TEST_CASE("failure action continue goes on past slots that fail, again and again or for good") {
-  for (const std::string condition : {"any", "none"})
-    for (const int64_t history : {1, 5}) {
-      CAPTURE(condition);
-      CAPTURE(history);
-      Cluster c;
-      c.store.cluster.task_history = history;
-      c.node("a");
-      ServiceSpec s = c.spec("web", 6);
-      s.update = UpdateConfig{.parallelism = 1, .failure_action = "continue"};
-      s.task.restart.delay = 1, s.task.restart.condition = condition;
-      const auto id = c.service(s);
-      c.settle();
-      c.breaks = [](const ClusterTask& t) { return t.spec.container.image == "image:1+"; };
-      s.task.container.image = "image:1+";
-      c.update(id, s);
-      std::set<uint64_t> tried;
-      for (int i = 0; i < 400 && tried.size() < 6; ++i) {
-        (void)c.decide(), (void)c.act();
-        for (const auto& [id, task] : c.store.tasks)
-          if (task.spec.container.image == "image:1+") tried.insert(task.slot);
+  for (const std::string order : {"stop-first", "start-first"})
+    for (const std::string condition : {"any", "none"})
+      for (const int64_t history : {1, 5}) {
+        CAPTURE(order);
+        CAPTURE(condition);
+        CAPTURE(history);
+        Cluster c;
+        c.store.cluster.task_history = history;
+        broken_update(c, 6, {.parallelism = 1, .failure_action = "continue", .order = order},
+                      {.condition = condition, .delay = 1});
+        std::set<uint64_t> tried;
+        for (int i = 0; i < 400 && tried.size() < 6; ++i) {
+          (void)c.decide(), (void)c.act();
+          for (const auto& [id, task] : c.store.tasks)
+            if (task.spec.container.image == "image:1+") tried.insert(task.slot);
+        }
+        CHECK(tried == std::set<uint64_t>{1, 2, 3, 4, 5, 6});
       }
-      CHECK(tried == std::set<uint64_t>{1, 2, 3, 4, 5, 6});
-    }
+}
+
+TEST_CASE("a failure is seen before its task is forgotten") {
+  for (const std::string order : {"stop-first", "start-first"})
+    for (const std::string action : {"pause", "rollback"})
+      for (const double ratio : {0.0, 0.4}) {
+        CAPTURE(order);
+        CAPTURE(action);
+        CAPTURE(ratio);
+        Cluster c;
+        c.store.cluster.task_history = 1;
+        const auto id = broken_update(
+            c, 4, {.parallelism = 1, .failure_action = action, .max_failure_ratio = ratio, .order = order},
+            {.condition = "any", .delay = 1});
+        for (int i = 0; i < 100 && c.store.service(id)->update->state == "updating"; ++i)
+          (void)c.decide(), (void)c.act();
+        CHECK(c.store.service(id)->update->state == (action == "pause" ? "paused" : "rollback_started"));
+      }
 }
 
 }  // namespace panal

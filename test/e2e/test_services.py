@@ -131,7 +131,7 @@ class CreateTest(SwarmCase):
         self.assertEqual(self.inspect("loose")["Spec"]["TaskTemplate"]["ContainerSpec"]["Image"], "hostname:latest")
 
     def test_start_and_end_of_a_life_as_events(self):
-        stream = self.cluster.host(1).stream("events", "--since", str(int(time.time())), "--filter", "type=service", "--format", "{{.Scope}} {{.Action}} {{.Actor.Attributes.name}}")
+        stream = self.cluster.host(1).stream("events", "--since", f"{time.time():.6f}", "--filter", "type=service", "--format", "{{.Scope}} {{.Action}} {{.Actor.Attributes.name}}")
         self.create("web")
         self.assertEqual(stream.next_line(), "swarm create web")
         self.docker("service", "update", "-d", "--label-add", "a=b", "web").check()

@@ -1,6 +1,7 @@
 #include "sim/checkers.h"
 #include "swarm/orchestrator.h"
 #include "swarm/scheduler.h"
+#include "swarm/update.h"
 
 namespace panal::sim {
 

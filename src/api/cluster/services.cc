@@ -12,7 +12,7 @@
 #include "node/volumes/volumes.h"
 #include "swarm/allocator.h"
 #include "swarm/constraint.h"
-#include "swarm/orchestrator.h"
+#include "swarm/update.h"
 
 namespace panal {
 

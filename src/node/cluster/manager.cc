@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "node/networks/attachments.h"
 #include "raft/codec.h"
+#include "swarm/update.h"
 
 namespace panal {
 
@@ -277,7 +278,7 @@ void Manager::note_statuses(Command& command, WallTime now) {
           status == t->status)
         continue;  // a state never moves back
       ClusterTask next = *t;
-      next.status = status, next.status.time = now;
+      note_status(next, std::move(status), now);
       command.put(Kind::kTask, next);
     }
 }
