@@ -17,7 +17,9 @@ Result<Fd> open_in_root(int root, const std::string& path, uint64_t flags);
 /// A regular file, for reading. Anything else is refused without having been opened: opening a device may act
 /// on it.
 Result<Fd> open_file_in_root(int root, const std::string& path);
-/// mkdir -p; the folder itself (O_PATH).
+/// mkdir -p, also where a dangling symlink leads; the folder itself (O_PATH).
 Result<Fd> make_dirs_in_root(int root, const std::string& path);
+/// Makes the folder that a dangling symlink on the way of `path` leads to; without one, nothing.
+Result<> mend_links_in_root(int root, const std::string& path);
 
 }  // namespace panal

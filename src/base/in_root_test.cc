@@ -57,12 +57,27 @@ TEST_CASE("folders are made inside the root only") {
   REQUIRE(make_dirs_in_root(root.fd.get(), "/a/b/../c").has_value());
   CHECK(exists(root.path + "/root/a/c"));
   root.link("../outside", "out");
-  CHECK(!make_dirs_in_root(root.fd.get(), "/out/made"));
+  REQUIRE(make_dirs_in_root(root.fd.get(), "/out/made").has_value());
   CHECK(!exists(root.path + "/outside/made"));
+  CHECK(exists(root.path + "/root/outside/made"));
   root.link("/etc", "in");
   REQUIRE(make_dirs_in_root(root.fd.get(), "in/made").has_value());
   CHECK(exists(root.path + "/root/etc/made"));
   CHECK(!make_dirs_in_root(root.fd.get(), "/etc/passwd/x"));
+  root.link("ring", "round");
+  root.link("round", "ring");
+  CHECK(!make_dirs_in_root(root.fd.get(), "/round/x"));
+}
+
+TEST_CASE("what a dangling link leads to is made, and nothing else") {
+  Root root;
+  root.link("/srv/data", "first");
+  root.link("../first/deep", "etc/second");
+  REQUIRE(mend_links_in_root(root.fd.get(), "/etc/second/new").has_value());
+  CHECK(exists(root.path + "/root/srv/data/deep"));
+  CHECK(!exists(root.path + "/root/srv/data/deep/new"));
+  REQUIRE(mend_links_in_root(root.fd.get(), "/nowhere/new").has_value());
+  CHECK(!exists(root.path + "/root/nowhere"));
 }
 
 }  // namespace panal

@@ -168,6 +168,7 @@ struct Container {
   bool volumes_go = false;       // being removed, its anonymous volumes too
   bool stopped_by_user = false;  // docker stop or kill: unless-stopped stays stopped
   bool paused_to_copy = false;   // by docker commit, until it has what it copies
+  bool left_none = false;        // made for network none, and taken out of it since
   bool managed_by_swarm = false;
   bool of_build = false;  // a step of docker build: nothing of it outlives the daemon
 };
@@ -176,5 +177,8 @@ struct Container {
 inline std::string_view network_mode(const Container& c) {
   return c.config.network_disabled ? "none" : std::string_view(c.host.network_mode);
 }
+
+/// Alone in its network namespace, and to stay so.
+inline bool on_none(const Container& c) { return network_mode(c) == "none" && !c.left_none; }
 
 }  // namespace panal

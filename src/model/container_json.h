@@ -223,9 +223,9 @@ void fields(A& a, Container& c) {
   time_field(a, "Created", c.created), a("Config", c.config), a("HostConfig", c.host), a("State", c.state),
       a("Mounts", c.mounts);
   a("Networks", c.networks), a("Ports", c.ports), a("Layers", c.layers), a("Hostname", c.hostname),
-      a("RestartCount", c.restart_count);
-  a("StoppedByUser", c.stopped_by_user), a.opt("VolumesGo", c.volumes_go), a.opt("OfBuild", c.of_build);
-  a("ManagedBySwarm", c.managed_by_swarm), a.opt("PausedToCopy", c.paused_to_copy);
+      a("RestartCount", c.restart_count), a("StoppedByUser", c.stopped_by_user),
+      a.opt("VolumesGo", c.volumes_go), a.opt("OfBuild", c.of_build), a("ManagedBySwarm", c.managed_by_swarm),
+      a.opt("PausedToCopy", c.paused_to_copy), a.opt("LeftNone", c.left_none);
 }
 
 PANAL_JSON(extern, HealthConfig)

@@ -96,6 +96,8 @@ class Layers {
   virtual Result<std::string> read_in_root(const std::string& root, const std::string& path) = 0;
   /// Creates a folder inside a root without leaving it; returns its real path.
   virtual Result<std::string> make_dir_in_root(const std::string& root, const std::string& path, Ids ids) = 0;
+  /// Creates the folder that a dangling symlink on the way of `path` leads to; without one, nothing.
+  virtual Result<> mend_links_in_root(const std::string& root, const std::string& path, Ids ids) = 0;
   /// Copies the content of `root`/`path` into `target` if target is empty (volume copy-up), or holds no more
   /// than what an earlier copy was cut short with. On failure target is empty.
   virtual Task<Result<>> copy_up(std::string root, std::string path, std::string target) = 0;

@@ -187,6 +187,9 @@ class LinkTest(HostOptionsCase):
         self.docker("network", "create", "front").check()
         self.docker("run", "-d", "--name", "db", "--network", "front", "alpine", "sleep", "1000").check()
         self.assertEqual(self.sh("--network", "front", "--link", "db:store", "ping -c 1 -W 2 store > /dev/null && echo reached"), "reached\n")
+        address = self.host.inspect("db")["NetworkSettings"]["Networks"]["front"]["IPAddress"]
+        self.assertIn(address, self.sh("--network", "front", "--link", "db:Store", "nslookup store"))
+        self.assertNotIn(address, self.sh("--network", "front", "nslookup store || true"))  # another's link
 
 
 class MountTest(HostOptionsCase):

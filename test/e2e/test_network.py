@@ -243,6 +243,22 @@ class UserBridgeTest(NetworkCase):
         self.assertEqual(self.lookup("peer", "extra"), [])
         self.assertFails(self.docker("network", "disconnect", "second", "box"), "is not connected to")
 
+    def test_from_none_to_another(self):
+        for start in (True, False):
+            self.docker("create", "--name", "box", "--network", "none", "alpine", "sleep", "1000").check()
+            if start:
+                self.docker("start", "box").check()
+            self.assertFails(self.docker("network", "connect", "mine", "box"), "container cannot be connected to multiple networks with one of the networks in private (none) mode")
+            self.docker("network", "disconnect", "none", "box").check()
+            self.assertFails(self.docker("network", "disconnect", "none", "box"), "is not connected to")
+            self.docker("network", "connect", "mine", "box").check()
+            self.docker("start", "box").check()
+            self.assertEqual(list(self.host.inspect("box")["NetworkSettings"]["Networks"]), ["mine"])
+            self.docker("run", "--rm", "--network", "mine", "alpine", "ping", "-c", "1", "-W", "5", "box").check()
+            self.docker("restart", "-t", "0", "box").check()
+            self.docker("exec", "box", "nslookup", "box").check()
+            self.docker("rm", "-f", "box").check()
+
     def test_connect_of_a_stopped_one_counts_at_its_start(self):
         self.docker("network", "create", "second").check()
         self.docker("create", "--name", "box", "--network", "mine", "alpine", "sleep", "1000").check()

@@ -84,6 +84,34 @@ class NamedTest(VolumeCase):
         self.assertEqual(self.sh("--read-only", "-v", "data:/data", "echo x > /data/f && cat /data/f").check().out, "x\n")
 
 
+class LinkTest(VolumeCase):
+    """Where the image has a symlink that leads to what is not there."""
+
+    def setUp(self):
+        super().setUp()
+        self.docker("run", "--name", "base", "alpine", "ln", "-s", "/far/away", "/link").check()
+        self.docker("commit", "base", "linked").check()
+
+    def run_linked(self, *options_and_script):
+        *options, script = options_and_script
+        return self.docker("run", "--rm", *options, "linked", "sh", "-c", script).check().out
+
+    def test_folders(self):
+        folder = self.folder("bound")
+        for option in ("-v", "data:/link"), ("-v", f"{folder}:/link"), ("--tmpfs", "/link"):
+            self.assertEqual(self.run_linked(*option, "echo 1 > /link/f; ls /far/away; grep -c ' /far/away ' /proc/mounts"), "f\n1\n", option)
+        self.assertEqual(os.listdir(folder), ["f"])
+        self.assertEqual(self.run_linked("-v", "data:/link/below", "ls /far/away/below"), "f\n")
+        self.assertEqual(self.run_linked("-w", "/link/below", "pwd -P"), "/far/away/below\n")
+
+    def test_a_file(self):
+        path = os.path.join(self.folder("bound"), "file")
+        with open(path, "w") as file:
+            file.write("text\n")
+        self.assertEqual(self.run_linked("-v", f"{path}:/link", "cat /far/away"), "text\n")
+        self.assertEqual(self.run_linked("-v", f"{path}:/link/below", "cat /far/away/below"), "text\n")
+
+
 class AnonymousTest(VolumeCase):
     def test_of_the_command_line(self):
         self.docker("run", "--name", "box", "-v", "/anon", "alpine", "sh", "-c", "echo x > /anon/f").check()

@@ -159,7 +159,7 @@ static bool listed(ApiParts& p, const Filters& f, const Container& c) {
              [&](const std::string& v) { return (c.state.health.empty() ? "none" : c.state.health) == v; }) &&
          f.any("network",
                [&](const std::string& v) {
-                 if ((v == "host" || v == "none") && c.host.network_mode == v) return true;
+                 if (v == "none" ? on_none(c) : v == "host" && c.host.network_mode == v) return true;
                  return std::ranges::any_of(c.networks, [&](const auto& n) {
                    return n.first == v || n.second.network_id == v || n.second.network_id.starts_with(v);
                  });

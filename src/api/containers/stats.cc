@@ -49,8 +49,7 @@ static std::optional<JsonObject> networks_json(ApiParts& p, const Container& c) 
   const Container* owner = &c;
   if (network_mode(c).starts_with("container:"))
     if (const auto other = p.containers.find(c.host.network_mode.substr(10))) owner = &(*other)->c;
-  if (network_mode(*owner) == "host" || network_mode(*owner) == "none" || owner->state.pid <= 0)
-    return std::nullopt;
+  if (network_mode(*owner) == "host" || on_none(*owner) || owner->state.pid <= 0) return std::nullopt;
   static constexpr const char* kNames[] = {"rx_bytes", "rx_packets", "rx_errors", "rx_dropped",
                                            nullptr,    nullptr,      nullptr,     nullptr,
                                            "tx_bytes", "tx_packets", "tx_errors", "tx_dropped"};

@@ -74,7 +74,7 @@ static Json endpoint_json(const Endpoint& e) {
 static Json networks_json(ApiParts& p, const Container& c) {
   JsonObject out;
   if (c.config.network_disabled) return out;
-  if (c.host.network_mode == "host" || c.host.network_mode == "none") {
+  if (c.host.network_mode == "host" || on_none(c)) {
     Endpoint e;
     if (const auto network = p.networks.find(c.host.network_mode)) e.network_id = (*network)->id;
     out[c.host.network_mode] = endpoint_json(e);

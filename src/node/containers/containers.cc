@@ -27,6 +27,7 @@ Containers::Containers(Loop& loop, Entropy& entropy, Runtime& runtime, Layers& l
   runtime_.on_exit([this](std::string id, int code) { scope_.spawn(ended(std::move(id), code)); });
   runtime_.on_oom([this](std::string id) { scope_.spawn(out_of_memory(std::move(id))); });
   runtime_.on_log_turn([this](std::string id) { log_turned(id); });
+  networks_.linked_addresses = [this](auto& id, auto& name) { return linked_addresses(id, name); };
 }
 Containers::~Containers() = default;
 

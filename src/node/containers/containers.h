@@ -166,7 +166,7 @@ class Containers {
   Result<> set_up_ipc(const Container& c, OciInputs& in);
   Task<Result<>> set_up_mounts(const Container& c);
   Task<void> take_down_mounts(LivePtr live);
-  Task<Result<>> read_source_flags(const Container& c, OciInputs& in);
+  Task<Result<>> prepare_mount_points(const Container& c, OciInputs& in);
   std::string subpath_mount(const Container& c, const MountPoint& m) const;
   static std::vector<std::string> all_layers(const Container& c);
   Task<Result<>> mount_image(const Container& c, const MountPoint& m);
@@ -174,11 +174,8 @@ class Containers {
   Result<> name_links(Container& c) const;
   Result<> check_links(const Container& c) const;
   bool rename_links(Container& c, const Container& renamed, const std::string& old) const;
-  struct LinkedTo {
-    LivePtr live;
-    std::string alias, address;
-  };
   std::vector<LinkedTo> linked(const Container& c) const;
+  std::set<std::string> linked_addresses(const std::string& id, const std::string& name) const;
   std::vector<std::string> link_env(const Container& c) const;
   void refresh_linking(const Container& changed);
   Result<std::string> shm_of(const Container& c) const;

@@ -1,6 +1,7 @@
 // --link: names in /etc/hosts and variables of the environment that tell of another container.
 #include "engine/links.h"
 #include "base/log.h"
+#include "base/text.h"
 #include "node/containers/containers.h"
 
 namespace panal {
@@ -87,7 +88,7 @@ Result<> Containers::check_links(const Container& c) const {
   return {};
 }
 
-std::vector<Containers::LinkedTo> Containers::linked(const Container& c) const {
+std::vector<LinkedTo> Containers::linked(const Container& c) const {
   std::vector<LinkedTo> out;
   const auto add = [&](const std::string& text, const std::string& network) {
     const auto link = parse_link(text);
@@ -98,11 +99,19 @@ std::vector<Containers::LinkedTo> Containers::linked(const Container& c) const {
     if (endpoint == (*other)->c.networks.end()) return;
     const Endpoint& e = endpoint->second;
     if (const auto& address = e.ip_address.empty() ? e.ip6_address : e.ip_address; !address.empty())
-      out.push_back({*other, link->alias, address});
+      out.push_back({*other, link->alias, address, e.ip6_address});
   };
   for (const auto& text : c.host.links) add(text, c.host.network_mode);
   for (const auto& [network, endpoint] : c.networks)
     for (const auto& text : endpoint.links) add(text, network);
+  return out;
+}
+
+std::set<std::string> Containers::linked_addresses(const std::string& id, const std::string& name) const {
+  std::set<std::string> out;
+  if (const auto live = find(id))
+    for (const auto& link : linked((*live)->c))
+      if (lower(link.alias) == name) out.insert({link.address, link.address6});
   return out;
 }
 

@@ -55,6 +55,12 @@ struct LiveContainer {
 };
 using LivePtr = std::shared_ptr<LiveContainer>;
 
+/// What a --link leads to.
+struct LinkedTo {
+  LivePtr live;
+  std::string alias, address, address6;  // the first of either family, and IPv6's
+};
+
 inline Error not_running(const Container& c) {
   return {Code::kConflict, "container " + c.id + " is not running"};
 }

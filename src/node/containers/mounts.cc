@@ -124,18 +124,21 @@ static Result<std::vector<std::string>> flags_of_mount(const std::string& path) 
   return out;
 }
 
-// Of network file systems, too, which may not answer.
-Task<Result<>> Containers::read_source_flags(const Container& c, OciInputs& in) {
-  std::vector<std::pair<std::string, std::string>> wanted;  // destination, path
-  for (const auto& m : c.mounts) {
-    if (m.type == "tmpfs") continue;
-    const auto other = in.sources.find(m.destination);
-    wanted.emplace_back(m.destination, other == in.sources.end() ? m.source : other->second);
-  }
-  if (wanted.empty()) co_return Result<>{};
-  const auto work = [&]() -> Result<> {
-    for (const auto& [destination, path] : wanted) {
-      TRY(in.source_flags[destination], flags_of_mount(path));
+// Looks at the sources, which may lie on network file systems that do not answer: their flags, and the
+// folders that dangling links of the image want, to which the runtime does not go.
+Task<Result<>> Containers::prepare_mount_points(const Container& c, OciInputs& in) {
+  if (c.mounts.empty()) co_return Result<>{};
+  const auto work = [this, &c, &in, ids = ids_of(c)]() -> Result<> {
+    for (const auto& m : c.mounts) {
+      std::error_code error;
+      std::string folder = m.destination;
+      if (m.type != "tmpfs") {
+        const auto other = in.sources.find(m.destination);
+        const std::string& path = other == in.sources.end() ? m.source : other->second;
+        TRY(in.source_flags[m.destination], flags_of_mount(path));
+        if (!std::filesystem::is_directory(path, error)) folder = folder.substr(0, folder.rfind('/'));
+      }
+      TRYV(layers_.mend_links_in_root(in.rootfs, folder, ids));
     }
     return {};
   };

@@ -134,7 +134,7 @@ Task<Result<>> Containers::connect(LivePtr live, std::string network, Endpoint e
     co_return fail(Code::kForbidden,
                    "container sharing network namespace with another container or host cannot be connected "
                    "to any other network");
-  if (network_mode(c) == "none" && !c.managed_by_swarm)
+  if (on_none(c) && !c.managed_by_swarm)
     co_return fail(Code::kForbidden,
                    "container cannot be connected to multiple networks with one of the networks in private "
                    "(none) mode");
@@ -174,6 +174,14 @@ Task<Result<>> Containers::disconnect(LivePtr live, std::string network, bool fo
   auto n = networks_.find(network);
   if (!n && !force) co_return std::unexpected(n.error());
   const std::string name = n ? (*n)->name : network;
+  if (name == "none" && on_none(c) && !c.config.network_disabled && !c.managed_by_swarm) {
+    c.left_none = true;
+    if (is_up(c.state.phase))
+      events_.publish("network", "disconnect", (*n)->id,
+                      {{"container", c.id}, {"name", name}, {"type", (*n)->driver}});
+    changed(live);
+    co_return co_await store(c);
+  }
   auto it = c.networks.find(name);
   if (it == c.networks.end())
     co_return fail(Code::kForbidden, "container " + c.id + " is not connected to network " + name);

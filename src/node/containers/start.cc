@@ -132,7 +132,7 @@ Task<Result<>> Containers::start_steps(LivePtr live) {
   in.link_env = link_env(c);
   for (const auto& m : c.mounts)
     if (!m.subpath.empty()) in.sources[m.destination] = subpath_mount(c, m);
-  CO_TRYV(co_await read_source_flags(c, in));
+  CO_TRYV(co_await prepare_mount_points(c, in));
   CO_TRY(const SecurityOptions security, parse_security_options(c.host.security_opt));
   CO_TRY(in.apparmor, co_await apparmor_profile(c));
   CO_TRY(in.seccomp,

@@ -37,6 +37,13 @@ Task<std::string> Networks::answer(std::string container_id, std::string query, 
     for (const auto& id : mine->second) leads_out |= networks_.contains(id) && !networks_.at(id).internal;
   if (mine != networks_of_.end() && question->klass == 1) {
     const auto reverse = question->type == kDnsPtr ? reverse_name(question->name) : std::nullopt;
+    if (const auto linked = linked_addresses(container_id, question->name); !linked.empty()) {
+      std::vector<std::string> found;
+      for (const auto& address : linked)
+        if (!address.empty() && question->type == (address.contains(':') ? kDnsAaaa : kDnsA))
+          found.push_back(address);
+      co_return dns_answer(query, found);
+    }
     for (const auto& network_id : mine->second) {
       const auto n = networks_.find(network_id);
       if (n == networks_.end()) continue;

@@ -125,6 +125,9 @@ class Networks {
   std::function<std::optional<std::vector<std::string>>(const std::string& network_id,
                                                         const std::string& name)>
       cluster_names;
+  /// What a container's own links call by this name in lower case: addresses of both families.
+  std::function<std::set<std::string>(const std::string& container_id, const std::string& name)>
+      linked_addresses;
   /// A place on an attachable network for a plain container; `wish.attachment` names it. Fails with what
   /// `docker run` is to say.
   struct ClusterPlace {

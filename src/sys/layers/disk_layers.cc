@@ -316,6 +316,12 @@ Result<std::string> DiskLayers::make_dir_in_root(const std::string& root, const 
   return path_of(fd);
 }
 
+Result<> DiskLayers::mend_links_in_root(const std::string& root, const std::string& path, Ids ids) {
+  TRY(const Fd top, open_root(root));
+  const AsUser maker(map_of(ids).root_uid(), map_of(ids).root_gid());
+  return panal::mend_links_in_root(top.get(), path);
+}
+
 // A copy that was cut short must not pass for a volume with data of its own: while it lasts a file stands
 // beside the target.
 static std::string copy_mark(const std::string& target) {

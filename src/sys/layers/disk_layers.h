@@ -49,6 +49,7 @@ class DiskLayers final : public Layers {
   Result<> bind_in_root(const std::string& root, const std::string& path, const std::string& target) override;
   Result<std::string> read_in_root(const std::string& root, const std::string& path) override;
   Result<std::string> make_dir_in_root(const std::string& root, const std::string& path, Ids ids) override;
+  Result<> mend_links_in_root(const std::string& root, const std::string& path, Ids ids) override;
   Task<Result<>> unmount_device(std::string target) override;
   Task<Result<>> copy_up(std::string root, std::string path, std::string target) override;
   std::string sha256(std::string_view data) const override;
