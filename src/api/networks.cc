@@ -109,7 +109,7 @@ static Task<Result<>> create(Api& api, Call& call) {
   ApiParts& p = api.parts();
   CO_TRY(const Json json, co_await read_json(call));
   CO_TRY(auto wish, from_json<NetworkWish>(json));
-  if (const Json* ipam = json.get_object().if_contains("IPAM"); ipam && ipam->is_object()) {
+  if (const Json* ipam = field_of(json.get_object(), "IPAM"); ipam && ipam->is_object()) {
     CO_TRY(const auto config, from_json<IpamConfig>(*ipam));
     if (!config.driver.empty() && config.driver != "default")
       co_return fail(Code::kUnsupported, "IPAM driver " + config.driver + " is not supported yet");

@@ -22,6 +22,14 @@ Result<Json> parse_json(std::string_view text) {
 
 std::string dump(const Json& value) { return boost::json::serialize(value); }
 
+const Json* field_of(const JsonObject& object, std::string_view name) {
+  if (const Json* exact = object.if_contains(name)) return exact;
+  const Json* found = nullptr;
+  for (const auto& [key, value] : object)
+    if (key.size() == name.size() && lower(std::string(key)) == lower(std::string(name))) found = &value;
+  return found;
+}
+
 bool is_blank(const Json& v) {
   switch (v.kind()) {
     case boost::json::kind::null:

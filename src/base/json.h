@@ -36,6 +36,8 @@ inline std::string str(const Json& v) {
 /// Parses with limits on depth (64); the message is what Docker's decoder would make of a broken body.
 Result<Json> parse_json(std::string_view text);
 std::string dump(const Json& value);
+/// A field of that name, or else of the last that differs in upper and lower case only, as in Go; else null.
+const Json* field_of(const JsonObject& object, std::string_view name);
 /// null, false, 0, "", [] and {} all say "not asked for".
 bool is_blank(const Json& value);
 

@@ -6,7 +6,7 @@ PANAL_JSON_VALUES()
 
 void JsonReader::refuse(std::string_view key, std::string_view why) {
   if (error_) return;
-  const Json* v = in_.if_contains(key);
+  const Json* v = field_of(in_, key);
   if (!v || is_blank(*v)) return;
   error_ =
       Error{Code::kUnsupported, (path_.empty() ? "" : path_ + ".") + std::string(key) +

@@ -129,7 +129,7 @@ Json JsonWriter::to(T& value) {
 template <class T>
 void JsonReader::operator()(std::string_view key, T& value) {
   if (error_) return;
-  if (const Json* v = in_.if_contains(key); v && !v->is_null())
+  if (const Json* v = field_of(in_, key); v && !v->is_null())
     from(*v, value, path_.empty() ? std::string(key) : path_ + "." + std::string(key));
 }
 template <class T>

@@ -41,7 +41,7 @@ Result<EndpointOptions> read_endpoint_options(const std::map<std::string, std::s
         return fail(Code::kInvalid,
                     "invalid endpoint settings:\n'" + value.substr(0, 64) + "' is no name of an interface");
       out.interface = value;
-    } else {
+    } else if (key.starts_with("com.docker.network.")) {  // others are labels to a bridge
       return fail(Code::kUnsupported, "endpoint option " + key.substr(0, 256) + " is not supported yet");
     }
   }

@@ -79,6 +79,34 @@ class OldClientTest(EngineCase):
         self.assertNotIn("Expected", self.host.api("GET", "/info").json["RuncCommit"])
 
 
+    def test_fields_in_other_letters(self):
+        """Go's decoder, and so Docker's, takes fields in upper or lower case; python3-docker sends some so."""
+        made = self.host.api("POST", "/containers/create?name=box", {"image": "alpine", "CMD": "sleep 1000".split(), "hostconfig": {"networkmode": "none", "Memory": 1 << 27, "memory": 1 << 26}})
+        self.assertEqual(made.status, 201)
+        host = self.host.inspect("box")["HostConfig"]
+        self.assertEqual((host["NetworkMode"], host["Memory"]), ("none", 1 << 27))
+        refused = self.host.api("POST", "/containers/create", {"Image": "alpine", "HostConfig": {"storageopt": {"size": "1G"}}})
+        self.assertIn("StorageOpt", refused.json["message"])
+
+
+class FirstMomentTest(EngineCase):
+    """Docker takes so long to answer a start that the program has come up by then."""
+
+    def test_first_lines_are_in_the_log(self):
+        self.docker("create", "--name", "box", "alpine", "sh", "-c", "echo up; sleep 1000").check()
+        for _ in range(5):
+            self.host.api("POST", "/containers/box/start")
+            self.assertIn(b"up", self.host.api("GET", "/containers/box/logs?stdout=1").body)
+            self.host.api("POST", "/containers/box/kill")
+
+    def test_a_stop_comes_when_the_program_has_asked_for_it(self):
+        self.docker("create", "--name", "box", "alpine", "sh", "-c", "trap 'exit 3' TERM; sleep 1000 & wait").check()
+        for _ in range(5):
+            self.host.api("POST", "/containers/box/start")
+            self.host.api("POST", "/containers/box/stop")
+            self.assertEqual(self.host.inspect("box")["State"]["ExitCode"], 3)
+
+
 class ContainerTest(EngineCase):
     def test_exec_without_terminal_has_no_term(self):
         self.docker("run", "-dt", "--name", "box", "alpine", "sleep", "100").check()

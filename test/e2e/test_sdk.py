@@ -31,6 +31,33 @@ class SdkTest(EngineCase):
     def test_run_and_output(self):
         self.assertEqual(self.client.containers.run("alpine", ["echo", "hello"], remove=True), b"hello\n")
 
+    def test_detach_keys_of_an_exec(self):
+        self.client.api._general_configs["detachKeys"] = "ctrl-p"
+        self.client.containers.run("alpine", ["sleep", "1000"], detach=True, name="box")
+        made = self.client.api.exec_create("box", ["cat"], stdin=True, tty=True)
+        connection = self.client.api.exec_start(made["Id"], tty=True, socket=True)
+        self.addCleanup(connection.close)
+        connection._sock.sendall(b"\x10")
+        connection._sock.settimeout(30)
+        while data := connection._sock.recv(4096):
+            self.assertNotIn(b"^P", data)
+
+    def test_links_of_an_endpoint(self):
+        network = self.client.networks.create("front")
+        box = self.client.containers.run("alpine", ["sleep", "1000"], detach=True, name="box", network="front")
+        network.disconnect(box)
+        network.connect(box, links=[("base", "db")], driver_opt={"com.example.label": "x"})
+        self.client.containers.run("alpine", ["sleep", "1000"], detach=True, name="base", network="front")
+        endpoint = self.client.api.inspect_container("box")["NetworkSettings"]["Networks"]["front"]
+        self.assertEqual((endpoint["Links"], endpoint["DriverOpts"]), (["base:db"], {"com.example.label": "x"}))
+        self.assertEqual(box.exec_run(["nslookup", "db"]).exit_code, 0)
+        with self.assertRaisesRegex(python_docker.errors.APIError, "com.docker.network.unheard is not supported"):
+            self.client.networks.create("back").connect(box, driver_opt={"com.docker.network.unheard": "x"})
+
+    def test_a_load_that_fails(self):
+        with self.assertRaisesRegex(python_docker.errors.ImageLoadError, "invalid tar header"):
+            self.client.images.load(b"abc")
+
     def test_failure_is_an_exception_with_stderr(self):
         with self.assertRaises(python_docker.errors.ContainerError) as raised:
             self.client.containers.run("alpine", ["sh", "-c", "echo bad >&2; exit 3"], remove=True)

@@ -125,6 +125,21 @@ class InitTest(_Bare):
         self.assertNotEqual(self.info()["Cluster"]["ID"], first)
         self.assertEqual(self.docker("network", "ls", "--filter", "driver=overlay", "--format", "{{.Name}}").check().lines, ["ingress"])
 
+    def test_fixed_settings_are_refused_and_not_ignored(self):
+        self.assertFails(self.docker("swarm", "init", "--snapshot-interval", "5000"), "Spec.Raft.SnapshotInterval other than 10000 is not supported yet")
+        self.init()
+        self.assertFails(self.docker("swarm", "update", "--snapshot-interval", "5000"), "Spec.Raft.SnapshotInterval other than 10000 is not supported yet")
+        self.docker("swarm", "update", "--task-history-limit", "3", "--snapshot-interval", "10000").check()
+        self.assertEqual(self.info()["Cluster"]["Spec"]["Orchestration"]["TaskHistoryRetentionLimit"], 3)
+
+    def test_leave_does_not_wait_for_stubborn_programs(self):
+        self.cluster.host(1).load("alpine")
+        self.init()
+        self.docker("service", "create", "-d", "-q", "--name", "deaf", "--replicas", "10", "--stop-grace-period", "1h", "alpine", "sh", "-c", "trap '' TERM; sleep 100000").check()
+        until(lambda: len(self.docker("ps", "-q").lines) == 10, "all run")
+        self.docker("swarm", "leave", "--force").check()
+        self.assertEqual(self.docker("ps", "-aq").check().out, "")
+
     def test_networks_that_come_with_it(self):
         self.init()
         names = self.docker("network", "ls", "--format", "{{.Name}} {{.Driver}} {{.Scope}}").check().lines

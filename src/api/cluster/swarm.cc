@@ -70,10 +70,6 @@ void fields(A& a, InitBody& b) {
   a.refuse("AutoLockManagers");
 }
 
-struct SwarmSpecPart {
-  ClusterSettings& c;
-  bool autolock = false;
-};
 struct OrchestrationPart {
   ClusterSettings& c;
 };
@@ -101,14 +97,33 @@ template <class A>
 void fields(A& a, EncryptionPart&) {
   a.refuse("AutoLockManagers");
 }
+// Ours are fixed: what a client sends back as it read it is right, anything else would be ignored.
+struct RaftPart {
+  std::map<std::string, int64_t> given;
+};
+template <class A>
+void fields(A& a, RaftPart& p) {
+  for (const auto& [name, value] : raft_settings()) a(name, p.given[name]);
+}
+struct TaskDefaultsPart {};
+template <class A>
+void fields(A& a, TaskDefaultsPart&) {
+  a.refuse("LogDriver");
+}
+struct SwarmSpecPart {
+  ClusterSettings& c;
+  RaftPart raft = {};
+};
 template <class A>
 void fields(A& a, SwarmSpecPart& p) {
   OrchestrationPart orchestration{p.c};
   DispatcherPart dispatcher{p.c};
   CaPart ca{p.c};
   EncryptionPart encryption;
+  TaskDefaultsPart defaults;
   a("Name", p.c.name), a("Labels", p.c.labels), a("Orchestration", orchestration),
-      a("Dispatcher", dispatcher), a("CAConfig", ca), a("EncryptionConfig", encryption);
+      a("Dispatcher", dispatcher), a("CAConfig", ca), a("EncryptionConfig", encryption), a("Raft", p.raft),
+      a("TaskDefaults", defaults);
 }
 
 static Result<> read_spec(const Json& json, ClusterSettings& settings) {
@@ -119,6 +134,10 @@ static Result<> read_spec(const Json& json, ClusterSettings& settings) {
   SwarmSpecPart part{settings};
   fields(reader, part);
   if (error) return std::unexpected(*error);
+  for (const auto& [name, value] : raft_settings())
+    if (const int64_t given = part.raft.given[name]; given != 0 && given != value)
+      return fail(Code::kUnsupported,
+                  "Spec.Raft." + name + " other than " + std::to_string(value) + " is not supported yet");
   if (settings.heartbeat_ns == 0) settings.heartbeat_ns = 5'000'000'000;
   if (settings.cert_expiry_ns == 0) settings.cert_expiry_ns = 7'776'000'000'000'000;
   if (settings.cert_expiry_ns < 3'600'000'000'000)

@@ -30,7 +30,7 @@ Task<Result<Json>> read_json(Call& call) {
 // A command may be a string in old clients: {"Cmd": "ls"}.
 static void accept_string_commands(Json& body) {
   for (const char* key : {"Cmd", "Entrypoint"})
-    if (Json* v = body.get_object().if_contains(key); v && v->is_string()) {
+    if (auto* v = const_cast<Json*>(field_of(body.get_object(), key)); v && v->is_string()) {
       Json word = *v;
       *v = JsonArray{word};
     }

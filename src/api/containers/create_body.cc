@@ -29,18 +29,19 @@ Result<> place_mac_address(const CreateBody& wish, int minor, std::map<std::stri
 }
 
 Result<> check_mount_options(const Json& body, int minor) {
-  const Json* host = body.get_object().if_contains("HostConfig");
-  const Json* mounts = host && host->is_object() ? host->get_object().if_contains("Mounts") : nullptr;
+  const Json* host = field_of(body.get_object(), "HostConfig");
+  const Json* mounts = host && host->is_object() ? field_of(host->get_object(), "Mounts") : nullptr;
   if (minor < 42 || !mounts || !mounts->is_array()) return {};
   for (const auto& mount : mounts->get_array()) {
     if (!mount.is_object()) continue;
     const auto& m = mount.get_object();
-    const std::string type = m.contains("Type") ? str(m.at("Type")) : "";
+    const Json* kind_given = field_of(m, "Type");
+    const std::string type = kind_given ? str(*kind_given) : "";
     for (const auto& [key, kind] : {std::pair{"VolumeOptions", "volume"},
                                     {"BindOptions", "bind"},
                                     {"TmpfsOptions", "tmpfs"},
                                     {"ImageOptions", "image"}})
-      if (const Json* options = m.if_contains(key); options && !options->is_null() && type != kind)
+      if (const Json* options = field_of(m, key); options && !options->is_null() && type != kind)
         return fail(Code::kInvalid,
                     std::string(key) + " must not be specified on mount type \"" + type + "\"");
   }

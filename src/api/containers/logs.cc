@@ -18,6 +18,8 @@ static Task<Result<>> logs(Api& api, Call& call) {
   CO_TRY(const LogQuery query, parse_log_query(call.request(), p.loop.wall_now()));
   CO_TRYV(readable_log(live->c));
   const bool tty = live->c.config.tty;
+  for (Duration left; !query.follow && (left = first_moment_left(live->c, p.loop.wall_now())) > Duration{0};)
+    co_await live->changed.wait(p.loop, left);
   call.http.on_close([live, &p] { live->changed.notify(p.loop); });
   CO_TRYV(co_await call.http.begin(200, stream_type(call.request(), tty)));
   const auto write = [&](const LogLine& line, const std::string& text) -> Task<Result<>> {

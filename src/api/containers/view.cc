@@ -63,7 +63,7 @@ static Json endpoint_json(const Endpoint& e) {
   Json out = to_json(e);
   auto& o = out.get_object();
   o.erase("PanalIndex"), o.erase("PanalMac"), o.erase("PanalAttachment");
-  o["Links"] = nullptr;
+  if (e.links.empty()) o["Links"] = nullptr;
   if (e.driver_opts.empty()) o["DriverOpts"] = nullptr;
   if (e.ipam.ipv4_address.empty() && e.ipam.ipv6_address.empty()) o["IPAMConfig"] = nullptr;
   if (e.aliases.empty()) o["Aliases"] = nullptr;

@@ -6,6 +6,7 @@
 #include "api/body.h"
 #include "api/images/platform.h"
 #include "base/text.h"
+#include "image/progress.h"
 #include "image/reference.h"
 #include "model/image_json.h"
 
@@ -171,9 +172,10 @@ static Source body_source(Call& call) {
 
 static Task<Result<>> load(Api& api, Call& call) {
   CO_TRY(const auto platform, asked_platform(call.request(), 48));
-  CO_TRY(const auto lines, co_await api.parts().images.load_archive(body_source(call), platform));
+  const auto lines = co_await api.parts().images.load_archive(body_source(call), platform);
   CO_TRYV(co_await call.http.begin(200, "application/json"));
-  for (const auto& line : lines)
+  if (!lines) CO_TRYV(co_await call.http.write(progress_error_json(to_utf8(lines.error().message))));
+  for (const auto& line : lines ? *lines : std::vector<std::string>{})
     CO_TRYV(co_await call.http.write(dump(JsonObject{{"stream", line + "\n"}}) + "\r\n"));
   co_return co_await call.http.end();
 }

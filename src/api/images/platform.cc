@@ -11,7 +11,7 @@ static Result<ImagePlatform> decode_platform(const std::string& text) {
   const Json& one = json->is_array() && json->get_array().size() == 1 ? json->get_array()[0] : *json;
   if (!one.is_object()) return fail(Code::kInvalid, "failed to parse platform: " + text.substr(0, 256));
   const auto word = [&](const char* key) {
-    const Json* v = one.get_object().if_contains(key);
+    const Json* v = field_of(one.get_object(), key);
     return v ? str(*v) : std::string();
   };
   const std::string os = word("os"), architecture = word("architecture"), variant = word("variant");

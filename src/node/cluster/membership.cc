@@ -260,10 +260,13 @@ Task<Result<>> SwarmNode::leave(bool force) {
     if (!answered) log::warn("msg=\"left without telling the other managers\"");
   }
   co_await stop_parts();
-  for (const auto& [task, container] : parts_.executor.existing()) {
-    (void)co_await parts_.executor.stop(container);
-    (void)co_await parts_.executor.remove(container);
-  }
+  // As in Docker they are killed: nobody waits for their grace periods.
+  Scope removals;
+  const auto remove = [this](std::string container) -> Task<void> {
+    (void)co_await parts_.executor.remove(std::move(container));
+  };
+  for (const auto& [task, container] : parts_.executor.existing()) removals.spawn(remove(container));
+  co_await removals.join();
   parts_.executor.ask_leader = nullptr;
   co_await parts_.executor.leave();
   forget_identity();

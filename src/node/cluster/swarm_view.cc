@@ -5,6 +5,15 @@
 
 namespace panal {
 
+const std::map<std::string, int64_t>& raft_settings() {
+  static const std::map<std::string, int64_t> kSettings = {{"SnapshotInterval", 10000},
+                                                           {"KeepOldSnapshots", 0},
+                                                           {"LogEntriesForSlowFollowers", 500},
+                                                           {"ElectionTick", 10},
+                                                           {"HeartbeatTick", 1}};
+  return kSettings;
+}
+
 std::string swarm_state(const SwarmNode* swarm) {
   if (!swarm || !swarm->active()) return "inactive";
   return swarm->manager() ? "active/manager" : "active/worker";
@@ -44,13 +53,9 @@ Json swarm_info(const SwarmNode* swarm) {
         {"UpdatedAt", rfc3339(s.cluster.meta.updated)},
         {"Spec",
          JsonObject{{"Name", s.cluster.name},
-                    {"Labels", JsonObject{}},
+                    {"Labels", to_json(s.cluster.labels)},
                     {"Orchestration", JsonObject{{"TaskHistoryRetentionLimit", s.cluster.task_history}}},
-                    {"Raft", JsonObject{{"SnapshotInterval", 10000},
-                                        {"KeepOldSnapshots", 0},
-                                        {"LogEntriesForSlowFollowers", 500},
-                                        {"ElectionTick", 10},
-                                        {"HeartbeatTick", 1}}},
+                    {"Raft", to_json(raft_settings())},
                     {"Dispatcher", JsonObject{{"HeartbeatPeriod", s.cluster.heartbeat_ns}}},
                     {"CAConfig", JsonObject{{"NodeCertExpiry", s.cluster.cert_expiry_ns}}},
                     {"TaskDefaults", JsonObject{}},

@@ -15,4 +15,7 @@ Json tls_info(const SwarmNode& swarm);
 /// The Swarm block of /info.
 Json swarm_info(const SwarmNode* swarm);
 
+/// Raft's settings in Swarm's terms, as inspect shows them. They are fixed.
+const std::map<std::string, int64_t>& raft_settings();
+
 }  // namespace panal

@@ -121,6 +121,7 @@ Task<Result<>> Containers::stop_locked(LivePtr live, std::optional<int> timeout_
     c.state.phase = Phase::kRunning;
   }
   const uint64_t life = live->exits;
+  co_await loop_.sleep(first_moment_left(c, loop_.wall_now()));
   (void)send_signal(c, signal);
   event(c, "kill", {{"signal", std::to_string(signal)}});
   held.release();
@@ -214,9 +215,8 @@ Task<Result<>> Containers::rename(LivePtr live, std::string name) {
                    "Conflict. The container name \"/" + name + "\" is already in use by container \"" +
                        it->second +
                        "\". You have to remove (or rename) that container to be able to reuse that name.");
-  names_.erase(live->c.name);
   const std::string old = std::exchange(live->c.name, name);
-  names_[name] = live->c.id;
+  names_.erase(old), names_[name] = live->c.id;
   networks_.renamed(live->c, old);
   std::vector<LivePtr> linking;
   for (const auto& [id, other] : containers_)

@@ -61,6 +61,16 @@ struct LinkedTo {
   std::string alias, address, address6;  // the first of either family, and IPv6's
 };
 
+/// What is left of a life's first moment, in which a program has neither said anything nor asked for signals
+/// yet. Docker takes longer than that to answer a start: whoever stops a container or reads its log right
+/// after does not expect to come too early.
+constexpr Duration kFirstMoment = 100ms;
+inline Duration first_moment_left(const Container& c, WallTime now) {
+  const Duration age = now - c.state.started_at;
+  return is_running(c.state.phase) && age >= Duration{0} && age < kFirstMoment ? kFirstMoment - age
+                                                                               : Duration{0};
+}
+
 inline Error not_running(const Container& c) {
   return {Code::kConflict, "container " + c.id + " is not running"};
 }
