@@ -5,6 +5,7 @@
 #include "api/body.h"
 #include "api/cluster/cluster_networks.h"
 #include "model/image_json.h"
+#include "network/bridge_options.h"
 
 namespace panal {
 
@@ -21,7 +22,7 @@ template <class A>
 void fields(A& a, NetworkWish& w) {
   a("Name", w.network.name), a("Driver", w.network.driver), a("Scope", w.scope),
       a("Internal", w.network.internal), a("Attachable", w.network.attachable);
-  a("Ingress", w.network.ingress), a("EnableIPv4", w.enable_ipv4), a("EnableIPv6", w.network.enable_ipv6),
+  a("Ingress", w.network.ingress), a("EnableIPv4", w.enable_ipv4), a("EnableIPv6", w.enable_ipv6),
       a("Options", w.network.options), a("Labels", w.network.labels);
   a.refuse("ConfigOnly"), a.refuse("ConfigFrom");
 }
@@ -105,6 +106,14 @@ static Task<Result<>> inspect(Api& api, Call& call) {
   co_return Result<>{};
 }
 
+// A driver option says the same where the field is not there, and goes where it is.
+static Result<bool> read_family(NetworkWish& wish, const char* option, std::optional<bool> field,
+                                bool otherwise) {
+  if (field) return wish.network.options.erase(option), *field;
+  TRY(const auto given, family_option(wish.network.options, option));
+  return given.value_or(otherwise);
+}
+
 static Task<Result<>> create(Api& api, Call& call) {
   ApiParts& p = api.parts();
   CO_TRY(const Json json, co_await read_json(call));
@@ -119,7 +128,10 @@ static Task<Result<>> create(Api& api, Call& call) {
       wish.network.pools.push_back(pool);
     }
   }
-  wish.network.enable_ipv4 = wish.enable_ipv4.value_or(true);
+  CO_TRY(wish.network.enable_ipv4,
+         read_family(wish, "com.docker.network.enable_ipv4", wish.enable_ipv4, true));
+  CO_TRY(wish.network.enable_ipv6,
+         read_family(wish, "com.docker.network.enable_ipv6", wish.enable_ipv6, false));
   if (wish.network.ingress)
     co_return fail(Code::kUnsupported,
                    "creating an ingress network is not supported yet: the cluster makes it");

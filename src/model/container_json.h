@@ -161,8 +161,8 @@ void fields(A& a, HostConfig& h) {
 
 template <class A>
 void fields(A& a, EndpointIpam& i) {
-  a.opt("IPv4Address", i.ipv4_address), a.opt("IPv6Address", i.ipv6_address);
-  a.refuse("LinkLocalIPs");
+  a.opt("IPv4Address", i.ipv4_address), a.opt("IPv6Address", i.ipv6_address),
+      a.opt("LinkLocalIPs", i.link_local_ips);
 }
 template <class A>
 void fields(A& a, Endpoint& e) {

@@ -11,6 +11,7 @@ namespace panal {
 
 struct EndpointIpam {
   std::string ipv4_address, ipv6_address;
+  std::vector<std::string> link_local_ips;
 };
 
 /// How a container is (or wants to be) attached to one network.

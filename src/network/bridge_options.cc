@@ -23,6 +23,16 @@ static Result<> read_mode(const std::string& key, const std::string& text, bool&
   return {};
 }
 
+Result<std::optional<bool>> family_option(const std::map<std::string, std::string>& options,
+                                          const std::string& key) {
+  const auto given = options.find(key);
+  if (given == options.end()) return std::nullopt;
+  bool enabled = false;
+  if (!read_bool(key, given->second, enabled))
+    return fail(Code::kInvalid, "driver-opt \"" + key + "\" is not a valid bool");
+  return enabled;
+}
+
 Result<BridgeOptions> read_bridge_options(const std::map<std::string, std::string>& options) {
   BridgeOptions out;
   for (const auto& [key, value] : options) {
@@ -55,7 +65,9 @@ Result<BridgeOptions> read_bridge_options(const std::map<std::string, std::strin
       TRYV(read_mode(key, value, out.routed4));
     } else if (key == "com.docker.network.bridge.gateway_mode_ipv6") {
       TRYV(read_mode(key, value, out.routed6));
-    } else if (key != "com.docker.network.bridge.default_bridge") {
+    } else if (key == "com.docker.network.enable_ipv4" || key == "com.docker.network.enable_ipv6") {
+      TRYV(family_option(options, key));  // whoever makes the network has read it
+    } else if (key != "com.docker.network.bridge.default_bridge" && key.starts_with("com.docker.network.")) {
       return fail(Code::kUnsupported, "network option " + key + " is not supported yet");
     }
   }

@@ -118,6 +118,8 @@ class StatesTest(EngineCase):
         self.assertEqual(after["Id"], before["Id"])
         self.assertNotEqual(after["State"]["Pid"], before["State"]["Pid"])
         self.assertGreater(after["State"]["StartedAt"], before["State"]["StartedAt"])
+        self.assertEqual(before["State"]["FinishedAt"], "0001-01-01T00:00:00Z")
+        self.assertGreater(after["State"]["FinishedAt"], before["State"]["StartedAt"])  # of the life before, as in Docker
         self.assertEqual(after["RestartCount"], 0)
         self.assertIn("got-term", self.docker("logs", "box").out)
 

@@ -243,6 +243,19 @@ class UserBridgeTest(NetworkCase):
         self.assertEqual(self.lookup("peer", "extra"), [])
         self.assertFails(self.docker("network", "disconnect", "second", "box"), "is not connected to")
 
+    def test_link_local_addresses(self):
+        self.docker("run", "-d", "--name", "box", "--network", "mine", "--link-local-ip", "169.254.8.8", "alpine", "sleep", "1000").check()
+        self.assertEqual(self.host.inspect("box")["NetworkSettings"]["Networks"]["mine"]["IPAMConfig"], {"LinkLocalIPs": ["169.254.8.8"]})
+        self.assertIn("inet 169.254.8.8/16 ", self.docker("exec", "box", "ip", "-4", "addr", "show", "eth0").out)
+        self.assertFails(self.docker("run", "--network", "mine", "--link-local-ip", "::", "alpine", "true"), "invalid link-local IP address: ::", code=125)
+
+    def test_options_that_stand_for_fields_and_those_of_others(self):
+        self.docker("network", "create", "-o", "com.docker.network.enable_ipv6=true", "-o", "com.example.note=mine", "--subnet", "2001:db8:77::/64", "six").check()
+        six = self.host.inspect("six", "network")
+        self.assertEqual((six["EnableIPv6"], six["Options"]["com.example.note"]), (True, "mine"))
+        self.assertFails(self.docker("network", "create", "-o", "com.docker.network.enable_ipv6=perhaps", "bad"), 'driver-opt "com.docker.network.enable_ipv6" is not a valid bool')
+        self.assertFails(self.docker("network", "create", "-o", "com.docker.network.unheard=1", "bad"), "network option com.docker.network.unheard is not supported yet")
+
     def test_from_none_to_another(self):
         for start in (True, False):
             self.docker("create", "--name", "box", "--network", "none", "alpine", "sleep", "1000").check()

@@ -7,7 +7,7 @@ namespace panal {
 struct NetworkWish {
   Network network;
   std::string scope;
-  std::optional<bool> enable_ipv4;
+  std::optional<bool> enable_ipv4, enable_ipv6;
 };
 
 std::vector<Network> cluster_networks(ApiParts& p);

@@ -65,7 +65,7 @@ static Json endpoint_json(const Endpoint& e) {
   o.erase("PanalIndex"), o.erase("PanalMac"), o.erase("PanalAttachment");
   if (e.links.empty()) o["Links"] = nullptr;
   if (e.driver_opts.empty()) o["DriverOpts"] = nullptr;
-  if (e.ipam.ipv4_address.empty() && e.ipam.ipv6_address.empty()) o["IPAMConfig"] = nullptr;
+  if (o.at("IPAMConfig").get_object().empty()) o["IPAMConfig"] = nullptr;
   if (e.aliases.empty()) o["Aliases"] = nullptr;
   if (!o.contains("DNSNames")) o["DNSNames"] = nullptr;
   return out;

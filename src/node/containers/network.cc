@@ -12,6 +12,11 @@ namespace panal {
 
 Result<> check_endpoint(Endpoint& e) {
   TRYV(read_endpoint_options(e.driver_opts));
+  for (const auto& ip : e.ipam.link_local_ips) {
+    const auto address = parse_ip(ip);
+    if (!address || ip == "0.0.0.0" || ip == "::")
+      return fail(Code::kInvalid, "invalid link-local IP address: " + ip.substr(0, 64));
+  }
   if (e.mac_address.empty()) return {};
   const auto mac = normal_mac(e.mac_address);
   if (!mac) return fail(Code::kInvalid, "invalid MAC address " + e.mac_address.substr(0, 64));

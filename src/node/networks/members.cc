@@ -155,6 +155,8 @@ Task<Result<>> Networks::plug_in(const Container& c, const std::string& network_
     if (!e.ip_address.empty()) plan.addresses.push_back(e.ip_address + "/" + std::to_string(e.ip_prefix_len));
     if (!e.ip6_address.empty())
       plan.addresses.push_back(e.ip6_address + "/" + std::to_string(e.ip6_prefix_len));
+    for (const auto& ip : e.ipam.link_local_ips)
+      plan.addresses.push_back(ip + (ip.contains(':') ? "/64" : "/16"));
     if (routes.four && !e.gateway.empty()) plan.gateways.push_back(e.gateway);
     if (routes.six && !e.gateway6.empty()) plan.gateways.push_back(e.gateway6);
     plan.mtu = options.mtu, plan.isolated = !options.icc;
