@@ -154,8 +154,7 @@ Task<Result<>> Containers::start_steps(LivePtr live) {
   co_await attach_waiting(live);
   // From here on the container counts as running: a daemon that dies between these lines finds it and adopts
   // it.
-  c.state.phase = Phase::kRunning, c.state.started_at = loop_.wall_now(),
-  c.state.exit_code = 0;
+  c.state.phase = Phase::kRunning, c.state.started_at = loop_.wall_now(), c.state.exit_code = 0;
   c.state.error.clear(), c.state.oom_killed = false;
   CO_TRYV(co_await store(c));
   co_return runtime_.start(c.id);
