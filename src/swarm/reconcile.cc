@@ -56,7 +56,7 @@ std::optional<WallTime> next_deadline(const Store& store, WallTime now) {
     if (t.not_before > now && t.desired <= TaskState::kRunning) consider(t.not_before);
     if (!t.serving && t.desired <= TaskState::kRunning) consider(t.meta.updated + 5s);
     const Service* s = store.service(t.service_id);
-    if (!s || t.turn == WallTime{}) continue;
+    if (!s || (t.turn == WallTime{} && t.status.state != TaskState::kRunning)) continue;
     const UpdateConfig c = update_config(*s);
     for (const WallTime since : {t.status.time, t.turn})
       consider(since + Duration(c.monitor)), consider(since + Duration(c.delay));

@@ -115,7 +115,7 @@ class CreateOptionsTest(EngineCase):
         self.docker("network", "disconnect", "one", "box").check()
         self.assertEqual(sorted(self.docker("exec", "box", "ls", "/sys/class/net").check().out.split()), ["back", "lo"])
         self.assertFails(self.docker("run", "--rm", "--network", f"name=one,{option}sysctls=net.ipv4.conf.eth0.x=1", "alpine"), "unrecognised network interface sysctl 'net.ipv4.conf.eth0.x=1'", code=125)
-        self.assertFails(self.docker("run", "--rm", "--network", "name=one,driver-opt=odd=1", "alpine"), "endpoint option odd is not supported", code=125)
+        self.assertFails(self.docker("run", "--rm", "--network", "name=one,driver-opt=com.docker.network.odd=1", "alpine"), "endpoint option com.docker.network.odd is not supported", code=125)
 
     def test_isolation(self):
         self.create("plain", HostConfig={"Isolation": "default"})

@@ -81,8 +81,9 @@ class OldClientTest(EngineCase):
 
     def test_the_mac_address_of_the_container(self):
         self.docker("run", "-d", "--name", "box", "--mac-address", "02:42:ac:11:65:43", "alpine", "sleep", "1000").check()
-        self.assertEqual(self.host.api("GET", "/v1.43/containers/box/json").json["Config"]["MacAddress"], "02:42:ac:11:65:43")
-        self.assertNotIn("MacAddress", self.host.inspect("box")["Config"])
+        self.assertEqual(self.host.inspect("box")["Config"]["MacAddress"], "02:42:ac:11:65:43")
+        self.docker("run", "-d", "--name", "other", "alpine", "sleep", "1000").check()
+        self.assertNotIn("MacAddress", self.host.inspect("other")["Config"])
 
     def test_fields_in_other_letters(self):
         """Go's decoder, and so Docker's, takes fields in upper or lower case; python3-docker sends some so."""

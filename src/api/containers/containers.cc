@@ -218,7 +218,7 @@ static Task<Result<>> inspect(Api& api, Call& call) {
   CO_TRY(const LivePtr live, p.containers.find(call.arg()));
   Json out = container_inspect(p, *live);
   if (const auto main = live->c.networks.find(live->c.host.network_mode);
-      api_minor(call.request()) < 44 && main != live->c.networks.end() && !main->second.wanted_mac.empty())
+      main != live->c.networks.end() && !main->second.wanted_mac.empty())  // old clients read it there
     out.get_object()["Config"].get_object()["MacAddress"] = main->second.wanted_mac;
   if (call.request().flag("size")) co_await add_sizes(p, live, out);
   co_await call.http.reply(200, dump(out));
